@@ -1,0 +1,1 @@
+"""Caption data sets in the published task's format, and the generator of sprites."""

@@ -1,0 +1,250 @@
+"""The command line: parse → call → print. Nothing else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ablate.errors import AblateError, UserError
+
+if TYPE_CHECKING:
+    from ablate.plan import Plan
+
+app = typer.Typer(
+    help="Which training choices of a latent diffusion model helped, by how much, how sure are we?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Data sets.", no_args_is_help=True)
+kit_app = typer.Typer(help="Kits: the frozen parts (VAE, text encoder, evaluator, LPIPS backbone).", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(kit_app, name="kit")
+
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The experiment's YAML file.")]
+Profile = Annotated[str | None, typer.Option("--profile", help="Profile instead of the spec's own.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B.C=VALUE", help="Override a field in all variants; repeatable."),
+]
+Seeds = Annotated[str | None, typer.Option("--seeds", help="Seeds instead of the spec's own: 0,1,2 or 0-5.")]
+StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of the store, a cache.")]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option("--tracking-uri", help="MLflow address. Default: MLFLOW_TRACKING_URI, or sqlite:///mlflow.db."),
+]
+Reports = Annotated[Path, typer.Option("--reports", help="Folder that reports are written to.")]
+
+STORE = Path(".ablate")
+REPORTS = Path("reports")
+
+
+@app.command()
+def run(
+    spec: SpecFile,
+    profile: Profile = None,
+    sets: Sets = None,
+    seeds: Seeds = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes. Default: as many as cores allow.")
+    ] = None,
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+    reports: Reports = REPORTS,
+) -> None:
+    """Train, sample and evaluate what is missing of an experiment, record it, and write its report.
+
+    The same command goes on where it was interrupted.
+    """
+    plan = _plan(spec, profile, sets, seeds, store)
+    from ablate.console import ProgressScreen, out
+    from ablate.runner.run import run_experiment
+    from ablate.tracking import default_uri
+
+    screen = ProgressScreen()
+    try:
+        outcome = run_experiment(plan, tracking_uri or default_uri(), screen, workers)
+    finally:
+        screen.close()
+    from ablate.report.write import write_report
+
+    page = write_report(outcome.tracking.read(outcome.parent), reports)
+    out.print(f"{len(outcome.finished)} runs finished, {len(plan.runs) - len(outcome.finished) - len(outcome.failed)} "
+              f"were there already, {len(outcome.failed)} failed. Report: {page}")
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def plan(
+    spec: SpecFile,
+    profile: Profile = None,
+    sets: Sets = None,
+    seeds: Seeds = None,
+    store: StoreFolder = STORE,
+) -> None:
+    """Show the runs, the shared trunks, what is in the store, and why a stage has to run."""
+    made = _plan(spec, profile, sets, seeds, store)
+    from ablate.console import print_plan
+    from ablate.plan import reasons
+
+    print_plan(made, reasons(made))
+
+
+@app.command()
+def report(
+    spec: SpecFile,
+    profile: Profile = None,
+    sets: Sets = None,
+    seeds: Seeds = None,
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+    reports: Reports = REPORTS,
+) -> None:
+    """Write an experiment's report from MLflow alone."""
+    made = _plan(spec, profile, sets, seeds, store)
+    from ablate.console import out
+    from ablate.report.write import write_report
+    from ablate.tracking import Tracking, default_uri, spec_key
+
+    tracking = Tracking(tracking_uri or default_uri(), made.experiment.name)
+    parent = tracking.find_parent(spec_key(made))
+    if parent is None:
+        raise UserError(
+            "MLflow has no run of this experiment with these settings",
+            where=str(spec),
+            fix=f"Run it first: ablate run {spec} (with the same --profile, --set and --seeds).",
+        )
+    out.print(f"Report: {write_report(tracking.read(parent), reports)}")
+
+
+@app.command()
+def sample(
+    spec: Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment's YAML file.")],
+    variant: Annotated[str, typer.Argument(help="Name of the variant.")],
+    prompt: Annotated[list[str] | None, typer.Option("--prompt", help="What to draw; repeatable.")] = None,
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", help="A text file, one prompt a line, or a test.json.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Run to sample from. Default: the first seed.")] = None,
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder for the PNGs.")] = Path("samples"),
+    profile: Profile = None,
+    sets: Sets = None,
+    seeds: Seeds = None,
+    store: StoreFolder = STORE,
+) -> None:
+    """Draw images for your own prompts from a trained variant."""
+    made = _plan(spec, profile, sets, seeds, store)
+    from ablate.console import out
+    from ablate.runner.draw import choose_run, read_prompts
+
+    chosen = choose_run(made, variant, seed)
+    texts = read_prompts(prompt or [], prompts)
+    os.environ["OMP_NUM_THREADS"] = str(chosen.keys.config.compute.threads)
+    from ablate.stages.sample import sample_prompts
+
+    for path in sample_prompts(chosen.keys, made.store, texts, out_folder):
+        out.print(str(path))
+
+
+@app.command()
+def ui(
+    tracking_uri: TrackingUri = None,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Open the MLflow UI on the recorded runs."""
+    from ablate.tracking import ui_command
+
+    command = ui_command(tracking_uri, host, port)
+    os.execv(command[0], command)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of experiment files, for editors."""
+    import json
+
+    from ablate.spec.schema import json_schema
+
+    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+
+
+@data_app.command("sprites")
+def data_sprites(
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder to write the data set to.")],
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """Draw the embedded data set: monsters with captions, in the published task's format."""
+    from ablate.console import out
+    from ablate.data.sprites import generate
+
+    if out_folder.exists() and (not out_folder.is_dir() or any(out_folder.iterdir())):
+        raise UserError("there is something there already", where=str(out_folder), fix="Give a new folder.")
+    generate(out_folder, seed)
+    out.print(f"Data set: {out_folder}")
+
+
+@kit_app.command("build")
+def kit_build(
+    data: Annotated[Path, typer.Option("--data", help="Folder in the task's format.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder to write the kit to.")],
+    effort: Annotated[float, typer.Option("--effort", min=0.001, help="Share of the usual training steps.")] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """Train the frozen parts on a data set and print their qualities."""
+    from ablate.kit.build import build_kit
+    from ablate.kit.check import print_qualities
+
+    print_qualities(build_kit(data, out_folder, effort=effort, seed=seed))
+
+
+@kit_app.command("check")
+def kit_check(
+    kit: Annotated[Path | None, typer.Option("--kit", help="Kit folder. Default: the embedded kit.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Data set. Default: the embedded one.")] = None,
+) -> None:
+    """Measure a kit's qualities again."""
+    from ablate.kit.check import check_kit, print_qualities
+
+    print_qualities(check_kit(kit, data))
+
+
+def _plan(
+    spec: Path, profile: str | None, sets: list[str] | None, seeds: str | None, store_folder: Path
+) -> Plan:
+    """The plan that all commands on an experiment begin with."""
+    from ablate.fingerprint import Contents
+    from ablate.plan import make_plan
+    from ablate.spec.load import load_experiment, parse_seeds
+    from ablate.store import Store
+
+    experiment = load_experiment(
+        spec, profile=profile, sets=sets or (), seeds=None if seeds is None else parse_seeds(seeds)
+    )
+    contents = Contents(store_folder / "digests.json")
+    made = make_plan(experiment, Store(store_folder), contents)
+    contents.save()
+    return made
+
+
+def main() -> None:
+    """Console script: user errors exit with 2, failures of a run with 1, neither with a traceback."""
+    try:
+        app()
+    except AblateError as error:
+        from ablate.console import print_error
+
+        print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; the same command goes on where it stopped\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Draws latents from a trained U-Net with any diffusers scheduler."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import diffusers
+import torch
+
+from ablate.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from diffusers import UNet2DConditionModel
+    from torch import Tensor
+
+
+def build_scheduler(name: str, noise: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """A scheduler of class ``name`` on a noise schedule.
+
+    Args:
+        noise: timesteps, schedule, beta_start, beta_end, prediction.
+        options: further constructor arguments.
+
+    Raises:
+        UserError: the class does not exist or refuses an argument.
+    """
+    kind = getattr(diffusers, name, None)
+    if kind is None:
+        raise UserError(f"diffusers has no scheduler {name!r}", where="sample.scheduler")
+    accepted = set(inspect.signature(kind.__init__).parameters) - {"self"}
+    unknown = sorted(set(options) - accepted)
+    if unknown:
+        # from_config would ignore it silently: the variant would be its own baseline.
+        raise UserError(
+            f"{name} has no option {unknown[0]!r}",
+            where="sample.options",
+            fix=f"It has: {', '.join(sorted(accepted))}.",
+        )
+    arguments = {
+        "num_train_timesteps": noise["timesteps"],
+        "beta_schedule": noise["schedule"],
+        "beta_start": noise["beta_start"],
+        "beta_end": noise["beta_end"],
+        "prediction_type": noise["prediction"],
+    }
+    missing = sorted(set(arguments) - accepted)
+    if missing:
+        raise UserError(
+            f"{name} does not sample a discrete noise schedule (it has no {missing[0]})",
+            where="sample.scheduler",
+        )
+    try:
+        return kind(**(arguments | dict(options)))
+    except (TypeError, ValueError, NotImplementedError, ImportError) as error:
+        raise UserError(f"{name} cannot be made with these options: {error}", where="sample.options") from error
+
+
+@torch.no_grad()
+def sample_latents(
+    unet: UNet2DConditionModel,
+    scheduler: Any,
+    states: Tensor,
+    empty: Tensor,
+    *,
+    steps: int,
+    guidance: float,
+    shape: tuple[int, int, int],
+    generators: Sequence[torch.Generator],
+) -> tuple[Tensor, int]:
+    """Latents [B, *shape] for text states [B, L, D], and the number of U-Net evaluations.
+
+    Each image draws from its own CPU generator only, so it does not depend on its batch. The
+    unconditional half of classifier-free guidance (Ho & Salimans 2021) uses ``empty`` [1, L, D].
+    """
+    device = states.device
+    scheduler.set_timesteps(steps, device=device)
+    noise = torch.stack([torch.randn(shape, generator=g) for g in generators]).to(device)
+    latents = noise * scheduler.init_noise_sigma
+    guided = guidance != 1.0
+    context = torch.cat([empty.expand_as(states), states]) if guided else states
+    draws = (
+        {"generator": list(generators)} if "generator" in inspect.signature(scheduler.step).parameters else {}
+    )
+    evaluations = 0
+    for t in scheduler.timesteps:
+        x = scheduler.scale_model_input(torch.cat([latents, latents]) if guided else latents, t)
+        prediction = unet(x, t, encoder_hidden_states=context).sample
+        evaluations += 1
+        if guided:
+            unconditional, conditional = prediction.chunk(2)
+            prediction = unconditional + guidance * (conditional - unconditional)
+        latents = scheduler.step(prediction, t, latents, **draws).prev_sample
+    return latents, evaluations

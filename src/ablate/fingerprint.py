@@ -1,0 +1,131 @@
+"""What a result depends on beside its configuration: sources, libraries, device, files' contents.
+
+Pure Python: nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import sys
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ablate import components
+from ablate.errors import DataError
+from ablate.spec.config import EMBEDDED
+from ablate.store import file_digest, write_file
+
+if TYPE_CHECKING:
+    from ablate.spec.config import Compute, Part
+
+PACKAGE = Path(__file__).parent
+
+SOURCES: dict[str, tuple[str, ...]] = {
+    "data": ("data/sprites.py",),
+    "prepare": ("stages/prepare.py", "components.py", "data/captions.py"),
+    "train": ("stages/train.py", "stages/device.py", "diffusion", "components.py"),
+    "sample": ("stages/sample.py", "stages/device.py", "diffusion", "components.py"),
+    "evaluate": ("stages/evaluate.py", "metrics", "components.py"),
+}
+"""The package's files whose text decides what a stage computes."""
+
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    "data": ("numpy", "pillow"),
+    "prepare": ("torch", "diffusers", "transformers", "pillow"),
+    "train": ("torch", "diffusers", "lpips"),
+    "sample": ("torch", "diffusers"),
+    "evaluate": ("torch", "open_clip_torch", "clean-fid", "scipy", "numpy"),
+}
+
+
+@cache
+def of_stage(stage: str) -> dict[str, str]:
+    """Digest of each source file and version of each library that ``stage`` computes with."""
+    files = [
+        file
+        for name in SOURCES[stage]
+        for file in (sorted((PACKAGE / name).glob("*.py")) if (PACKAGE / name).is_dir() else [PACKAGE / name])
+    ]
+    sources = {file.relative_to(PACKAGE).as_posix(): file_digest(file)[:16] for file in files}
+    return sources | {library: version(library) for library in LIBRARIES[stage]}
+
+
+def numerics(compute: Compute) -> dict[str, str | int]:
+    """Device kind and CPU threads: both decide the last bits of a sum."""
+    return {"device": device_kind(compute.device), "threads": compute.threads}
+
+
+@cache
+def device_kind(device: str) -> str:
+    """``cpu`` or ``cuda``; ``auto`` asks the NVIDIA driver, without importing torch."""
+    if device != "auto":
+        return device
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return "cpu"
+    count = ctypes.c_int(0)
+    found = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    return "cuda" if found and count.value > 0 else "cpu"
+
+
+class Contents:
+    """Digests of data folders and pretrained parts by their content, never by their path.
+
+    A file is read again only when its size or modification time has changed: the digests are kept
+    in ``cache_file``.
+    """
+
+    def __init__(self, cache_file: Path) -> None:
+        self._file = cache_file
+        self._known: dict[str, str] = json.loads(cache_file.read_text()) if cache_file.is_file() else {}
+        self._changed = False
+        self._folders: dict[Path, str] = {}
+
+    def of_data(self, path: str) -> str:
+        """Digest of a data folder; of the generator for the embedded data set."""
+        if path == EMBEDDED:
+            return "generator:" + _short(json.dumps(of_stage("data"), sort_keys=True))
+        folder = Path(path)
+        if not folder.is_dir():
+            raise DataError(
+                "there is no such data folder",
+                where=f"data.path: {path}",
+                fix=f"Give a folder in the task's format, or {EMBEDDED} for the embedded data set.",
+            )
+        return self._of_folder(folder)
+
+    def of_part(self, part: Part) -> str:
+        """Digest of a local part's files, or the name of a part that a library fetches."""
+        folder = components.local_folder(part)
+        return self._of_folder(folder) if folder else f"{part.source}/{part.subfolder}".rstrip("/")
+
+    def save(self) -> None:
+        """Keeps what was digested for the next command."""
+        if self._changed:
+            write_file(self._file, json.dumps(self._known, indent=0, sort_keys=True))
+            self._changed = False
+
+    def _of_folder(self, folder: Path) -> str:
+        if folder not in self._folders:
+            total = hashlib.sha256()
+            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+                total.update(f"{file.relative_to(folder).as_posix()}\0{self._of_file(file)}\n".encode())
+            self._folders[folder] = "content:" + total.hexdigest()[:32]
+        return self._folders[folder]
+
+    def _of_file(self, file: Path) -> str:
+        status = file.stat()
+        mark = f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+        if mark not in self._known:
+            self._known[mark] = file_digest(file)
+            self._changed = True
+        return self._known[mark]
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,212 @@
+"""Configuration → keys: the hash of exactly what can change each stage's output. Pure, no torch.
+
+Training keys are a chain, one link an epoch: ``K[0] = H(seed, model, data, optimizer, numerics)``
+and ``K[e+1] = H(K[e], active(e))``. Two variants share their training exactly as long as their
+links are equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ablate import fingerprint
+from ablate.spec.config import Ema, epoch_of
+from ablate.store import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ablate.fingerprint import Contents
+    from ablate.spec.config import Config
+    from ablate.store import Store
+
+Ingredients = dict[str, Any]
+
+
+def active(config: Config, epoch: int, perceptual: str) -> Ingredients:
+    """What acts on the training in ``epoch``: learning rate, losses with weights, augmentation.
+
+    ``perceptual`` is the identity of the LPIPS backbone. A loss or augmentation that has not
+    started is absent, as if it were not configured.
+    """
+    acting: Ingredients = {"learning_rate": config.train.learning_rate}
+    lpips, kl, augmentation = config.losses.lpips, config.losses.kl, config.augmentation
+    epochs = config.train.epochs
+    if lpips and epoch >= epoch_of(lpips.start, epochs):
+        acting["lpips"] = {"weight": lpips.weight, "perceptual": perceptual}
+    if kl and epoch >= epoch_of(kl.start, epochs):
+        acting["kl"] = {"weight": kl.weight}
+    if augmentation.kind != "none" and epoch >= epoch_of(augmentation.start, epochs):
+        acting["augmentation"] = augmentation.kind
+    return acting
+
+
+@dataclass(frozen=True)
+class Observer:
+    """One EMA setting with its start as an epoch."""
+
+    decay: float
+    start: int
+    shadow: str
+
+    @classmethod
+    def of(cls, ema: Ema | None, epochs: int) -> Observer | None:
+        """The observer that a configuration's EMA asks for."""
+        return Observer(ema.decay, epoch_of(ema.start, epochs), ema.shadow) if ema else None
+
+    def key(self, link: str) -> str:
+        """Key of this observer's shadow at a link of the training chain."""
+        return key_of({"link": link, **vars(self)})
+
+
+class RunKeys:
+    """The keys of one run (variant × seed), each with the ingredients it is made of."""
+
+    def __init__(self, config: Config, seed: int, contents: Contents) -> None:
+        self.config = config
+        self.seed = seed
+        self._contents = contents
+        self.numerics = fingerprint.numerics(config.compute)
+
+    def _part(self, name: str) -> str:
+        return self._contents.of_part(getattr(self.config.components, name))
+
+    @cached_property
+    def data(self) -> str:
+        """Digest of the data set."""
+        return self._contents.of_data(self.config.data.path)
+
+    @cached_property
+    def prepare_ingredients(self) -> Ingredients:
+        """Data, frozen parts and image size."""
+        return {
+            "data": self.data,
+            "size": self.config.data.size,
+            "vae": self._part("vae"),
+            "text_encoder": self._part("text_encoder"),
+            "tokenizer": self._part("tokenizer"),
+            "numerics": self.numerics,
+            "code": fingerprint.of_stage("prepare"),
+        }
+
+    @cached_property
+    def prepare(self) -> str:
+        """Key of the cached latents and text states."""
+        return key_of(self.prepare_ingredients)
+
+    @cached_property
+    def root_ingredients(self) -> Ingredients:
+        """All of K[0]. Not the number of epochs: training longer continues the same chain."""
+        train = self.config.train.model_dump(mode="json", exclude={"epochs", "learning_rate"})
+        return {
+            "seed": self.seed,
+            "unet": self.config.unet.model_dump(mode="json"),
+            "noise": self.config.noise.model_dump(mode="json"),
+            "train": train,
+            "prepare": self.prepare,
+            "numerics": self.numerics,
+            "code": fingerprint.of_stage("train"),
+        }
+
+    @cached_property
+    def chain(self) -> tuple[str, ...]:
+        """K[0] … K[epochs]."""
+        links = [key_of(self.root_ingredients)]
+        for acting in self.timeline:
+            links.append(key_of({"previous": links[-1], "active": acting}))
+        return tuple(links)
+
+    @cached_property
+    def timeline(self) -> tuple[Ingredients, ...]:
+        """What acts in each epoch."""
+        perceptual = self._part("perceptual") if self.config.losses.lpips else ""
+        return tuple(active(self.config, epoch, perceptual) for epoch in range(self.config.train.epochs))
+
+    def state_ingredients(self, epoch: int) -> Ingredients:
+        """What the state at K[epoch] was made of, in a form in which two states can be compared."""
+        changes = {
+            f"from epoch {number}": acting
+            for number, acting in enumerate(self.timeline[:epoch])
+            if number == 0 or acting != self.timeline[number - 1]
+        }
+        return {**self.root_ingredients, "epochs": epoch, "timeline": changes}
+
+    @cached_property
+    def observer(self) -> Observer | None:
+        """The EMA setting whose weights are sampled; None for the weights themselves."""
+        return Observer.of(self.config.ema, self.config.train.epochs)
+
+    def preview_ingredients(self, epoch: int) -> Ingredients:
+        """The state and the number of prompts. Not the sampler: runs on one trunk share previews."""
+        return {"link": self.chain[epoch], "prompts": self.config.track.preview_prompts}
+
+    def previews(self) -> list[tuple[int, str]]:
+        """(epoch, key) of every preview that this run may have."""
+        every = self.config.track.preview_every
+        epochs = range(every, len(self.chain), every) if every else ()
+        return [(epoch, key_of(self.preview_ingredients(epoch))) for epoch in epochs]
+
+    @cached_property
+    def sample_ingredients(self) -> Ingredients:
+        """The trained weights, the prompts (they are part of the prepared data) and the sampler."""
+        return {
+            "link": self.chain[-1],
+            "observer": vars(self.observer) if self.observer else None,
+            "seed": self.seed,
+            "sample": self.config.sample.model_dump(mode="json"),
+            "numerics": self.numerics,
+            "code": fingerprint.of_stage("sample"),
+        }
+
+    @cached_property
+    def sample(self) -> str:
+        """Key of the samples."""
+        return key_of(self.sample_ingredients)
+
+    @cached_property
+    def evaluate_ingredients(self) -> Ingredients:
+        """The samples, the evaluator and the real images they are compared with."""
+        return {
+            "sample": self.sample,
+            "evaluator": self._part("evaluator"),
+            "evaluate": self.config.evaluate.model_dump(mode="json"),
+            "code": fingerprint.of_stage("evaluate"),
+        }
+
+    @cached_property
+    def evaluate(self) -> str:
+        """Key of the scores: the identity of the whole run."""
+        return key_of(self.evaluate_ingredients)
+
+
+def differences(new: Mapping[str, Any], old: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Which ingredients differ, in words: ``train.batch: 32 → 64``, ``diffusion/ema.py changed``."""
+    found = []
+    for name in sorted(set(new) | set(old)):
+        a, b = old.get(name), new.get(name)
+        if a == b:
+            continue
+        label = name if prefix in ("", "code.") else prefix + name
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(b, a, f"{label}.")
+        elif name.endswith(".py") or name in ("data", "prepare", "link", "previous", "sample"):
+            found.append(f"{label} changed")
+        else:
+            found.append(f"{label}: {a} → {b}")
+    return found
+
+
+def newest_stored_link(
+    chain: tuple[str, ...], observers: Iterable[Observer], end: int, store: Store
+) -> int:
+    """The last link up to ``end`` from which a training can go on, 0 when there is none.
+
+    Its state must be stored, and the average of every observer that has started by then.
+    """
+    for epoch in range(end, 0, -1):
+        started = [observer for observer in observers if epoch > observer.start]
+        if store.has("train", chain[epoch]) and all(store.has("ema", o.key(chain[epoch])) for o in started):
+            return epoch
+    return 0

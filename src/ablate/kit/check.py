@@ -1,0 +1,271 @@
+"""Measures a kit's parts on a data set's test split: pairs that no training has seen."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ablate.components import Evaluator, load_evaluator, load_perceptual, load_text_encoder, load_vae
+from ablate.data import sprites
+from ablate.errors import ComponentError, DataError
+from ablate.metrics.zero_shot import zero_shot
+
+if TYPE_CHECKING:
+    import lpips
+    import torch
+    from numpy.typing import NDArray
+    from rich.console import Console
+    from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+
+    from ablate.kit.dataset import KitData
+
+PARTS = ("vae", "text_encoder", "tokenizer", "image_encoder", "evaluator", "perceptual")
+
+
+@dataclass(frozen=True)
+class KitPart:
+    """A part of a kit, as ``ablate.components`` wants it."""
+
+    source: str
+    subfolder: str
+
+
+@dataclass(frozen=True)
+class PairQualities:
+    """How well an image–text model tells held-out pairs apart. Shares between 0 and 1."""
+
+    zero_shot: dict[str, float]
+    """Attribute → accuracy when its phrase is exchanged. {} if the data has no known attributes."""
+    top1: float
+    """Images whose own text is nearest among all test texts."""
+    top5: float
+
+
+@dataclass(frozen=True)
+class PerceptualQualities:
+    """How the perceptual distance orders images. Shares between 0 and 1."""
+
+    neighbour: dict[str, float]
+    """Attribute → test images whose nearest training image agrees in it."""
+    same_monster: float | None
+    """How often another image of the same held-out monster is nearer than one of another monster."""
+
+
+@dataclass(frozen=True)
+class KitQualities:
+    """What ``check_kit`` measures and the kit's manifest records."""
+
+    vae_psnr: float
+    """dB, mean over test images, from the posterior's mean."""
+    text_encoder: PairQualities
+    evaluator: PairQualities
+    perceptual: PerceptualQualities
+    bytes: dict[str, int]
+    """Part → its size on disk."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, rounded to what the test split can tell."""
+        rounded: dict[str, Any] = _rounded(asdict(self))
+        return rounded
+
+
+class TextEncoderPair:
+    """The conditioning text encoder with the image encoder it was trained beside."""
+
+    def __init__(
+        self,
+        tokenizer: CLIPTokenizer,
+        text: CLIPTextModel,
+        image: CLIPVisionModelWithProjection,
+        labels: dict[str, dict[str, str]],
+    ) -> None:
+        self.labels = labels
+        self._tokenizer, self._text, self._image = tokenizer, text, image
+
+    def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 [N, 32, 32, 3] → unit vectors [N, D]."""
+        import torch
+
+        from ablate.kit.dataset import to_unit
+
+        with torch.inference_mode():
+            return _unit(torch.cat([self._image(x).image_embeds for x in torch.split(to_unit(images), 128)]))
+
+    def encode_texts(self, texts: list[str]) -> NDArray[np.float32]:
+        """N texts → unit vectors [N, D]."""
+        import torch
+
+        ids = self._tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        with torch.inference_mode():
+            return _unit(torch.cat([self._text(part).pooler_output for part in torch.split(ids, 512)]))
+
+
+def check_kit(kit: Path, data: Path | None = None) -> KitQualities:
+    """Measure every part of ``kit`` on the test split of ``data`` (default: the generated sprites).
+
+    Raises ComponentError if a part is missing and DataError if ``data`` has no test images.
+    """
+    from ablate.kit.dataset import load
+
+    if data is None:
+        with tempfile.TemporaryDirectory() as folder:
+            sprites.generate(Path(folder))
+            return measure(kit, load(Path(folder)))
+    return measure(kit, load(data))
+
+
+def measure(kit: Path, data: KitData) -> KitQualities:
+    """``check_kit`` for a data set that is already in memory."""
+    from ablate.kit.vae import psnr, reconstruct
+
+    require_test_images(data)
+    vae = load_vae(KitPart(str(kit), "vae"))
+    evaluator = load_evaluator(KitPart(str(kit), "evaluator"))
+    pair = load_text_encoder_pair(kit, evaluator.labels)
+    metric = load_perceptual(KitPart(str(kit), "perceptual"))
+    return KitQualities(
+        vae_psnr=psnr(data.test_images, reconstruct(vae, data.test_images)),
+        text_encoder=pair_qualities(pair, data),
+        evaluator=pair_qualities(evaluator, data),
+        perceptual=perceptual_qualities(metric, data, evaluator.labels),
+        bytes={part: sum(f.stat().st_size for f in (kit / part).rglob("*") if f.is_file()) for part in PARTS},
+    )
+
+
+def require_test_images(data: KitData) -> None:
+    """Raises DataError if there is nothing to measure a kit on."""
+    if not len(data.test_images):
+        raise DataError(
+            "no test prompt has an image",
+            where="test.json",
+            fix="A kit is measured on real held-out images: put them below test/.",
+        )
+
+
+def load_text_encoder_pair(kit: Path, labels: dict[str, dict[str, str]]) -> TextEncoderPair:
+    """A kit's text encoder and image encoder. Raises ComponentError if one is missing."""
+    import torch
+    from transformers import CLIPVisionModelWithProjection
+
+    tokenizer, text = load_text_encoder(KitPart(str(kit), "text_encoder"), KitPart(str(kit), "tokenizer"))
+    try:
+        image = CLIPVisionModelWithProjection.from_pretrained(
+            kit / "image_encoder", dtype=torch.float32, use_safetensors=True
+        ).eval()
+    except (OSError, ValueError) as error:
+        raise ComponentError(
+            "the image encoder cannot be loaded",
+            where=str(kit / "image_encoder"),
+            fix="It is only used to check the text encoder: train the kit again with `ablate kit build`.",
+        ) from error
+    return TextEncoderPair(tokenizer, text, image, labels)
+
+
+def pair_qualities(model: Evaluator | TextEncoderPair, data: KitData) -> PairQualities:
+    """Zero-shot accuracy by attribute, and retrieval among all test texts."""
+    images, texts = model.encode_images(data.test_images), model.encode_texts(data.test_prompts)
+    similarity = images @ texts.T
+    # Equal prompts count as the image's own; its rank is the number of other texts that are nearer.
+    own = np.diag(similarity)[:, None]
+    rank = (similarity > own + 1e-6).sum(axis=1)
+    accuracy = zero_shot(images, data.test_prompts, model)
+    return PairQualities(
+        zero_shot={attribute: float(right.mean()) for attribute, right in accuracy.items()},
+        top1=float((rank < 1).mean()),
+        top5=float((rank < 5).mean()),
+    )
+
+
+def perceptual_qualities(
+    metric: lpips.LPIPS, data: KitData, labels: dict[str, dict[str, str]]
+) -> PerceptualQualities:
+    """Nearest neighbours and same-monster comparisons under LPIPS, on the test images."""
+    import torch
+
+    known = slice(None, None, max(1, len(data.images) // 1000))
+    test = perceptual_features(metric, data.test_images)
+    nearest = torch.cdist(test, perceptual_features(metric, data.images[known])).argmin(dim=1).tolist()
+    captions = [texts[0] for texts in data.captions[known]]
+    neighbour = {
+        attribute: float(
+            np.mean(
+                [
+                    names_in(prompt, names) == names_in(captions[i], names)
+                    for prompt, i in zip(data.test_prompts, nearest, strict=True)
+                ]
+            )
+        )
+        for attribute, names in labels.items()
+    }
+    monsters = np.array(data.test_monsters)
+    same = monsters[:, None] == monsters[None, :]
+    distance = torch.cdist(test, test).numpy()
+    others = [distance[i][~same[i]] for i in range(len(test))]
+    closer = [
+        float((distance[i, j] < others[i]).mean())
+        for i, j in zip(*np.nonzero(same), strict=True)
+        if i != j and len(others[i])
+    ]
+    return PerceptualQualities(neighbour, float(np.mean(closer)) if closer else None)
+
+
+def perceptual_features(metric: lpips.LPIPS, images: NDArray[np.uint8]) -> torch.Tensor:
+    """Vectors [N, F] whose squared Euclidean distances are the metric's LPIPS (without linear heads)."""
+    import lpips
+    import torch
+
+    from ablate.kit.dataset import to_unit
+
+    rows = []
+    with torch.inference_mode():
+        for x in torch.split(to_unit(images), 128):
+            layers = metric.net(metric.scaling_layer(x))
+            unit = [lpips.normalize_tensor(h) / (h.shape[2] * h.shape[3]) ** 0.5 for h in layers]
+            rows.append(torch.cat([h.flatten(1) for h in unit], dim=1))
+    return torch.cat(rows)
+
+
+def names_in(text: str, names: dict[str, str]) -> set[str]:
+    """The names whose phrases stand in the text."""
+    return {name for name, phrase in names.items() if f" {phrase}" in text}
+
+
+def print_qualities(qualities: KitQualities, console: Console | None = None) -> None:
+    """Print the table that ``ablate kit build`` and ``ablate kit check`` end with."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Kit qualities on held-out images", title_justify="left")
+    for heading in ("part", "quality", "value"):
+        table.add_column(heading, justify="right" if heading == "value" else "left")
+    table.add_row("vae", "PSNR", f"{qualities.vae_psnr:.1f} dB")
+    for part, pair in (("text_encoder", qualities.text_encoder), ("evaluator", qualities.evaluator)):
+        for attribute, share in pair.zero_shot.items():
+            table.add_row(part, f"zero-shot {attribute}", f"{share:.1%}")
+        table.add_row(part, "retrieval top-1", f"{pair.top1:.1%}")
+        table.add_row(part, "retrieval top-5", f"{pair.top5:.1%}")
+    for attribute, share in qualities.perceptual.neighbour.items():
+        table.add_row("perceptual", f"nearest image agrees in {attribute}", f"{share:.1%}")
+    if qualities.perceptual.same_monster is not None:
+        table.add_row("perceptual", "same monster nearer", f"{qualities.perceptual.same_monster:.1%}")
+    for part, size in qualities.bytes.items():
+        table.add_row(part, "size", f"{size / 1e6:.2f} MB")
+    table.add_row("all", "size", f"{sum(qualities.bytes.values()) / 1e6:.2f} MB")
+    (console or Console()).print(table)
+
+
+def _unit(embeddings: torch.Tensor) -> NDArray[np.float32]:
+    import torch.nn.functional as F
+
+    array: NDArray[np.float32] = F.normalize(embeddings, dim=-1).numpy()
+    return array
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return round(value, 4) if isinstance(value, float) else value

@@ -1,0 +1,61 @@
+"""The perceptual part: a SqueezeNet trunk for LPIPS (arXiv:1801.03924), learned from captions.
+
+It is LPIPS' "baseline" form, every layer's unit-normalized difference averaged with equal weight,
+because calibrated weights need human judgements of such images.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import torch
+
+from ablate.kit.clip import SCALE, train_pair
+from ablate.kit.tokenizer import train_tokenizer
+from ablate.kit.training import Tell, seeded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ablate.kit.dataset import KitData
+
+STEPS = 1500
+NET = "squeeze"
+
+
+def train_perceptual(data: KitData, out: Path, *, steps: int, seed: int, tell: Tell) -> None:
+    """Write ``perceptual/`` below ``out``: the trunk as safetensors and what it is.
+
+    The trunk learns to match images with the bag of their captions' words. Words, not sentences: the
+    trunk is what stays, and a text side without order leaves the work to it.
+    """
+    import lpips
+    from safetensors.torch import save_file
+
+    tokenizer = train_tokenizer(text for texts in data.captions for text in texts)
+    tokens = [
+        tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        for texts in data.captions
+    ]
+    with seeded(seed):
+        metric = lpips.LPIPS(net=NET, lpips=False, pnet_rand=True, pnet_tune=True, verbose=False)
+        head = torch.nn.Linear(512, 128)
+        words = torch.nn.EmbeddingBag(len(tokenizer), 128, mode="mean")
+    log_scale = torch.nn.Parameter(torch.tensor(SCALE))
+    train_pair(
+        data,
+        tokens,
+        encode_images=lambda x: head(metric.net(metric.scaling_layer(x))[-1].mean(dim=(2, 3))),
+        encode_texts=words,
+        log_scale=log_scale,
+        parameters=[*metric.net.parameters(), *head.parameters(), *words.parameters(), log_scale],
+        steps=steps,
+        seed=seed,
+        tell=tell,
+    )
+    folder = out / "perceptual"
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.half().contiguous() for name, value in metric.net.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"net": NET, "lpips": False}) + "\n", encoding="utf-8")

@@ -1,0 +1,46 @@
+"""What the kit's four trainings share: seeding, the optimizer's schedule, and progress."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+Tell = Callable[[int, int, float], None]
+"""Called now and then with (step, steps, loss)."""
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within, torch's global generator starts at ``seed``; afterwards it is as it was before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def optimize(
+    loss_at: Callable[[int], torch.Tensor],
+    parameters: list[torch.nn.Parameter],
+    steps: int,
+    *,
+    lr: float,
+    weight_decay: float = 0.0,
+    tell: Tell,
+) -> None:
+    """AdamW on ``loss_at(step)`` for ``steps`` steps: 5 % warm-up, cosine decay to 0, clipping at norm 1."""
+    optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay)
+    warmup = max(1, steps // 20)
+    for step in range(steps):
+        progress = max(0.0, (step - warmup) / max(1, steps - warmup))
+        factor = min(1.0, (step + 1) / warmup) * 0.5 * (1.0 + math.cos(math.pi * progress))
+        for group in optimizer.param_groups:
+            group["lr"] = lr * factor
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_at(step)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        if step % 50 == 0 or step == steps - 1:
+            tell(step + 1, steps, loss.item())

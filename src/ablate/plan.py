@@ -1,0 +1,215 @@
+"""Experiment → runs, trunks, keys, and what has to run. Pure: no torch, nothing is written.
+
+Runs whose chains agree stand on the same stretch of training. ``stretches`` finds these by walking
+the chains side by side; no other structure is needed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablate.keys import Observer, RunKeys, differences, newest_stored_link
+from ablate.spec.config import EMBEDDED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ablate.fingerprint import Contents
+    from ablate.spec.config import Data
+    from ablate.spec.load import Experiment
+    from ablate.store import Store
+
+
+@dataclass(frozen=True)
+class Run:
+    """One variant with one seed."""
+
+    variant: str
+    seed: int
+    keys: RunKeys
+
+    @property
+    def name(self) -> str:
+        """As it is called in tables and in MLflow."""
+        return f"{self.variant} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Links ``begin`` … ``end`` of a chain that the same runs share: a trunk, or a branch from one."""
+
+    runs: tuple[Run, ...]
+    begin: int
+    end: int
+    parent: Stretch | None
+
+    @property
+    def keys(self) -> RunKeys:
+        """Those of any of the runs: up to ``end`` they agree."""
+        return self.runs[0].keys
+
+    @cached_property
+    def observers(self) -> tuple[Observer, ...]:
+        """The EMA settings of all runs that stand on it."""
+        found = dict.fromkeys(run.keys.observer for run in self.runs)
+        return tuple(observer for observer in found if observer)
+
+    @property
+    def key(self) -> str:
+        """The key of the state at its end."""
+        return self.keys.chain[self.end]
+
+
+def stretches(runs: Sequence[Run], begin: int = 0, parent: Stretch | None = None) -> Iterator[Stretch]:
+    """The stretches of training that ``runs`` need, each shared as far as possible, parents first."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        if len(run.keys.chain) > begin + 1:
+            groups.setdefault(run.keys.chain[begin + 1], []).append(run)
+    for group in groups.values():
+        end = begin + 1
+        while (
+            all(len(run.keys.chain) > end + 1 for run in group)
+            and len({run.keys.chain[end + 1] for run in group}) == 1
+        ):
+            end += 1
+        stretch = Stretch(tuple(group), begin, end, parent)
+        yield stretch
+        yield from stretches(group, end, stretch)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything ``ablate run`` is going to do, and why."""
+
+    experiment: Experiment
+    runs: tuple[Run, ...]
+    store: Store
+    training_images: int
+
+    @cached_property
+    def to_sample(self) -> tuple[Run, ...]:
+        """Runs whose samples are not in the store: only these need trained weights."""
+        return tuple(
+            run
+            for run in self.runs
+            if not self.store.has("evaluate", run.keys.evaluate)
+            and not self.store.has("sample", run.keys.sample)
+        )
+
+    @cached_property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """All stretches of training that the experiment stands on."""
+        return tuple(stretches(self.runs))
+
+    def epochs_to_train(self) -> dict[str, int]:
+        """Key of each stretch that has work → epochs to train on it, given what the store holds."""
+        missing: dict[str, int] = {}
+        for stretch in stretches(self.to_sample):
+            newest = newest_stored_link(stretch.keys.chain, stretch.observers, stretch.end, self.store)
+            if stretch.parent and stretch.parent.key in missing:
+                newest = max(newest, stretch.begin)  # the parent will have been trained by then
+            if newest < stretch.end:
+                missing[stretch.key] = stretch.end - newest
+        return missing
+
+    def steps_per_epoch(self, run: Run) -> int:
+        """Optimizer steps in an epoch of this run."""
+        train = run.keys.config.train
+        return steps_per_epoch(self.training_images, train.batch, train.accumulation)
+
+    @property
+    def steps_asked(self) -> int:
+        """Optimizer steps if each run were trained by itself."""
+        return sum(run.keys.config.train.epochs * self.steps_per_epoch(run) for run in self.runs)
+
+    @property
+    def steps_unique(self) -> int:
+        """Optimizer steps when shared stretches are trained once."""
+        return sum((s.end - s.begin) * self.steps_per_epoch(s.runs[0]) for s in self.stretches)
+
+    @property
+    def steps_to_train(self) -> int:
+        """Optimizer steps that are still missing in the store."""
+        missing = self.epochs_to_train()
+        return sum(missing.get(s.key, 0) * self.steps_per_epoch(s.runs[0]) for s in self.stretches)
+
+
+def make_plan(experiment: Experiment, store: Store, contents: Contents) -> Plan:
+    """The plan of an experiment.
+
+    Raises:
+        DataError: the data folder is missing or not in the task's format.
+        ComponentError: a local part is missing.
+    """
+    runs = tuple(
+        Run(variant, seed, RunKeys(config, seed, contents))
+        for variant, config in experiment.variants.items()
+        for seed in experiment.spec.seeds
+    )
+    for run in runs:
+        _ = run.keys.evaluate  # digests all it stands on, so a missing file is found now
+    return Plan(experiment, runs, store, training_images(runs[0].keys.config.data))
+
+
+def training_images(data: Data) -> int:
+    """Number of training images of a data set."""
+    from ablate.data import captions, sprites
+
+    if data.path == EMBEDDED:
+        return sprites.training_images()
+    return len(captions.read_train(Path(data.path).expanduser()))
+
+
+def steps_per_epoch(images: int, batch: int, accumulation: int) -> int:
+    """Optimizer steps in an epoch: full batches only, and a last smaller group of batches."""
+    return math.ceil(max(images // batch, 1) / accumulation)
+
+
+def reasons(plan: Plan) -> dict[str, list[str]]:
+    """Why stages have to run again: stage → what differs from the nearest result in the store.
+
+    Empty for a stage that has nothing to do; "nothing like it is in the store" for a first run.
+    """
+    why: dict[str, list[str]] = {}
+    waiting = [run for run in plan.runs if not plan.store.has("evaluate", run.keys.evaluate)]
+    if not waiting:
+        return why
+    for stage, asked in (
+        ("prepare", lambda keys: keys.prepare_ingredients),
+        ("train", lambda keys: keys.state_ingredients(keys.config.train.epochs)),
+        ("sample", lambda keys: keys.sample_ingredients),
+        ("evaluate", lambda keys: keys.evaluate_ingredients),
+    ):
+        stored = [entry for _, entry in plan.store.entries(stage)]
+        lines: dict[str, None] = {}
+        for run in waiting:
+            if plan.store.has(stage, _key(run.keys, stage)):
+                continue
+            lines |= dict.fromkeys(_nearest_difference(asked(run.keys), stored))
+        if lines:
+            why[stage] = list(lines)
+    return why
+
+
+def _key(keys: RunKeys, stage: str) -> str:
+    return {
+        "prepare": keys.prepare,
+        "train": keys.chain[-1],
+        "sample": keys.sample,
+        "evaluate": keys.evaluate,
+    }[stage]
+
+
+def _nearest_difference(asked: dict[str, Any], stored: list[dict[str, Any]]) -> list[str]:
+    """What differs between ``asked`` and the most similar stored entry, in words."""
+    candidates = [
+        differences(asked, {name: entry[name] for name in asked if name in entry})
+        for entry in stored
+        if entry.get("seed") == asked.get("seed")
+    ]
+    return min(candidates, key=len) if candidates else ["nothing like it is in the store yet"]

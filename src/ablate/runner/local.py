@@ -1,0 +1,129 @@
+"""Executor ``local``: worker processes on this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import threading
+import time
+import traceback
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+from ablate.errors import AblateError, RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ablate.runner.tasks import Event, Task
+
+_events: Any = None  # each worker's end of the event queue, set once when the worker starts
+
+
+class LocalExecutor:
+    """``workers`` processes that each compute with ``threads`` CPU threads. A context manager.
+
+    Workers are spawned, not forked: forked children of a threaded torch process can hang.
+    """
+
+    def __init__(self, root: str, workers: int, threads: int) -> None:
+        self.root = root
+        # Read when numpy and torch are first imported, that is when a worker starts.
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        context = multiprocessing.get_context("spawn")
+        self._queue = context.Queue()
+        self._pool = ProcessPoolExecutor(workers, context, _start_worker, (self._queue, os.getpid()))
+        for _ in range(workers):
+            self._pool.submit(_warm_up)
+
+    def __enter__(self) -> LocalExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._queue.close()
+
+    def run(
+        self,
+        tasks: Sequence[Task],
+        on_event: Callable[[Event], None],
+        on_end: Callable[[Task, str], None],
+    ) -> None:
+        """Runs all tasks, each after those it needs. ``on_end`` gets the reason if a task failed or
+        a task it needs did, and "" otherwise; tasks that do not stand on a failed one go on.
+
+        Raises:
+            RunError: a worker process died.
+        """
+        named = {task.name: task for task in tasks}
+        order = TopologicalSorter({task.name: task.needs for task in tasks})
+        order.prepare()
+        failed: dict[str, str] = {}
+        running: dict[Future[str], str] = {}
+        while order.is_active():
+            for name in order.get_ready():
+                task = named[name]
+                reason = next((failed[need] for need in task.needs if need in failed), "")
+                if reason:
+                    failed[name] = reason
+                    order.done(name)
+                    on_end(task, reason)
+                else:
+                    running[self._pool.submit(_work, task, self.root)] = name
+            ended, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+            self._deliver(on_event)
+            for future in ended:
+                name = running.pop(future)
+                try:
+                    reason = future.result()
+                except BrokenProcessPool as error:
+                    raise RunError(
+                        f"a worker process died during {name!r}",
+                        fix="It may have run out of memory (try fewer --workers). "
+                        "The same command goes on where it stopped.",
+                    ) from error
+                if reason:
+                    failed[name] = reason
+                order.done(name)
+                on_end(named[name], reason)
+
+    def _deliver(self, on_event: Callable[[Event], None]) -> None:
+        while True:
+            try:
+                on_event(self._queue.get_nowait())
+            except queue.Empty:
+                return
+
+
+def _start_worker(events: Any, parent: int) -> None:
+    global _events  # noqa: PLW0603 – a pool's initializer has no other place to leave something
+    _events = events
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+
+
+def _die_with(parent: int) -> None:
+    """Ends this worker when its parent was killed, so that it holds no lock and burns no core."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _warm_up() -> None:
+    """Imports what every task needs while the parent still opens its databases."""
+    import diffusers  # noqa: F401
+    import torch  # noqa: F401
+
+
+def _work(task: Task, root: str) -> str:
+    """Runs a task in a worker; the reason why it failed, or ""."""
+    try:
+        task.function(*task.arguments, root, task.name, _events.put)
+    except AblateError as error:
+        return str(error)
+    except Exception:
+        # One variant's failure must not end the others: it is recorded with its whole traceback.
+        return traceback.format_exc()
+    return ""

@@ -1,0 +1,182 @@
+"""``ablate run``: plan → prepare → train → sample → evaluate → record, to the end or to be continued."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Protocol
+
+from ablate import fingerprint
+from ablate.runner.local import LocalExecutor
+from ablate.runner.study import OBJECTIVE, Study
+from ablate.runner.tasks import Event, Note, Task, tasks_of
+from ablate.tracking import SQLITE, Tracking, spec_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import optuna
+
+    from ablate.plan import Plan, Run
+    from ablate.records import EpochRow
+
+
+class Screen(Protocol):
+    """Where progress is shown."""
+
+    def begin(self, epochs: int, runs: int) -> None:
+        """So many epochs are to be trained and so many runs to be finished."""
+
+    def note(self, task: str, text: str) -> None:
+        """A task is doing something."""
+
+    def epoch(self, task: str, epochs: int, row: EpochRow) -> None:
+        """A task has trained one more epoch."""
+
+    def end(self, task: str, reason: str, *, is_run: bool) -> None:
+        """A task has ended, with the reason if it failed."""
+
+
+@dataclass
+class Outcome:
+    """What a call of ``run_experiment`` did."""
+
+    parent: str
+    tracking: Tracking
+    finished: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Run name → reason."""
+
+
+def default_workers(plan: Plan) -> int:
+    """As many as cores allow with the configured threads, no more than there is to do; 1 on a GPU."""
+    compute = plan.runs[0].keys.config.compute
+    if fingerprint.device_kind(compute.device) == "cuda":
+        return 1
+    return max(1, min(len(os.sched_getaffinity(0)) // compute.threads, len(plan.runs)))
+
+
+def run_experiment(plan: Plan, uri: str, screen: Screen, workers: int | None = None) -> Outcome:
+    """Runs what is missing of an experiment and records it. Results that MLflow has are not made again.
+
+    Raises:
+        UserError: MLflow cannot be reached.
+        RunError: a worker died; the same call goes on where it stopped.
+    """
+    name = plan.experiment.name
+    tracking = Tracking(uri, name)
+    key = spec_key(plan)
+    parent = tracking.find_parent(key)
+    finished = tracking.finished(parent) if parent else {}
+    waiting = [run for run in plan.runs if run.keys.evaluate not in finished]
+    if parent and not waiting:
+        return Outcome(parent, tracking)
+
+    threads = plan.runs[0].keys.config.compute.threads
+    with LocalExecutor(str(plan.store.root), workers or default_workers(plan), threads) as executor:
+        recorder = Recorder(plan, tracking, tracking.begin_parent(plan, key), waiting, screen)
+        study = Study(study_database(uri), f"{name} {key[:12]}", list(plan.experiment.variants))
+        trials = study.ask(list(dict.fromkeys(run.variant for run in waiting)))
+        screen.begin(sum(plan.epochs_to_train().values()), len(waiting))
+        executor.run(list(tasks_of(plan, waiting)), recorder.on_event, recorder.on_end)
+    outcome = recorder.outcome
+    _tell(study, trials, plan, tracking, outcome)
+    tracking.end_parent(outcome.parent, failed=bool(outcome.failed))
+    return outcome
+
+
+def study_database(uri: str) -> Path:
+    """``optuna.db`` beside MLflow's SQLite file, in the current folder for any other address."""
+    return (Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else Path()) / "optuna.db"
+
+
+class Recorder:
+    """Writes into MLflow what the workers report, as it comes."""
+
+    def __init__(
+        self, plan: Plan, tracking: Tracking, parent: str, waiting: Sequence[Run], screen: Screen
+    ) -> None:
+        self.plan = plan
+        self.tracking = tracking
+        self.screen = screen
+        self.outcome = Outcome(parent, tracking)
+        self.runs = {run.name: run for run in waiting}
+        existing = tracking.children(parent)
+        self.run_ids = {run.name: tracking.begin_child(parent, run, existing) for run in waiting}
+        known = {run.info.run_id for run in existing}
+        self.epochs_logged = {
+            name: tracking.epochs_logged(run_id) if run_id in known else 0
+            for name, run_id in self.run_ids.items()
+        }
+        self.standing: dict[str, tuple[str, ...]] = {
+            task.name: task.runs for task in tasks_of(plan, waiting)
+        }
+
+    def on_event(self, event: Event) -> None:
+        """Shows a note; logs an epoch's curves and preview to every run that stands on it."""
+        if isinstance(event, Note):
+            self.screen.note(event.task, event.text)
+            return
+        self.screen.epoch(event.task, event.epochs, event.history[-1])
+        for name in self.standing[event.task]:
+            self._log_history(name, event.history)
+            if event.preview:
+                image = self.plan.store.path("preview", event.preview) / "preview.png"
+                self.tracking.log_preview(self.run_ids[name], image, event.epochs)
+
+    def on_end(self, task: Task, reason: str) -> None:
+        """Ends the run whose last task this is, or all runs that a failed task takes with it."""
+        is_run = task.name in self.runs
+        if reason:
+            for name in task.runs:
+                if name not in self.outcome.failed:
+                    self.outcome.failed[name] = reason
+                    self.tracking.fail_child(self.run_ids[name], reason)
+        elif is_run:
+            self._finish(self.runs[task.name])
+        self.screen.end(task.name, reason, is_run=is_run)
+
+    def _finish(self, run: Run) -> None:
+        store, keys = self.plan.store, run.keys
+        samples = store.path("sample", keys.sample)
+        history = json.loads((samples / "sampled.json").read_text())["history"]
+        self._log_history(run.name, history)
+        for epoch, preview in keys.previews():
+            if store.has("preview", preview):
+                image = store.path("preview", preview) / "preview.png"
+                self.tracking.log_preview(self.run_ids[run.name], image, epoch)
+        self.tracking.finish_child(
+            self.run_ids[run.name],
+            run,
+            store.path("evaluate", keys.evaluate),
+            samples,
+            history,
+            self.plan.steps_per_epoch(run),
+        )
+        self.outcome.finished.append(run.name)
+
+    def _log_history(self, name: str, history: Sequence[EpochRow]) -> None:
+        known = self.epochs_logged[name]
+        if len(history) > known:
+            self.tracking.log_epochs(self.run_ids[name], history, known)
+            self.epochs_logged[name] = len(history)
+
+
+def _tell(
+    study: Study, trials: dict[str, optuna.Trial], plan: Plan, tracking: Tracking, outcome: Outcome
+) -> None:
+    """Ends each variant's trial with the mean objective over its seeds."""
+    children = tracking.children(outcome.parent)
+    for variant, trial in trials.items():
+        mine = {
+            int(run.data.tags["ablate.seed"]): run
+            for run in children
+            if run.data.tags["ablate.variant"] == variant and run.info.status == "FINISHED"
+        }
+        values = [run.data.metrics[OBJECTIVE] for run in mine.values() if OBJECTIVE in run.data.metrics]
+        complete = len(values) == len(plan.experiment.spec.seeds)
+        run_ids = {seed: run.info.run_id for seed, run in mine.items()}
+        study.tell(trial, run_ids, fmean(values) if complete else None)

@@ -1,0 +1,137 @@
+"""A plan as tasks: what can be dispatched to a worker, and what has to be done before.
+
+The unit of dispatch is a stretch of training; each run's sampling and evaluation follow it. Workers
+read and write the store only. What they want to be known goes through ``emit`` to the one process
+that writes the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ablate.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ablate.keys import Observer, RunKeys
+    from ablate.plan import Plan, Run, Stretch
+    from ablate.records import EpochRow
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a task is doing, in a few words."""
+
+    task: str
+    text: str
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """A stretch has trained and stored one more epoch."""
+
+    task: str
+    epochs: int
+    """How many epochs of the chain are trained now."""
+    history: Sequence[EpochRow]
+    preview: str | None
+    """Key of the preview drawn after it."""
+
+
+Event = Note | EpochDone
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A function of this module with its arguments, and the names of the tasks it needs."""
+
+    name: str
+    needs: tuple[str, ...]
+    function: Callable[..., None]
+    arguments: tuple[Any, ...]
+    runs: tuple[str, ...]
+    """Names of the runs that stand on it: they fail with it."""
+
+
+def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
+    """The tasks that give ``runs`` their results, each after those it needs."""
+    from ablate.plan import stretches
+
+    names = tuple(run.name for run in runs)
+    by_variant = {run.variant: run.keys for run in runs}
+    yield Task("check", (), check, (tuple(by_variant.values()),), names)
+    by_data: dict[str, list[Run]] = {}
+    for run in runs:
+        by_data.setdefault(run.keys.prepare, []).append(run)
+    for key, some in by_data.items():
+        standing = tuple(run.name for run in some)
+        yield Task(f"prepare {key[:8]}", ("check",), prepare, (some[0].keys,), standing)
+
+    trained: dict[str, str] = {}
+    sampled = {run.name for run in runs if plan.store.has("sample", run.keys.sample)}
+    for stretch in stretches([run for run in runs if run.name not in sampled]):
+        needs = [f"prepare {stretch.keys.prepare[:8]}"]
+        needs += [task_name(stretch.parent)] if stretch.parent else []
+        arguments = (stretch.keys, stretch.observers, stretch.begin, stretch.end)
+        standing = tuple(run.name for run in stretch.runs)
+        yield Task(task_name(stretch), tuple(needs), train, arguments, standing)
+        trained |= {run.name: task_name(stretch) for run in stretch.runs if len(run.keys.chain) - 1 == stretch.end}
+    for run in runs:
+        needs = [trained.get(run.name, f"prepare {run.keys.prepare[:8]}")]
+        yield Task(run.name, tuple(needs), measure, (run.keys,), (run.name,))
+
+
+def task_name(stretch: Stretch) -> str:
+    """``train seed 3, epochs 0–20 (none, mid-way)``."""
+    variants = ", ".join(dict.fromkeys(run.variant for run in stretch.runs))
+    return f"train seed {stretch.runs[0].seed}, epochs {stretch.begin}–{stretch.end} ({variants})"
+
+
+def check(runs: Sequence[RunKeys], root: str, task: str, emit: Emit) -> None:
+    """Makes each variant's scheduler once, so that a wrong option is found before any training."""
+    from ablate.diffusion.samplers import build_scheduler
+
+    emit(Note(task, "checking schedulers"))
+    for keys in runs:
+        sample = keys.config.sample
+        noise = (sample.noise or keys.config.noise).model_dump()
+        build_scheduler(sample.scheduler, noise, sample.options).set_timesteps(sample.steps)
+
+
+def prepare(keys: RunKeys, root: str, task: str, emit: Emit) -> None:
+    """Latents and text states of a data set."""
+    from ablate.stages.prepare import prepare as stage
+
+    stage(keys, Store(root), lambda text: emit(Note(task, text)))
+
+
+def train(
+    keys: RunKeys, observers: Sequence[Observer], begin: int, end: int, root: str, task: str, emit: Emit
+) -> None:
+    """A stretch of training, with previews."""
+    from ablate.stages.sample import preview
+    from ablate.stages.train import Training, train as stage
+
+    store = Store(root)
+    every = keys.config.track.preview_every
+
+    def on_epoch(training: Training) -> None:
+        key = preview(training, store) if every and training.epoch % every == 0 else None
+        emit(EpochDone(task, training.epoch, tuple(training.history), key))
+
+    emit(Note(task, "starting"))
+    stage(keys, observers, begin, end, store, on_epoch)
+
+
+def measure(keys: RunKeys, root: str, task: str, emit: Emit) -> None:
+    """A run's samples and their figures."""
+    from ablate.stages.evaluate import evaluate
+    from ablate.stages.sample import sample
+
+    store = Store(root)
+    sample(keys, store, lambda text: emit(Note(task, f"sampling {text}")))
+    evaluate(keys, store, lambda text: emit(Note(task, text)))

@@ -1,0 +1,361 @@
+"""The configuration of one variant: every field that can change a result, and what it means.
+
+Profiles (``profiles/*.yaml``) give each field a value; an experiment's variants override a few of
+them. Models are frozen and refuse unknown keys.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from ablate.spec.schedulers import Scheduler  # noqa: TC001 - pydantic reads it
+
+EMBEDDED = "sprites"
+"""The name that stands for the embedded kit and for the embedded data set, where a folder could."""
+
+_PERCENT = r"^(100|[0-9]{1,2}(\.[0-9]+)?)%$"
+
+
+def _is_position(value: Any) -> Any:
+    # Said once for both kinds: a union would report each kind's complaint.
+    if type(value) is int and value >= 0:
+        return value
+    if isinstance(value, str) and re.fullmatch(_PERCENT, value):
+        return value
+    raise ValueError("must be an epoch (130) or a share of all epochs, 0% to 100% (43%)")
+
+
+Position = Annotated[
+    Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=_PERCENT)],
+    BeforeValidator(_is_position),
+]
+"""A point of the training: an epoch (``130``) or a share of all epochs (``43%``)."""
+
+Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def epoch_of(position: Position, epochs: int) -> int:
+    """The epoch at which ``position`` lies in a training of ``epochs`` epochs (rounded)."""
+    if isinstance(position, int):
+        return position
+    return round(float(position.rstrip("%")) / 100 * epochs)
+
+
+class FieldError(ValueError):
+    """Fields that do not go together; ``fields`` are dotted, the one to blame first comes first."""
+
+    def __init__(self, what: str, *fields: str) -> None:
+        super().__init__(what)
+        self.fields = fields
+
+
+class Model(BaseModel):
+    """Frozen, strict (no silent conversion) and closed (no unknown key)."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        defer_build=True,  # builds each inner model once, inside the outer: a third of the import time
+    )
+
+
+class Part(Model):
+    """A pretrained part: a local folder, or a name that its library fetches from a hub."""
+
+    source: str
+    """Folder, hub id (``openai/clip-vit-base-patch32``) or a library's own name (``alex``)."""
+    subfolder: str = ""
+    """Where the part lies inside the source."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
+
+
+def kit_parts(folder: str) -> dict[str, dict[str, str]]:
+    """The parts of a kit folder, which holds each of them under its own name."""
+    return {part: {"source": folder, "subfolder": part} for part in Components.model_fields}
+
+
+class Components(Model):
+    """The frozen parts. A plain string names a kit folder that holds all of them."""
+
+    vae: Part
+    """diffusers ``AutoencoderKL``."""
+    text_encoder: Part
+    """transformers ``CLIPTextModel``."""
+    tokenizer: Part
+    """transformers ``CLIPTokenizer`` that goes with the text encoder."""
+    evaluator: Part
+    """open_clip model for CLIP-I and CLIP-T: a folder, or ``architecture:weights``."""
+    perceptual: Part
+    """Backbone of the LPIPS loss: a folder, or ``alex``, ``vgg``, ``squeeze``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_kit(cls, value: Any) -> Any:
+        return kit_parts(value) if isinstance(value, str) else value
+
+
+class Data(Model):
+    """Captioned images in the task's format."""
+
+    path: str
+    """Folder with ``train_info.json``, ``train/``, ``test.json``; ``sprites`` is the embedded set."""
+    size: Annotated[int, Field(ge=8, le=4096)]
+    """Edge of the square training images, in pixels."""
+
+
+class UNet(Model):
+    """Arguments of diffusers ``UNet2DConditionModel`` (input: latents, condition: text states)."""
+
+    sample_size: Positive
+    """Edge of the latents: image size / 2^(VAE levels − 1)."""
+    latent_channels: Positive = 4
+    layers_per_block: Positive
+    block_out_channels: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
+    down_block_types: Annotated[
+        tuple[Literal["DownBlock2D", "CrossAttnDownBlock2D"], ...], Field(strict=False)
+    ]
+    up_block_types: Annotated[tuple[Literal["UpBlock2D", "CrossAttnUpBlock2D"], ...], Field(strict=False)]
+    cross_attention_dim: Positive
+    """Width of the text encoder's states."""
+    attention_head_dim: Positive = 8
+    norm_num_groups: Positive = 32
+
+    @model_validator(mode="after")
+    def _blocks_agree(self) -> Self:
+        widths, down, up = self.block_out_channels, self.down_block_types, self.up_block_types
+        if not len(widths) == len(down) == len(up):
+            raise FieldError(
+                f"block_out_channels, down_block_types and up_block_types need one entry per block, "
+                f"but have {len(widths)}, {len(down)} and {len(up)}",
+                "block_out_channels",
+                "down_block_types",
+                "up_block_types",
+            )
+        if uneven := [width for width in widths if width % self.norm_num_groups]:
+            raise FieldError(
+                f"block_out_channels {uneven[0]} is not a multiple of norm_num_groups {self.norm_num_groups}",
+                "block_out_channels",
+                "norm_num_groups",
+            )
+        if self.sample_size % 2 ** (len(widths) - 1):
+            raise FieldError(
+                f"sample_size {self.sample_size} is not a multiple of {2 ** (len(widths) - 1)}: "
+                f"it is halved between each two of {len(widths)} blocks",
+                "sample_size",
+                "block_out_channels",
+            )
+        return self
+
+
+class Noise(Model):
+    """The noise schedule of training: β over ``timesteps`` (Ho et al. 2020, eq. 2–4)."""
+
+    timesteps: Positive = 1000
+    schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = "scaled_linear"
+    beta_start: Annotated[float, Field(gt=0, lt=1)] = 0.00085
+    beta_end: Annotated[float, Field(gt=0, lt=1)] = 0.012
+    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
+    """What the U-Net predicts: the noise, or the velocity (Salimans & Ho 2022)."""
+
+
+class Train(Model):
+    """The optimization, AdamW throughout."""
+
+    epochs: Positive
+    batch: Positive
+    """Images per forward pass."""
+    accumulation: Positive = 1
+    """Batches per optimizer step."""
+    learning_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
+    gradient_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 1.0
+    """Largest norm of the whole gradient, applied before the optimizer step; ``null`` for none."""
+    caption_dropout: Fraction = 0.1
+    """Share of captions replaced by the empty one (classifier-free guidance, Ho & Salimans 2021)."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Type of the U-Net's matrix products in training; weights and losses stay fp32."""
+
+
+class Lpips(Model):
+    """LPIPS (Zhang et al. 2018) between the decoded prediction x̂0 and the training image."""
+
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
+    start: Position = 0
+    """First epoch with this loss."""
+
+
+class Kl(Model):
+    """KL divergence of the predicted clean latents' per-channel Gaussian from the data latents'."""
+
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.01
+    start: Position = 0
+    """First epoch with this loss."""
+
+
+class Losses(Model):
+    """Losses beside the noise MSE, which is always there with weight 1; ``null`` switches one off."""
+
+    lpips: Lpips | None = None
+    kl: Kl | None = None
+
+
+class Augmentation(Model):
+    """What is done to training images before they are encoded."""
+
+    kind: Literal["none", "flip", "strong"] = "none"
+    """``flip``: mirrored with probability ½. ``strong``: flip, shift, rotation, scale and colour."""
+    start: Position = 0
+    """First epoch with this augmentation; none before."""
+
+
+class Ema(Model):
+    """Exponential moving average of the U-Net's weights; sampling uses the average."""
+
+    decay: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the old average kept at each optimizer step."""
+    start: Position = 0
+    """Epoch of the first update."""
+    shadow: Literal["current", "initial"] = "current"
+    """What the average begins with at ``start``: the weights of that moment, or the initial weights
+    of the training (the stale shadow of an EMA that was made early and first updated midway)."""
+
+
+class Sample(Model):
+    """How images are drawn from a trained model."""
+
+    scheduler: Scheduler = "DPMSolverMultistepScheduler"
+    """Class name of the diffusers scheduler."""
+    options: dict[str, Any] = {}
+    """Further constructor arguments of the scheduler."""
+    steps: Positive
+    guidance: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """Classifier-free guidance scale; 1 switches it off."""
+    batch: Positive
+    """Prompts per forward pass. An image does not depend on it."""
+    noise: Noise | None = None
+    """Noise schedule of sampling where it differs from that of training; ``null``: the same."""
+
+
+class Evaluate(Model):
+    """What the samples are measured with."""
+
+    fid_features: Literal["evaluator", "inception"] = "evaluator"
+    """Feature space of FID and KID: the evaluator's embeddings, or clean-fid's Inception."""
+    reference: Literal["test", "train"] = "test"
+    """Real images that FID and KID compare with."""
+
+
+class Track(Model):
+    """What is recorded beside the results. Changes no result."""
+
+    preview_every: Annotated[int, Field(ge=0)] = 0
+    """Epochs between preview images; 0 for none."""
+    preview_prompts: Positive = 8
+
+
+class Compute(Model):
+    """Where it runs."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    """CPU threads of each worker. Fixed, not taken from the machine, because the number of threads
+    changes the last bits of sums; more workers use more cores."""
+
+
+class Config(Model):
+    """One variant, fully resolved."""
+
+    components: Components
+    data: Data
+    unet: UNet
+    noise: Noise
+    train: Train
+    losses: Losses
+    augmentation: Augmentation
+    ema: Ema | None
+    """``null``: sample from the weights themselves."""
+    sample: Sample
+    evaluate: Evaluate
+    track: Track
+    compute: Compute
+
+    @model_validator(mode="after")
+    def _onsets_lie_within_training(self) -> Self:
+        onsets = {
+            "losses.lpips.start": self.losses.lpips and self.losses.lpips.start,
+            "losses.kl.start": self.losses.kl and self.losses.kl.start,
+            "augmentation.start": self.augmentation.kind != "none" and self.augmentation.start,
+            "ema.start": self.ema and self.ema.start,
+        }
+        epochs = self.train.epochs
+        for field, start in onsets.items():
+            if start and epoch_of(start, epochs) >= epochs:
+                begin = f"{start}, epoch {epoch_of(start, epochs)}," if isinstance(start, str) else start
+                raise FieldError(
+                    f"{field} is {begin} but the last epoch is {epochs - 1} (train.epochs is {epochs}): "
+                    f"it would never act",
+                    field,
+                    "train.epochs",
+                )
+        return self
+
+
+class Claim(Model):
+    """A sentence written before the run; the report gives its verdict."""
+
+    text: str
+    """The sentence, in plain words."""
+    source: str = ""
+    """Where the claim was made."""
+    variant: str
+    """Name of the variant that the claim is about."""
+    against: str
+    """Name of the variant that it is compared with."""
+    metric: Literal["fid", "kid", "clip_i", "clip_t"]
+    direction: Literal["higher", "lower", "equal"]
+    """How ``metric`` of ``variant`` compares with that of ``against``. FID and KID: lower is better."""
+    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Smallest difference that counts; ``equal`` needs it."""
+
+    @model_validator(mode="after")
+    def _equal_needs_margin(self) -> Self:
+        if self.direction == "equal" and self.margin is None:
+            raise FieldError(
+                "equal needs a margin, the largest difference that still counts as none", "direction"
+            )
+        return self
+
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+Name = Annotated[str, StringConstraints(pattern=NAME)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class ExperimentSpec(Model):
+    """One YAML file as written: a question, a profile, variants, seeds and claims."""
+
+    question: Annotated[str, Field(min_length=1)]
+    """What the experiment is to answer."""
+    profile: str = EMBEDDED
+    """Name of the base configuration."""
+    config: dict[str, Any] = {}
+    """Overrides of the profile that all variants share; ``--set`` adds to them."""
+    baseline: str
+    """Name of the variant that the others are compared with."""
+    variants: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
+    """Name → overrides. ``{}`` is the profile itself."""
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+    """Each variant runs once with each seed; the same seed pairs them."""
+    claims: Annotated[tuple[Claim, ...], Field(strict=False)] = ()
+    """What was expected before the run."""

@@ -1,0 +1,290 @@
+"""What is wrong with a spec, in the user's words and with the place where it was written."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel
+
+from ablate.errors import SpecError
+from ablate.spec.config import Config, ExperimentSpec, FieldError
+from ablate.spec.yaml import cut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pydantic_core import ErrorDetails
+
+    from ablate.spec.yaml import Document, FieldPath, Position
+
+MOST = 10
+"""Problems listed at once; the rest is counted."""
+FEW = 6
+"""Choices that are all named in a message; of more, the nearest is."""
+MOST_NAMES = 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong."""
+
+    where: str
+    what: str
+    fix: str = ""
+    order: Position = field(default=(0, 0), compare=False)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Overrides, and where they were written: at ``prefix`` of a document."""
+
+    document: Document
+    data: Any
+    prefix: FieldPath = ()
+
+    def depth(self, path: FieldPath) -> int:
+        """How many steps of ``path`` exist here."""
+        value = self.data
+        for steps, step in enumerate(path):
+            entries = dict(enumerate(value)) if isinstance(value, list) else value
+            if not isinstance(entries, dict) or step not in entries:
+                return steps
+            value = entries[step]
+        return len(path)
+
+    def problem(self, path: FieldPath, what: str, fix: str = "", *, key: bool = False) -> Problem:
+        """A problem with the value at ``path``, or with its key."""
+        whole = (*self.prefix, *path)
+        where, order = self.document.where(whole, key=key), self.document.position(whole, key=key)
+        return Problem(where, f"{dotted(whole)}: {what}" if whole else what, fix, order or (0, 0))
+
+
+def refuse(problems: Iterable[Problem], source: str) -> None:
+    """Raise one error that lists all ``problems``; none, no error.
+
+    Raises:
+        SpecError: there is a problem.
+    """
+    listed = sorted(dict.fromkeys(problems), key=lambda problem: problem.order)
+    if not listed:
+        return
+    if len(listed) == 1:
+        raise SpecError(listed[0].what, where=listed[0].where, fix=listed[0].fix)
+    lines, said = [f"{len(listed)} problems"], ""
+    for problem in listed[:MOST]:
+        lines.append(f"  {problem.where}: {problem.what}")
+        if problem.fix and problem.fix != said:
+            lines.append(f"    {problem.fix}")
+        said = problem.fix
+    if len(listed) > MOST:
+        lines.append(f"  and {len(listed) - MOST} more")
+    raise SpecError("\n".join(lines), where=source)
+
+
+def explain(
+    errors: Sequence[ErrorDetails], model: type[BaseModel], layers: Sequence[Layer]
+) -> Iterable[Problem]:
+    """Pydantic's errors about ``model`` as problems, each in the layer that its value came from.
+
+    Layers are given in the order in which they were put onto each other.
+    """
+    missing: dict[FieldPath, list[str]] = {}
+    corrected = set()
+    for error in errors:
+        *parent, name = error["loc"] or ("",)
+        if error["type"] == "missing":
+            missing.setdefault(tuple(parent), []).append(str(name))
+        elif error["type"] == "extra_forbidden":
+            corrected.add((*parent, nearest(str(name), _fields(model, tuple(parent)))))
+        elif not (error["type"] == "too_short" and _has_inner(error, errors)):
+            yield _explain(error, model, layers)
+    for error in errors:
+        if error["type"] == "extra_forbidden":
+            yield _unknown_field(error["loc"], model, layers)
+    for path, names in missing.items():
+        # A misspelt field that is required is one mistake, not two.
+        if left := [name for name in names if (*path, name) not in corrected]:
+            yield locate(path, layers).problem(path, f"missing: {', '.join(left)}", key=True)
+
+
+def _has_inner(error: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:
+    """Whether something inside is wrong too: pydantic does not count those entries."""
+    path = error["loc"]
+    return any(other["loc"][: len(path)] == path and len(other["loc"]) > len(path) for other in errors)
+
+
+def _explain(error: ErrorDetails, model: type[BaseModel], layers: Sequence[Layer]) -> Problem:
+    kind, path, value = error["type"], error["loc"], error["input"]
+    if path and path[-1] == "[key]":
+        what = f"{shown(path[-2])} cannot be a name"
+        fix = "A name is 1 to 64 letters, digits and . _ - and begins with a letter or digit."
+        problem = locate(path[:-1], layers).problem(path[:-1], "", key=True)
+        return replace(problem, what=f"{dotted(path[:-2])}: {what}", fix=fix)
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, FieldError):
+        layer, place = _locate_any([(*path, *blamed.split(".")) for blamed in cause.fields], layers)
+        return layer.problem(place, str(cause))
+    layer = locate(path, layers)
+    if kind == "literal_error":
+        return layer.problem(path, *_unknown_choice(str(value), _choices(error)))
+    return layer.problem(
+        path, f"{_expectation(error, model)}, not {shown(value)}", _advice(kind, value, path, model)
+    )
+
+
+def _unknown_choice(value: str, choices: Sequence[str]) -> tuple[str, str]:
+    near = nearest(value, choices)
+    if len(choices) == 1:
+        return f"must be {choices[0]}, not {shown(value)}", ""
+    if len(choices) <= FEW:
+        fix = f"Did you mean `{near}`?" if near else ""
+        return f"must be one of {', '.join(choices)}, not {shown(value)}", fix
+    return f"must be one of {len(choices)} names, not {shown(value)}", known(value, choices)
+
+
+def _advice(kind: str, value: Any, path: FieldPath, model: type[BaseModel]) -> str:
+    match kind, value:
+        case "string_type", bool() | int() | float():
+            return f'Write it in quotes: "{shown(value)}".'
+        case (("int_type" | "float_type"), str()) if value.replace(".", "", 1).isdecimal():
+            return "Write it without quotes."
+        case "int_from_float" | "int_type", float() if value.is_integer() and abs(value) < 1e9:
+            return f"Write {int(value)}."
+        case "dict_type", None if model is ExperimentSpec and path != ("variants",):
+            return f"Write `{path[-1]}: {{}}` to change nothing."
+        case _:
+            return ""
+
+
+def _unknown_field(path: FieldPath, model: type[BaseModel], layers: Sequence[Layer]) -> Problem:
+    name, fields = str(path[-1]), _fields(model, path[:-1])
+    if "." in name:
+        outer, *inner = name.split(".")
+        fix = f"Write it nested: `{outer}: {{{': {'.join(inner)}: …{'}' * len(inner)}`."
+    elif model is ExperimentSpec and len(path) == 1 and name in Config.model_fields:
+        fix = f"Write `{name}` below `config` for all variants, or below one variant."
+    elif model is Config and len(path) == 1 and name in ExperimentSpec.model_fields:
+        fix = f"`{name}` belongs to the top level of the file."
+    else:
+        fix = known(name, fields)
+    return locate(path, layers).problem(path, "unknown field", fix, key=True)
+
+
+def locate(path: FieldPath, layers: Sequence[Layer]) -> Layer:
+    """The layer that the value at ``path`` came from, or that comes nearest to it: the last such."""
+    found, deepest = layers[0], layers[0].depth(path)
+    for layer in layers[1:]:
+        depth = layer.depth(path)
+        if depth > deepest or depth == deepest > 0:
+            found, deepest = layer, depth
+    return found
+
+
+def _locate_any(paths: Sequence[FieldPath], layers: Sequence[Layer]) -> tuple[Layer, FieldPath]:
+    """The last layer that sets one of ``paths``: what was written last made them disagree."""
+    for layer in reversed(layers):
+        for path in paths:
+            if layer.depth(path) == len(path):
+                return layer, path
+    return locate(paths[0], layers), paths[0]
+
+
+def _expectation(error: ErrorDetails, model: type[BaseModel]) -> str:
+    """What should have been written."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    for limit, words in _LIMITS.items():
+        if limit in context:
+            return f"must be {words} {str(context[limit]).removesuffix('.0')}"
+    expected = _EXPECTED.get(kind) or error["msg"].replace("Input should", "must")
+    return f"{expected}{_or_null(model, error['loc'])}"
+
+
+_LIMITS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+_EXPECTED = {
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "string_too_short": "must be some text",
+    "dict_type": "must be `key: value` lines",
+    "model_type": "must be `key: value` lines",
+    "tuple_type": "must be a list, `[…]` or lines that begin with `-`",
+    "too_short": "must have at least one entry",
+}
+
+
+def _choices(error: ErrorDetails) -> list[str]:
+    return re.findall(r"'([^']*)'", error.get("ctx", {})["expected"])
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """The one of ``candidates`` that ``name`` was probably meant to be, or nothing."""
+    by_lower = {candidate.lower(): candidate for candidate in sorted(candidates, key=len)}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    near = near or [lower for lower in by_lower if len(name) > 2 and lower.startswith(name.lower())]
+    return by_lower[near[0]] if near else ""
+
+
+def known(name: str, candidates: Iterable[str]) -> str:
+    """Advice for a ``name`` that is not one of ``candidates``."""
+    candidates = list(candidates)
+    if near := nearest(name, candidates):
+        return f"Did you mean `{near}`?"
+    more = ", …" if len(candidates) > MOST_NAMES else "."
+    return f"There are {', '.join(map(cut, candidates[:MOST_NAMES]))}{more}"
+
+
+def _fields(model: type[BaseModel], path: FieldPath) -> tuple[str, ...]:
+    """Names of the fields at ``path`` of ``model``."""
+    inner = _annotation(model, path)
+    models = [kind for kind in (inner, *get_args(inner)) if isinstance(kind, type)]
+    return tuple(name for kind in models if issubclass(kind, BaseModel) for name in kind.model_fields)
+
+
+def _or_null(model: type[BaseModel], path: FieldPath) -> str:
+    return " or null" if type(None) in get_args(_annotation(model, path)) else ""
+
+
+def _annotation(model: type[BaseModel], path: FieldPath) -> Any:
+    """Type of the field at ``path``; entries of a list have the type of that list's first entry."""
+    kind: Any = model
+    for step in path:
+        if isinstance(step, int):
+            kind = get_args(kind)[0]
+            continue
+        models = [each for each in (kind, *get_args(kind)) if isinstance(each, type)]
+        fields = next((each.model_fields for each in models if issubclass(each, BaseModel)), {})
+        if step not in fields:
+            return None
+        kind = fields[step].annotation
+    return kind
+
+
+def dotted(path: FieldPath) -> str:
+    """``("claims", 0, "metric")`` as ``claims[0].metric``."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{cut(step, 64)}" for step in path)
+    return text.removeprefix(".")
+
+
+def shown(value: Any) -> str:
+    """A value of YAML as a message names it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f"'{cut(value, 40)}'"
+        case dict():
+            return "a mapping" if value else "an empty mapping"
+        case list() | tuple():
+            return "a list" if value else "an empty list"
+        case _:
+            return cut(str(value), 40)

@@ -1,0 +1,50 @@
+"""The JSON schema of a spec file, with which editors complete fields and show what they mean.
+
+``# yaml-language-server: $schema=…`` in the first line of a spec names the file it was saved in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from ablate.spec.config import NAME, Config, ExperimentSpec
+from ablate.spec.load import profile_names
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without a title for each field, which would only repeat its name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of a spec. ``config`` and each variant are a ``Config`` with every field optional."""
+    schema = ExperimentSpec.model_json_schema(schema_generator=_Untitled)
+    config = Config.model_json_schema(schema_generator=_Untitled)
+    parts = config.pop("$defs")
+    parts["Config"] = {**config, "description": "Overrides of the profile; what is left out stays."}
+    for part in parts.values():
+        # Any subset of fields is an override. Defaults would mislead: the profile's values hold.
+        part.pop("required", None)
+        for field in part.get("properties", {}).values():
+            field.pop("default", None)
+    for short in ("Components", "Part"):
+        parts[short] = {
+            "description": parts[short].pop("description"),
+            "anyOf": [{"type": "string"}, parts[short]],
+        }
+    overrides = {"$ref": "#/$defs/Config"}
+    fields = schema["properties"]
+    fields["profile"]["enum"] = profile_names()
+    fields["config"] = {"description": fields["config"]["description"], **overrides}
+    fields["variants"] |= {"propertyNames": {"pattern": NAME}, "additionalProperties": overrides}
+    fields["variants"].pop("patternProperties")
+    return {
+        **schema,
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "ablate experiment",
+        "$defs": schema["$defs"] | parts,
+    }

@@ -1,0 +1,350 @@
+"""YAML text → plain data that remembers the line and column of every key and value.
+
+A careful reading of YAML, because a spec decides what is computed: a key may be there only once,
+``1e-4`` is a number, ``off`` and ``no`` are text, tags are refused, and so is anything that grows
+out of proportion when its aliases are followed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from ablate.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 50
+MAX_NODES = 100_000
+MAX_DIGITS = 300
+"""Longest number that is read; nothing in a spec comes near."""
+
+FieldPath = tuple[str | int, ...]
+"""The way to a value: keys of mappings and indexes of lists."""
+
+Position = tuple[int, int]
+"""Line and column, both from 1."""
+
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_PLAIN = "tag:yaml.org,2002:"
+_NULL, _BOOL, _INT, _FLOAT, _MERGE = (_PLAIN + kind for kind in ("null", "bool", "int", "float", "merge"))
+
+
+@dataclass(frozen=True)
+class Document:
+    """Plain data and where it was written."""
+
+    source: str
+    """How messages call it: a file as the user named it, or ``--set a.b=1``."""
+    data: Any
+    keys: Mapping[FieldPath, Position] = field(default_factory=dict)
+    """Where each key stands; for an entry of a list, where the entry begins."""
+    values: Mapping[FieldPath, Position] = field(default_factory=dict)
+
+    def position(self, path: FieldPath, *, key: bool = False) -> Position | None:
+        """Where the value at ``path`` (its key) is, or else the key of what it should be in."""
+        for length in range(len(path), 0, -1):
+            places = self.keys if key or length < len(path) else self.values
+            if path[:length] in places:
+                return places[path[:length]]
+        return (1, 1) if self.values else None
+
+    def where(self, path: FieldPath, *, key: bool = False) -> str:
+        """``position`` as ``file:line:column``."""
+        position = self.position(path, key=key)
+        return f"{self.source}:{position[0]}:{position[1]}" if position else self.source
+
+
+def read(path: Path) -> Document:
+    """Read a YAML file whose top level is a mapping.
+
+    Raises:
+        SpecError: the file is missing, unreadable, not UTF-8, not YAML, or not a mapping.
+    """
+    source = cut(str(path), 500)
+    document = parse(_decode(_bytes(path, source), source), source)
+    if document.data is None:
+        raise SpecError("the file is empty", where=source, fix="See experiments/ for examples.")
+    if not isinstance(document.data, dict):
+        raise SpecError("the top level must be `key: value` lines", where=document.where(()))
+    return document
+
+
+def parse(text: str, source: str) -> Document:
+    """Read YAML text; empty text is ``None``.
+
+    Raises:
+        SpecError: the text is not YAML, or uses a part of YAML that is refused here.
+    """
+    if bad := _UNPRINTABLE.search(text):
+        what = f"the character U+{ord(bad.group()):04X} cannot be in YAML"
+        _refuse(source, _position(text, bad.start()), what, "Save the file as UTF-8 text.")
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+    except _RefusedError as refused:
+        _refuse(source, refused.position, str(refused))
+    except yaml.MarkedYAMLError as error:
+        _refuse_syntax(source, text, error)
+    except (ValueError, OverflowError):
+        # PyYAML lets these out of escapes such as "\UFFFFFFFF".
+        _refuse(source, _of(loader.get_mark()), 'not valid YAML: a "\\" escape names no character')
+    if root is None:
+        return Document(source, None)
+    builder = _Builder()
+    try:
+        data = builder.build(root, ())
+    except _RefusedError as refused:
+        _refuse(source, refused.position, str(refused))
+    return Document(source, data, builder.keys, builder.values)
+
+
+def parse_value(text: str, source: str) -> Any:
+    """Read one YAML value from the command line; ``source`` says from which option.
+
+    Raises:
+        SpecError: as ``parse``, without line and column.
+    """
+    try:
+        return parse(text, source).data
+    except SpecError as error:
+        raise SpecError(error.what.partition("\n")[0], where=source) from None
+
+
+def _bytes(path: Path, source: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise SpecError("there is no such file", where=source, fix=_neighbours(path)) from None
+    except IsADirectoryError:
+        raise SpecError("this is a folder", where=source, fix="Name one YAML file in it.") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise SpecError(f"cannot be read: {reason}", where=source) from None
+    if len(content) > MAX_BYTES:
+        raise SpecError(f"the file is larger than {MAX_BYTES // 1024} KiB", where=source)
+    return content
+
+
+def _neighbours(path: Path) -> str:
+    """Files that the user may have meant."""
+    folders = (Path("experiments"), path.parent)
+    specs = [file for folder in folders for file in sorted(folder.glob("*.y*ml"))]
+    by_stem = {file.stem: str(file) for file in specs}
+    near = [by_stem[stem] for stem in difflib.get_close_matches(path.stem, by_stem, n=3, cutoff=0.7)]
+    if near:
+        return f"Did you mean {' or '.join(near)}?"
+    return f"There are {', '.join(list(by_stem.values())[:5])}." if specs else ""
+
+
+def _decode(content: bytes, source: str) -> str:
+    fix = "Save the file as UTF-8."
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise SpecError("the file is UTF-16", where=source, fix=fix)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode("utf-8-sig", "replace")
+        line, column = _position(before, len(before))
+        raise SpecError(
+            f"the byte 0x{error.object[error.start]:02X} is not UTF-8",
+            where=f"{source}:{line}:{column}",
+            fix=fix,
+        ) from None
+
+
+def _position(text: str, index: int) -> Position:
+    breaks = list(_LINE_BREAK.finditer(text, 0, index))
+    return len(breaks) + 1, index - (breaks[-1].end() if breaks else 0) + 1
+
+
+def _of(mark: yaml.Mark) -> Position:
+    return mark.line + 1, mark.column + 1
+
+
+def _refuse(source: str, position: Position, what: str, fix: str = "") -> NoReturn:
+    raise SpecError(what, where=f"{source}:{position[0]}:{position[1]}", fix=fix) from None
+
+
+# PyYAML's words → what the user did, and what to do; {line} is where the unfinished thing began.
+_SYNTAX = (
+    ("mapping values are not allowed", 'an unexpected ":"', 'Put text with ": " in it into quotes.'),
+    ("character '\\t'", "a tab", "Indent with spaces."),
+    ("that cannot start any token", "text cannot begin with this character", "Put the text into quotes."),
+    ("expected <block end>", "this does not continue what began in line {line}", "Check the indentation."),
+    ("expected ',' or ']'", "expected `,` or `]` here, for the `[` in line {line}", ""),
+    ("expected ',' or '}'", "expected `,` or `}}` here, for the `{{` in line {line}", ""),
+    ("found unknown escape character", 'no such "\\" escape', "Single quotes take text as it is."),
+    ("found undefined alias", "no `&anchor` of this name stands above", ""),
+    ("expected a single document", "a second document begins here", "A file holds one experiment."),
+)
+# The same where the beginning is the better place to point at.
+_UNFINISHED = (
+    ("could not find expected ':'", "this is no `key: value` line", ""),
+    ("found unexpected end of stream", "this quote is not closed", ""),
+)
+
+
+def _refuse_syntax(source: str, text: str, error: yaml.MarkedYAMLError) -> NoReturn:
+    begin, mark = error.context_mark, error.problem_mark
+    problem = f"{error.context or ''} {error.problem or ''}".strip()
+    if any(words in problem for words, _, _ in _UNFINISHED):
+        mark = begin
+    line, column = position = _of(mark) if mark else (1, 1)
+    what, fix = problem, ""
+    for words, meaning, advice in (*_SYNTAX, *_UNFINISHED):
+        if words in problem:
+            what, fix = meaning.format(line=begin.line + 1 if begin else line), advice
+            break
+    what = f"not valid YAML: {what}"
+    lines = _LINE_BREAK.split(text)
+    shown = lines[line - 1].replace("\t", " ") if line <= len(lines) else ""
+    if shown.strip() and column <= 80:
+        what += f"\n    {shown[:100]}\n    {' ' * (column - 1)}^"
+    _refuse(source, position, what, fix)
+
+
+class _RefusedError(Exception):
+    """Valid YAML that is not read here."""
+
+    def __init__(self, node: Any, what: str) -> None:  # a node or an event of PyYAML
+        super().__init__(what)
+        self.position = _of(node.start_mark)
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML up to its nodes, with the plain scalars of YAML 1.2 (its core schema) and no tags."""
+
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - PyYAML's own name and type
+    depth = 0
+
+    def compose_node(self, parent: Node | None, index: int) -> Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if tag := getattr(event, "tag", None):
+            shown = cut(tag.replace(_PLAIN, "!!"))
+            raise _RefusedError(event, f"the tag `{shown}` is not read here: write plain values")
+        if self.depth > MAX_DEPTH:
+            raise _RefusedError(event, f"nested deeper than {MAX_DEPTH} levels")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+for _tag, _pattern, _first in (
+    (_NULL, r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    (_BOOL, r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    (_INT, r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    (_FLOAT, r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    (_FLOAT, r"[-+]?(\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN", list("-+.")),
+    (_MERGE, r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})\Z"), _first)
+
+
+class _Builder:
+    """Nodes → data and positions. Follows aliases, so it counts."""
+
+    def __init__(self) -> None:
+        self.keys: dict[FieldPath, Position] = {}
+        self.values: dict[FieldPath, Position] = {}
+        self._open: set[int] = set()
+        self._visits = 0
+
+    def build(self, node: Node, path: FieldPath) -> Any:
+        self.values[path] = _of(node.start_mark)
+        with self._inside(node):
+            if isinstance(node, ScalarNode):
+                return _scalar(node)
+            if isinstance(node, SequenceNode):
+                for index, entry in enumerate(node.value):
+                    self.keys[*path, index] = _of(entry.start_mark)
+                return [self.build(entry, (*path, index)) for index, entry in enumerate(node.value)]
+            data = {}
+            for name, (key, value) in self._pairs(node).items():
+                self.keys[*path, name] = _of(key.start_mark)
+                data[name] = self.build(value, (*path, name))
+            return data
+
+    @contextmanager
+    def _inside(self, node: Node) -> Iterator[None]:
+        self._visits += 1
+        if self._visits > MAX_NODES:
+            raise _RefusedError(node, f"more than {MAX_NODES} values when the aliases are followed")
+        if id(node) in self._open:
+            raise _RefusedError(node, "this anchor contains itself")
+        if len(self._open) > MAX_DEPTH:
+            raise _RefusedError(node, f"nested deeper than {MAX_DEPTH} levels")
+        self._open.add(id(node))
+        yield
+        self._open.remove(id(node))
+
+    def _pairs(self, node: Node) -> dict[str, tuple[Node, Node]]:
+        """Entries of a mapping: its own, and those of ``<<`` that it does not have itself."""
+        own: dict[str, tuple[Node, Node]] = {}
+        merged: dict[str, tuple[Node, Node]] = {}
+        for key, value in node.value:
+            if key.tag == _MERGE:
+                for base in value.value if isinstance(value, SequenceNode) else [value]:
+                    if not isinstance(base, MappingNode):
+                        raise _RefusedError(base, "`<<` merges mappings only")
+                    with self._inside(base):
+                        merged = {**self._pairs(base), **merged}
+                continue
+            name = _key(key)
+            if name in own:
+                first, _ = _of(own[name][0].start_mark)
+                raise _RefusedError(key, f"the key `{cut(name)}` is here twice; the first is in line {first}")
+            own[name] = (key, value)
+        return {**merged, **own}
+
+
+def _key(node: Node) -> str:
+    if not isinstance(node, ScalarNode):
+        raise _RefusedError(node, "a key must be text, not a list or a mapping")
+    name = _scalar(node)
+    if not isinstance(name, str):
+        # Converting silently would turn 1.0 and 1.00 into two keys, or into one.
+        raise _RefusedError(
+            node, f'the key `{cut(node.value)}` must be text: write it in quotes, "{node.value}"'
+        )
+    return name
+
+
+def _scalar(node: ScalarNode) -> Any:
+    text, tag = node.value, node.tag
+    if tag in (_INT, _FLOAT) and len(text) > MAX_DIGITS:
+        raise _RefusedError(node, f"a number of more than {MAX_DIGITS} characters")
+    if tag == _NULL:
+        return None
+    if tag == _BOOL:
+        return text.lower() == "true"
+    if tag == _INT:
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    if tag == _FLOAT:
+        number = math.nan if text[-1].isalpha() else float(text)  # .inf, .nan
+        if not math.isfinite(number):
+            raise _RefusedError(node, f"{cut(text)} is not a finite number")
+        return number
+    if bad := _UNPRINTABLE.search(text):
+        raise _RefusedError(node, f"the character U+{ord(bad.group()):04X} cannot be in text")
+    return text
+
+
+def cut(text: str, length: int = 40) -> str:
+    """``text`` on one line of at most ``length`` characters that a terminal can show."""
+    text = "".join(character if character.isprintable() else "?" for character in text[: length + 1])
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -1,0 +1,30 @@
+"""Sets a process up for reproducible arithmetic."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from ablate import fingerprint
+from ablate.errors import RunError
+from ablate.spec.config import Compute
+
+
+def setup(compute: Compute) -> torch.device:
+    """Fixes thread count and deterministic algorithms, and gives the device to compute on.
+
+    Raises RunError if CUDA is asked for and this torch cannot reach it.
+    """
+    torch.set_num_threads(compute.threads)
+    kind = fingerprint.device_kind(compute.device)
+    if kind == "cuda":
+        if not torch.cuda.is_available():
+            raise RunError(
+                "the machine has an NVIDIA driver, but this torch cannot use CUDA",
+                where="compute.device",
+                fix="Install a CUDA build of torch, or set compute.device=cpu.",
+            )
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    return torch.device(kind)

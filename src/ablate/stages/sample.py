@@ -1,0 +1,155 @@
+"""Stage sample: trained weights and prompts → one PNG for each prompt.
+
+``sample/<key>/`` holds ``images/<image_name>`` and ``sampled.json`` (seconds, evaluations, digest of
+the weights, the training's history).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from ablate import components
+from ablate.diffusion.randomness import generator
+from ablate.diffusion.samplers import build_scheduler, sample_latents
+from ablate.stages import device as devices
+from ablate.stages.prepare import Prepared, encode_texts, to_uint8
+from ablate.stages.train import initial_unet
+from ablate.store import file_digest, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from ablate.keys import RunKeys
+    from ablate.spec.config import Config
+    from ablate.stages.train import Training
+    from ablate.store import Store
+
+
+def sample(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Path:
+    """Draws an image for each test prompt, or finds them. Returns the entry's folder."""
+    with store.lock(f"sample-{keys.sample}"):
+        if not store.has("sample", keys.sample):
+            _make(keys, store, progress)
+    return store.path("sample", keys.sample)
+
+
+def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
+    config = keys.config
+    device = devices.setup(config.compute)
+    weights = weights_file(keys, store)
+    unet = load_unet(config, weights, device)
+    prepared = Prepared(store.path("prepare", keys.prepare))
+    vae = components.load_vae(config.components.vae, str(device))
+    prompts, size = prepared.prompts, config.sample.batch
+    evaluations = 0
+    started = time.perf_counter()
+    with store.writing("sample", keys.sample, keys.sample_ingredients) as folder:
+        (folder / "images").mkdir()
+        for first in range(0, len(prompts), size):
+            progress(f"{first}/{len(prompts)} images")
+            batch = prompts[first : first + size]
+            names = [prompt["image_name"] for prompt in batch]
+            states = prepared.states[[prompt["state"] for prompt in batch]]
+            images, n = draw(config, unet, vae, states, prepared.states[:1], names, keys.seed)
+            evaluations += n * len(batch)
+            for name, image in zip(names, images, strict=True):
+                # PNG whatever the name says: a lossy format would change the scores.
+                Image.fromarray(image.numpy()).save(folder / "images" / png_name(name))
+        sampled = {
+            "seconds": time.perf_counter() - started,
+            "evaluations_per_image": evaluations / max(len(prompts), 1),
+            "weights": file_digest(weights),
+            "history": json.loads((store.path("train", keys.chain[-1]) / "state.json").read_text())["history"],
+        }
+        (folder / "sampled.json").write_text(json.dumps(sampled))
+
+
+def sample_prompts(keys: RunKeys, store: Store, prompts: Mapping[str, str], out: Path) -> Iterator[Path]:
+    """Draws free prompts (file name → text) from a trained run into the folder ``out``."""
+    config = keys.config
+    device = devices.setup(config.compute)
+    unet = load_unet(config, weights_file(keys, store), device)
+    vae = components.load_vae(config.components.vae, str(device))
+    states = encode_texts(["", *prompts.values()], config.components, device)
+    names, size = list(prompts), config.sample.batch
+    out.mkdir(parents=True, exist_ok=True)
+    for first in range(0, len(names), size):
+        batch = names[first : first + size]
+        rows = states[1 + first : 1 + first + len(batch)]
+        images, _ = draw(config, unet, vae, rows, states[:1], batch, keys.seed)
+        for name, image in zip(batch, images, strict=True):
+            Image.fromarray(image.numpy()).save(out / png_name(name))
+            yield out / png_name(name)
+
+
+@torch.no_grad()
+def draw(
+    config: Config, unet: Any, vae: Any, states: Tensor, empty: Tensor, names: Sequence[str], seed: int
+) -> tuple[Tensor, int]:
+    """Images uint8 [B, S, S, 3] for text states [B, L, D], and U-Net evaluations per image.
+
+    The noise of an image comes from the seed and its name alone: it is the same for all variants,
+    and in whatever batch the image falls.
+    """
+    device = unet.device
+    noise = config.sample.noise or config.noise
+    latents, evaluations = sample_latents(
+        unet,
+        build_scheduler(config.sample.scheduler, noise.model_dump(), config.sample.options),
+        states.to(device),
+        empty.to(device),
+        steps=config.sample.steps,
+        guidance=config.sample.guidance,
+        shape=(config.unet.latent_channels, config.unet.sample_size, config.unet.sample_size),
+        generators=[generator(seed, name, "sample") for name in names],
+    )
+    return to_uint8(vae.decode(latents / vae.config.scaling_factor).sample), evaluations
+
+
+def preview(training: Training, store: Store) -> str:
+    """Draws the first prompts with the weights of this moment; the key of ``preview/<key>/preview.png``."""
+    config = training.config
+    ingredients = training.keys.preview_ingredients(training.epoch)
+    key = key_of(ingredients)
+    if not store.has("preview", key):
+        prompts = training.data.prompts[: config.track.preview_prompts]
+        states = training.data.states[[prompt["state"] for prompt in prompts]]
+        names = [prompt["image_name"] for prompt in prompts]
+        training.unet.eval()
+        images, _ = draw(
+            config, training.unet, training.vae, states, training.data.states[:1], names, training.seed
+        )
+        training.unet.train()
+        with store.writing("preview", key, ingredients) as folder:
+            Image.fromarray(torch.cat(list(images), dim=1).numpy()).save(folder / "preview.png")
+    return key
+
+
+def weights_file(keys: RunKeys, store: Store) -> Path:
+    """The weights that this run samples from: those at the end of its chain, or their average."""
+    link = keys.chain[-1]
+    if keys.observer:
+        return store.path("ema", keys.observer.key(link)) / "shadow.safetensors"
+    return store.path("train", link) / "unet.safetensors"
+
+
+def load_unet(config: Config, weights: Path, device: torch.device) -> Any:
+    """The U-Net of ``config`` with the weights in ``weights``, ready to sample."""
+    unet = initial_unet(config, seed=0)
+    unet.load_state_dict(load_file(weights))
+    return unet.to(device).eval()
+
+
+def png_name(image_name: str) -> str:
+    """The file name of a sample: ``image_name`` with the ending .png."""
+    return PurePath(image_name).with_suffix(".png").name

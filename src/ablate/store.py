@@ -1,0 +1,133 @@
+"""The content-addressed store: ``.ablate/<stage>/<key>/``, a cache that can be deleted at any time.
+
+An entry is a directory, written aside and renamed into place, so a reader sees all of it or none.
+Its ``entry.json`` holds the ingredients its key was made of, which is what lets ``ablate plan`` say
+*why* a stage has to run again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ENTRY = "entry.json"
+
+
+def key_of(ingredients: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON of ``ingredients``, shortened to 128 bits (32 hex digits)."""
+    text = json.dumps(ingredients, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Store:
+    """Directories addressed by (stage, key) below ``root``."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def path(self, stage: str, key: str) -> Path:
+        """Where the entry lies, whether it exists or not."""
+        return self.root / stage / key
+
+    def has(self, stage: str, key: str) -> bool:
+        """Whether the entry is complete."""
+        return (self.path(stage, key) / ENTRY).is_file()
+
+    @contextmanager
+    def writing(self, stage: str, key: str, ingredients: Mapping[str, Any]) -> Iterator[Path]:
+        """Gives an empty folder that becomes the entry when the block ends without an error.
+
+        An entry that exists already is replaced: entries of the same key hold the same content.
+        """
+        final = self.path(stage, key)
+        aside = self.root / "tmp" / f"{stage}-{key}-{uuid.uuid4().hex[:8]}"
+        aside.mkdir(parents=True)
+        try:
+            yield aside
+            (aside / ENTRY).write_text(json.dumps(ingredients, sort_keys=True, indent=1))
+            _flush(aside)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            self.remove(stage, key)  # a folder cannot be renamed over another
+            try:
+                aside.rename(final)
+            except OSError:
+                if not self.has(stage, key):
+                    raise
+                # Another process has just written the same entry: equal keys, equal content.
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def ingredients(self, stage: str, key: str) -> dict[str, Any]:
+        """What a complete entry's key was made of."""
+        content: dict[str, Any] = json.loads((self.path(stage, key) / ENTRY).read_text())
+        return content
+
+    def relabel(self, stage: str, key: str, ingredients: Mapping[str, Any]) -> None:
+        """Replaces an entry's ``entry.json`` in one step."""
+        write_file(self.path(stage, key) / ENTRY, json.dumps(ingredients, sort_keys=True, indent=1))
+
+    def remove(self, stage: str, key: str) -> None:
+        """Removes the entry; one that does not exist is no error."""
+        path = self.path(stage, key)
+        gone = self.root / "tmp" / f"gone-{uuid.uuid4().hex[:8]}"
+        gone.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.rename(gone)  # first out of sight in one step, then deleted file by file
+        except FileNotFoundError:
+            return
+        shutil.rmtree(gone, ignore_errors=True)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Waits for and holds a lock among processes; the kernel frees it if the holder is killed."""
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{name}.lock"):
+            yield
+
+    def entries(self, stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(key, ingredients) of every complete entry of a stage."""
+        folder = self.root / stage
+        if not folder.is_dir():
+            return
+        for path in sorted(folder.iterdir()):
+            if (path / ENTRY).is_file():
+                yield path.name, self.ingredients(stage, path.name)
+
+    def clear_leftovers(self) -> None:
+        """Removes what killed processes left half-written. Only call while nothing else writes."""
+        shutil.rmtree(self.root / "tmp", ignore_errors=True)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Replaces ``path`` in one step: a reader sees the old text or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    aside.write_text(text)
+    aside.replace(path)
+
+
+def _flush(folder: Path) -> None:
+    """Forces the folder's files to the disk before the rename makes them visible."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            handle = os.open(path, os.O_RDONLY)
+            os.fsync(handle)
+            os.close(handle)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes (hex)."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

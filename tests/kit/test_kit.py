@@ -1,0 +1,182 @@
+"""The shipped kit holds its targets, and the command that makes kits works on any data set."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from ablate.components import EMBEDDED, load_perceptual
+from ablate.data import sprites
+from ablate.errors import ComponentError, DataError
+from ablate.kit.build import build_kit, folder_hash
+from ablate.kit.check import (
+    PARTS,
+    KitPart,
+    KitQualities,
+    check_kit,
+    perceptual_features,
+    print_qualities,
+)
+from ablate.kit.dataset import to_unit
+from ablate.kit.tokenizer import END, START, train_tokenizer
+from ablate.kit.training import seeded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sprites")
+    sprites.generate(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shipped(data: Path) -> KitQualities:
+    return check_kit(EMBEDDED, data)
+
+
+def small_dataset(folder: Path) -> Path:
+    """Six plain squares with captions that name none of the generator's attributes."""
+    (folder / "train").mkdir(parents=True)
+    (folder / "test").mkdir()
+    train, test = {}, {}
+    for i in range(6):
+        Image.new("RGB", (40, 40), (40 * i, 90, 250 - 40 * i)).save(folder / "train" / f"{i}_main_0.png")
+        train[f"{i}_main"] = {"given_description": [f"Square {i}."], "action_description": ""}
+    for i in range(2):
+        Image.new("RGB", (40, 40), (40 * i, 90, 230)).save(folder / "test" / f"{i}_main.png")
+        test[f"{i}_main"] = {"image_name": f"{i}_main.png", "text_prompt": f"Square {i}."}
+    (folder / "train_info.json").write_text(json.dumps(train))
+    (folder / "test.json").write_text(json.dumps(test))
+    return folder
+
+
+def test_the_shipped_vae_reconstructs_held_out_monsters_at_28_db(shipped: KitQualities) -> None:
+    assert shipped.vae_psnr >= 28
+
+
+@pytest.mark.parametrize("attribute", ["body", "colour", "feature", "action"])
+@pytest.mark.parametrize("part", ["text_encoder", "evaluator"])
+def test_the_shipped_models_tell_held_out_attributes_apart(
+    shipped: KitQualities, part: str, attribute: str
+) -> None:
+    assert getattr(shipped, part).zero_shot[attribute] >= 0.95
+
+
+def test_the_shipped_models_find_a_held_out_images_own_prompt(shipped: KitQualities) -> None:
+    assert shipped.evaluator.top1 >= 0.95
+    assert shipped.text_encoder.top1 >= 0.95
+
+
+def test_the_shipped_perceptual_distance_is_smaller_within_a_monster(shipped: KitQualities) -> None:
+    assert shipped.perceptual.same_monster is not None
+    assert shipped.perceptual.same_monster >= 0.8
+
+
+def test_the_shipped_kit_is_at_most_8_megabytes(shipped: KitQualities) -> None:
+    assert sum(shipped.bytes.values()) <= 8e6
+
+
+def test_the_manifest_of_the_shipped_kit_is_true(shipped: KitQualities) -> None:
+    manifest = json.loads((EMBEDDED / "kit.json").read_text())
+    assert {part: folder_hash(EMBEDDED / part) for part in PARTS} == {
+        part: entry["sha256"] for part, entry in manifest["parts"].items()
+    }
+    measured = shipped.to_json()
+    assert manifest["qualities"]["vae_psnr"] == pytest.approx(measured["vae_psnr"], abs=0.05)
+    assert manifest["qualities"]["evaluator"]["top1"] == pytest.approx(
+        measured["evaluator"]["top1"], abs=0.02
+    )
+
+
+def test_the_shipped_kit_holds_safetensors_and_nothing_pickled() -> None:
+    suffixes = {path.suffix for path in EMBEDDED.rglob("*") if path.is_file()}
+    assert suffixes <= {".safetensors", ".json", ".txt", ".md"}
+
+
+def test_feature_vectors_have_the_distances_of_lpips(data: Path) -> None:
+    metric = load_perceptual(KitPart(str(EMBEDDED), "perceptual"))
+    images = np.stack([np.asarray(Image.open(p)) for p in sorted((data / "test").iterdir())[:4]])
+    features = perceptual_features(metric, images)
+    x = to_unit(images)
+    with torch.no_grad():
+        assert torch.allclose(
+            (features[0] - features[1:]).square().sum(dim=1),
+            metric(x[:1].expand(3, -1, -1, -1), x[1:]).flatten(),
+            rtol=1e-3,
+        )
+
+
+def test_a_kit_is_built_and_checked_on_data_without_known_attributes(tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "data")
+    seen: set[str] = set()
+    built = build_kit(
+        data, tmp_path / "kit", effort=0.002, workers=1, progress=lambda name, *_: seen.add(name)
+    )
+    assert seen == {"vae", "evaluator", "text_encoder", "perceptual"}
+    assert built.evaluator.zero_shot == {}
+    assert 0 <= built.evaluator.top1 <= built.evaluator.top5 <= 1
+    assert built.perceptual.same_monster is None
+    assert check_kit(tmp_path / "kit", data).to_json() == built.to_json()
+    assert sorted(path.name for path in (tmp_path / "kit").iterdir()) == sorted([*PARTS, "kit.json"])
+    assert not list(tmp_path.glob(".kit-*"))
+
+
+def test_a_folder_of_something_else_is_never_written_to(tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "data")
+    with pytest.raises(ComponentError, match="is not a kit"):
+        build_kit(data, data, effort=0.001)
+
+
+def test_data_without_test_images_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "data")
+    shutil.rmtree(data / "test")
+    with pytest.raises(DataError, match="no test prompt has an image"):
+        build_kit(data, tmp_path / "kit")
+    assert not (tmp_path / "kit").exists()
+
+
+def test_a_kit_that_lacks_a_part_is_refused(tmp_path: Path, data: Path) -> None:
+    kit = shutil.copytree(EMBEDDED, tmp_path / "kit")
+    shutil.rmtree(kit / "image_encoder")
+    with pytest.raises(ComponentError, match="image encoder"):
+        check_kit(kit, data)
+
+
+def test_the_qualities_are_printed_as_a_table(shipped: KitQualities) -> None:
+    console = Console(width=100, record=True, quiet=False, file=None)
+    with console.capture() as captured:
+        print_qualities(shipped, console)
+    text = captured.get()
+    assert "PSNR" in text
+    assert "zero-shot colour" in text
+    assert "MB" in text
+
+
+def test_a_tokenizer_learned_from_captions_keeps_their_words_whole() -> None:
+    tokenizer = train_tokenizer(["A red mushroom monster.", "A red crab."])
+    assert tokenizer.tokenize("A red crab") == ["a</w>", "red</w>", "c", "r", "a", "b</w>"]
+    ids = tokenizer(["A red crab."], padding="max_length").input_ids[0]
+    assert len(ids) == tokenizer.model_max_length <= 77
+    assert tokenizer.convert_tokens_to_ids(END) == len(tokenizer) - 1 == max(ids)
+    assert ids[0] == tokenizer.convert_tokens_to_ids(START)
+
+
+def test_seeding_is_undone_afterwards() -> None:
+    before = torch.get_rng_state()
+    with seeded(3):
+        first = torch.rand(2)
+    with seeded(3):
+        assert torch.equal(first, torch.rand(2))
+    assert torch.equal(before, torch.get_rng_state())

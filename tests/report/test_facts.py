@@ -1,0 +1,216 @@
+"""Facts of a report: what is compared with what, counted once, and left out."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ablate.report.facts import MISSING, config_changes, gather
+from ablate.stats import mean_interval, paired_difference
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ablate.records import ExperimentRecord, RunRecord
+
+
+def changed(
+    record: ExperimentRecord, variant: str, seed: int | None = None, **fields: Any
+) -> ExperimentRecord:
+    """The record with fields of one variant's runs replaced; ``metrics`` are merged."""
+
+    def change(run: RunRecord) -> RunRecord:
+        if run.variant != variant or seed not in (None, run.seed):
+            return run
+        return replace(run, **fields | {"metrics": {**run.metrics, **fields.get("metrics", {})}})
+
+    return replace(record, runs=[change(run) for run in record.runs])
+
+
+def test_metrics_are_means_over_seeds_and_differences_are_paired(record: ExperimentRecord) -> None:
+    fid = gather(record).metrics[0]
+    values = {v: {r.seed: r.metrics["fid"] for r in record.runs if r.variant == v} for v in record.configs}
+    assert fid.values == values
+    assert fid.intervals["none"] == mean_interval(list(values["none"].values()))
+    assert fid.differences["from-start"] == paired_difference(values["from-start"], values["none"])
+    assert "none" not in fid.differences
+
+
+def test_labels_carry_the_space(record: ExperimentRecord) -> None:
+    runs = [replace(run, feature_space="inception", evaluator="ViT-B-32") for run in record.runs]
+    labels = [metric.label for metric in gather(replace(record, runs=runs)).metrics]
+    assert labels == ["FID (inception)", "KID (inception)", "CLIP-I (ViT-B-32)", "CLIP-T (ViT-B-32)"]
+
+
+def test_a_space_that_was_not_recorded_is_not_left_out_of_the_label(record: ExperimentRecord) -> None:
+    runs = [replace(run, feature_space="") for run in record.runs]
+    assert gather(replace(record, runs=runs)).metrics[0].label == "FID (space not recorded)"
+
+
+def test_variants_in_different_spaces_are_not_compared(record: ExperimentRecord) -> None:
+    facts = gather(changed(record, "mid-way-stale", feature_space="inception"))
+    fid, _, clip_i, _ = facts.metrics
+    assert fid.mixed_spaces
+    assert fid.label == "FID (inception, sprites-clip)"
+    assert set(fid.differences) == {"from-start", "lpips-late"}
+    assert "mid-way-stale" in clip_i.differences
+    assert facts.claims[0].difference is None
+
+
+def test_gains_are_positive_where_better_whatever_the_metric(record: ExperimentRecord) -> None:
+    fid, _, clip_i, _ = gather(record).metrics
+    assert all(gain < 0 for gain in fid.gains("mid-way-stale", "none").values())
+    assert all(gain > 0 for gain in fid.gains("none", "mid-way-stale").values())
+    assert all(gain > 0 for gain in clip_i.gains("none", "mid-way-stale").values())
+
+
+def test_baseline_comes_first_whatever_its_place_in_the_spec(record: ExperimentRecord) -> None:
+    facts = gather(replace(record, spec={**record.spec, "baseline": "mid-way-stale"}))
+    assert facts.variants == ("mid-way-stale", "none", "from-start", "lpips-late")
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_value_that_is_not_finite_is_a_gap_and_enters_no_mean(record: ExperimentRecord, bad: float) -> None:
+    facts = gather(changed(record, "from-start", 2, metrics={"fid": bad}))
+    fid = facts.metrics[0]
+    assert fid.intervals["from-start"].n == fid.differences["from-start"].n == 5
+    assert [(g.variant, g.seed, g.reason) for g in facts.gaps] == [("from-start", 2, "no FID")]
+
+
+def test_failed_and_missing_runs_are_gaps_with_their_reason(record: ExperimentRecord) -> None:
+    record = changed(record, "from-start", 1, status="FAILED", reason="loss is NaN")
+    facts = gather(replace(record, runs=[r for r in record.runs if (r.variant, r.seed) != ("none", 0)]))
+    assert [(g.variant, g.seed, g.status) for g in facts.gaps] == [
+        ("none", 0, MISSING),
+        ("from-start", 1, "FAILED"),
+    ]
+    assert facts.gaps[1].reason == "loss is NaN"
+    assert facts.finished == 22
+    assert facts.metrics[0].differences["from-start"].n == 4
+
+
+def test_a_run_made_again_replaces_the_failed_one(record: ExperimentRecord) -> None:
+    failed = replace(record.runs[0], status="FAILED", run_id="old", metrics={})
+    for runs in ([failed, *record.runs], [*record.runs, failed]):
+        facts = gather(replace(record, runs=runs))
+        assert not facts.gaps
+        assert facts.runs["none", 0].run_id != "old"
+
+
+def test_epochs_on_a_shared_trunk_are_counted_once(record: ExperimentRecord) -> None:
+    cost = gather(record).cost
+    # Six seeds: 12 epochs of the trunk and 4 of the branch are trained for 4 × 12 asked for.
+    assert (cost.epochs_asked, cost.epochs_trained) == (6 * 48, 6 * 16)
+    assert (cost.steps_asked, cost.steps_trained) == (6 * 48 * 48, 6 * 16 * 48)
+    assert cost.shared == pytest.approx(2 / 3)
+    seconds = {
+        link: value
+        for run in record.runs
+        for link, (_, value) in zip(run.links, run.history["epoch_seconds"], strict=True)
+    }
+    assert cost.seconds_trained == pytest.approx(sum(seconds.values()))
+    assert cost.seconds_asked == pytest.approx(
+        sum(value for run in record.runs for _, value in run.history["epoch_seconds"])
+    )
+    assert cost.sample_seconds == pytest.approx(24 * 21)
+
+
+def test_a_failed_run_trained_as_far_as_its_history_goes(record: ExperimentRecord) -> None:
+    short = {"epoch_seconds": [(0, 5.0), (1, 5.0), (1, 6.0)]}
+    failed = replace(record.runs[0], status="FAILED", history=short)
+    cost = gather(replace(record, runs=[failed])).cost
+    assert (cost.epochs_asked, cost.epochs_trained) == (12, 2)
+    assert cost.seconds_trained == 11.0  # of an epoch logged twice the later value stands
+
+
+def test_each_distinct_training_is_one_curve_and_a_branch_knows_its_fork(record: ExperimentRecord) -> None:
+    trunk, branch = gather(record).curves
+    assert (trunk.variants, trunk.fork) == (("none", "from-start", "mid-way-stale"), 0)
+    assert (branch.variants, branch.fork) == (("lpips-late",), 8)
+    assert list(trunk.series["loss_mse"]) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_failed_seed_does_not_split_a_shared_curve(record: ExperimentRecord) -> None:
+    trunk, _ = gather(changed(record, "from-start", 1, status="FAILED")).curves
+    assert trunk.variants == ("none", "from-start", "mid-way-stale")
+
+
+def test_without_links_nothing_counts_as_shared(record: ExperimentRecord) -> None:
+    facts = gather(replace(record, runs=[replace(run, links=()) for run in record.runs]))
+    assert len(facts.curves) == 4
+    assert facts.cost.shared == 0
+
+
+def test_config_changes_are_the_fields_that_differ(record: ExperimentRecord) -> None:
+    assert gather(record).changes == {
+        "ema.decay": {"from-start": 0.99, "mid-way-stale": 0.99},
+        "ema.start": {"from-start": "0%", "mid-way-stale": "50%"},
+        "ema.shadow": {"mid-way-stale": "initial"},
+        "losses.lpips.weight": {"lpips-late": 0.1},
+        "losses.lpips.start": {"lpips-late": 8},
+    }
+
+
+def test_config_changes_compare_lists_whole_and_switches_by_their_fields() -> None:
+    one = {"unet": {"widths": (64, 128)}, "sample": {"options": {}, "noise": None}}
+    two = {"unet": {"widths": [64, 256]}, "sample": {"options": {"rho": 7}, "noise": None}}
+    assert config_changes({"a": one, "b": two}) == {
+        "unet.widths": {"a": [64, 128], "b": [64, 256]},
+        "sample.options.rho": {"b": 7},
+    }
+    assert config_changes({"a": one, "b": one}) == {}
+
+
+def test_claims_carry_what_was_measured_and_what_could_be(record: ExperimentRecord) -> None:
+    (claim,) = gather(record).claims
+    assert claim.metric_label == "FID (sprites-clip)"
+    assert claim.difference is not None
+    assert claim.difference.mean == pytest.approx(12.3, abs=1.5)
+    assert claim.difference.p == claim.smallest_p == 2**-5
+
+
+def test_chance_is_known_where_the_number_of_labels_is(record: ExperimentRecord) -> None:
+    body, colour = gather(record).accuracies
+    assert (body.attribute, body.chance) == ("body", 1 / 8)
+    runs = [
+        replace(run, metrics={k: v for k, v in run.metrics.items() if k != "labels_colour"})
+        for run in record.runs
+    ]
+    assert gather(replace(record, runs=runs)).accuracies[1].chance is None
+    assert colour.intervals["none"].n == 6
+
+
+def test_few_images_are_flagged_generated_or_real(record: ExperimentRecord) -> None:
+    assert not gather(record).images.below_dimension
+    assert gather(changed(record, "none", metrics={"images": 100.0})).images.below_dimension
+    assert gather(changed(record, "none", metrics={"reference_images": 65.0})).images.below_dimension
+
+
+def test_grid_shows_the_seed_that_most_variants_have_and_the_same_prompts(record: ExperimentRecord) -> None:
+    full = gather(record).grid
+    assert full is not None
+    assert full.seed == 0
+    assert (len(full.prompts), full.prompt_count) == (8, 12)
+    fewer = gather(changed(record, "none", 0, samples=None)).grid
+    assert fewer is not None
+    assert fewer.seed == 1
+    assert fewer.prompts == full.prompts
+
+
+def test_a_record_without_a_run_has_facts_too(record: ExperimentRecord) -> None:
+    facts = gather(replace(record, runs=[]))
+    assert (facts.metrics, facts.curves, facts.grid, len(facts.gaps)) == ((), (), None, 24)
+
+
+def test_report_imports_neither_torch_nor_mlflow(tmp_path: Path) -> None:
+    import subprocess
+
+    code = "import sys, ablate.report; print([m for m in ('torch', 'mlflow') if m in sys.modules])"
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert found.stdout.strip() == "[]"

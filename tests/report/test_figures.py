@@ -1,0 +1,151 @@
+"""Figures: drawn where their numbers exist, the same bytes for the same record, no trace left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from PIL import Image
+
+from ablate.report import write_report
+from ablate.report.facts import gather
+from ablate.report.figures import FIGURES, draw
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import MakeRecord
+
+    from ablate.records import ExperimentRecord
+
+
+def drawn(record: ExperimentRecord, folder: Path) -> set[str]:
+    folder.mkdir(exist_ok=True)
+    return set(draw(gather(record), folder))
+
+
+def test_same_record_gives_the_same_bytes_and_leaves_the_style_alone(
+    record: ExperimentRecord, tmp_path: Path
+) -> None:
+    before = dict(mpl.rcParams)
+    for folder in ("one", "two"):
+        assert drawn(record, tmp_path / folder) == set(FIGURES)
+    for name in FIGURES:
+        one, two = ((tmp_path / folder / f"{name}.png").read_bytes() for folder in ("one", "two"))
+        assert one == two
+        assert b"Software" not in one
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    ("seeds", "variants", "expected"),
+    [
+        ([3], ["none", "from-start"], {"metrics", "differences", "samples", "losses"}),
+        ([0, 1], ["none"], {"metrics", "samples", "losses"}),
+    ],
+)
+def test_small_experiments_have_the_figures_they_can(
+    make_record: MakeRecord, tmp_path: Path, seeds: list[int], variants: list[str], expected: set[str]
+) -> None:
+    assert drawn(make_record(seeds=seeds, variants=variants), tmp_path / "out") == expected
+
+
+def test_without_history_and_samples_those_figures_are_left_out(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    record = make_record(samples=False, seeds=[0, 1])
+    record = replace(record, runs=[replace(run, history={}) for run in record.runs])
+    assert drawn(record, tmp_path / "out") == {"metrics", "differences"}
+
+
+def test_without_a_finished_run_there_is_no_figure(record: ExperimentRecord, tmp_path: Path) -> None:
+    record = replace(record, runs=[replace(run, status="FAILED") for run in record.runs])
+    assert drawn(record, tmp_path / "out") == set()
+
+
+def test_losses_that_are_not_finite_are_left_out(make_record: MakeRecord, tmp_path: Path) -> None:
+    record = make_record(variants=["none"], seeds=[0])
+    history = {"loss": [(0, 1.0), (1, float("nan")), (2, float("inf"))]}
+    record = replace(record, runs=[replace(record.runs[0], history=history)])
+    assert "losses" in drawn(record, tmp_path / "out")
+
+
+def test_grid_shows_every_pixel_as_a_square_of_one_colour(make_record: MakeRecord, tmp_path: Path) -> None:
+    record = make_record(variants=["none"], seeds=[0])
+    drawn(record, tmp_path / "out")
+    folder = record.runs[0].samples
+    grid = gather(record).grid
+    assert folder is not None
+    assert grid is not None
+    with Image.open(folder / grid.prompts[-1][0]) as image:
+        enlarged = image.resize((192, 192), Image.Resampling.NEAREST)
+    with Image.open(tmp_path / "out" / "samples.png") as figure:
+        cell = figure.convert("RGB").crop(
+            (figure.width - 204, figure.height - 204, figure.width, figure.height)
+        )
+    inner = np.asarray(enlarged)[8:-8, 8:-8]
+    windows = np.lib.stride_tricks.sliding_window_view(np.asarray(cell), inner.shape)
+    assert (windows == inner).all(axis=(3, 4, 5)).any()
+
+
+def test_samples_are_png_files_whatever_the_ending_of_their_prompts(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    record = make_record(variants=["none"], seeds=[0])
+    prompts = {name.replace(".png", ".jpg"): text for name, text in record.runs[0].prompts.items()}
+    record = replace(record, runs=[replace(record.runs[0], prompts=prompts)])
+    assert "samples" in drawn(record, tmp_path / "out")
+
+
+def test_a_missing_image_leaves_an_empty_cell(make_record: MakeRecord, tmp_path: Path) -> None:
+    record = make_record(variants=["none"], seeds=[0])
+    grid = gather(record).grid
+    assert grid is not None
+    (grid.folders["none"] / grid.prompts[0][0]).unlink()
+    assert "samples" in drawn(record, tmp_path / "out")
+
+
+def test_prompts_with_dollar_signs_are_no_formulas(make_record: MakeRecord, tmp_path: Path) -> None:
+    record = make_record(variants=["none"], seeds=[0])
+    prompts = dict.fromkeys(record.runs[0].prompts, r"costs $1 and \frac$")
+    record = replace(record, runs=[replace(record.runs[0], prompts=prompts)])
+    assert "samples" in drawn(record, tmp_path / "out")
+
+
+def test_report_and_figures_lie_where_they_are_linked_and_nothing_else_does(
+    record: ExperimentRecord, tmp_path: Path
+) -> None:
+    out = tmp_path / "reports"
+    page = write_report(record, out)
+    assert page == out / "synthetic.md"
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert files == {"synthetic.md", *(f"synthetic/{name}.png" for name in FIGURES)}
+    assert all(f"](synthetic/{name}.png)" in page.read_text("utf-8") for name in FIGURES)
+
+
+def test_a_figure_that_is_no_longer_drawn_is_removed(make_record: MakeRecord, tmp_path: Path) -> None:
+    record = make_record(variants=["none"], seeds=[0])
+    write_report(record, tmp_path / "out")
+    write_report(replace(record, runs=[replace(run, samples=None) for run in record.runs]), tmp_path / "out")
+    assert not (tmp_path / "out" / "synthetic" / "samples.png").exists()
+    assert (tmp_path / "out" / "synthetic" / "metrics.png").exists()
+
+
+def test_an_error_while_drawing_leaves_the_old_report_whole(
+    make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = make_record(variants=["none"], seeds=[0])
+    page = write_report(record, tmp_path / "out")
+    before = page.read_bytes()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("disk is full")
+
+    monkeypatch.setattr("ablate.report.write.render", broken)
+    with pytest.raises(RuntimeError, match="disk is full"):
+        write_report(record, tmp_path / "out")
+    assert page.read_bytes() == before
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"synthetic.md", "synthetic"}

@@ -1,0 +1,262 @@
+"""A spec with its profile, overrides and seeds → variants."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ablate.errors import SpecError
+from ablate.spec.config import Config, ExperimentSpec, Model
+from ablate.spec.load import load_experiment, load_profile, parse_seeds, profile_names
+from ablate.spec.merge import expand, merge
+from ablate.spec.schedulers import Scheduler
+
+SHIPPED = sorted(Path(__file__).parents[2].glob("experiments/*.yaml"))
+
+
+def write(folder: Path, **parts: str) -> Path:
+    """A spec of one baseline; ``parts`` are YAML below their keys."""
+    text = {
+        "question": "Why?",
+        "baseline": "a",
+        "variants": "{a: {}, b: {ema: {decay: 0.9}}}",
+        "seeds": "[0]",
+    }
+    file = folder / "study.yaml"
+    file.write_text("".join(f"{key}: {value}\n" for key, value in (text | parts).items()), encoding="utf-8")
+    return file
+
+
+def test_profiles_are_complete_configurations() -> None:
+    assert profile_names() == ["maplestory", "sprites"]
+    for name in profile_names():
+        Config.model_validate(load_profile(name))
+
+
+def test_profiles_state_every_field() -> None:
+    # A profile that leaned on a default would change when the default does.
+    for name in profile_names():
+        data = load_profile(name)
+        for section, field in Config.model_fields.items():
+            stated = data[section]
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Model):
+                assert list(stated) == list(field.annotation.model_fields), f"{name}: {section}"
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_shipped_experiments_load(file: Path) -> None:
+    experiment = load_experiment(file)
+    assert experiment.name == file.stem
+    assert list(experiment.variants) == list(experiment.spec.variants)
+
+
+def test_unknown_profile() -> None:
+    with pytest.raises(SpecError) as caught:
+        load_profile("sprits")
+    assert str(caught.value) == "there is no profile 'sprits'\n  Did you mean `sprites`?"
+
+
+def test_order_of_overrides_profile_config_set_variant(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        config="{train: {epochs: 11, batch: 12, accumulation: 13}}",
+        variants="{a: {}, b: {train: {accumulation: 33}}}",
+    )
+    experiment = load_experiment(file, sets=["train.batch=22", "train.accumulation=23"])
+    trains = {name: config.train for name, config in experiment.variants.items()}
+    assert (trains["a"].epochs, trains["a"].batch, trains["a"].accumulation) == (11, 22, 23)
+    assert (trains["b"].epochs, trains["b"].batch, trains["b"].accumulation) == (11, 22, 33)
+    assert trains["a"].learning_rate == load_profile("sprites")["train"]["learning_rate"]
+
+
+def test_resolved_spec_holds_what_the_command_line_said(tmp_path: Path) -> None:
+    file = write(tmp_path, config="{train: {epochs: 11}}")
+    experiment = load_experiment(
+        file, profile="maplestory", sets=["train.batch=4", "losses={lpips: null}"], seeds=[7, 8]
+    )
+    assert experiment.spec.profile == "maplestory"
+    assert experiment.spec.seeds == (7, 8)
+    assert experiment.spec.config == {"train": {"epochs": 11, "batch": 4}, "losses": {"lpips": None}}
+    assert experiment.variants["a"].data.size == 256
+
+
+def test_later_set_wins(tmp_path: Path) -> None:
+    experiment = load_experiment(write(tmp_path), sets=["train.epochs=5", "train.epochs=6"])
+    assert experiment.variants["a"].train.epochs == 6
+
+
+def test_set_values_are_yaml(tmp_path: Path) -> None:
+    sets = ["train.learning_rate=1e-4", "ema={decay: 0.5}", "sample.options.use_karras_sigmas=true"]
+    config = load_experiment(write(tmp_path), sets=sets).variants["a"]
+    assert config.train.learning_rate == 1e-4
+    assert config.ema and config.ema.decay == 0.5
+    assert config.sample.options == {"use_karras_sigmas": True}
+
+
+def test_mapping_onto_null_starts_from_the_defaults(tmp_path: Path) -> None:
+    file = write(tmp_path, variants="{a: {}, b: {losses: {lpips: {start: 50%}}}}")
+    lpips = load_experiment(file).variants["b"].losses.lpips
+    assert lpips and (lpips.weight, lpips.start) == (0.1, "50%")
+
+
+def test_null_switches_off_what_the_profile_has(tmp_path: Path) -> None:
+    file = write(tmp_path, profile="maplestory", variants="{a: {losses: {lpips: null}}}")
+    losses = load_experiment(file).variants["a"].losses
+    assert losses.lpips is None
+    assert losses.kl is not None
+
+
+def test_one_part_of_a_kit_can_be_replaced(tmp_path: Path) -> None:
+    file = write(tmp_path, config="{components: {vae: {source: my/vae}}}")
+    components = load_experiment(file).variants["a"].components
+    assert (components.vae.source, components.vae.subfolder) == ("my/vae", "")
+    assert (components.tokenizer.source, components.tokenizer.subfolder) == ("sprites", "tokenizer")
+
+
+def test_subfolder_alone_keeps_the_source(tmp_path: Path) -> None:
+    components = (
+        load_experiment(write(tmp_path), sets=["components.vae.subfolder=other"]).variants["a"].components
+    )
+    assert (components.vae.source, components.vae.subfolder) == ("sprites", "other")
+
+
+def test_another_kit_replaces_all_parts(tmp_path: Path) -> None:
+    file = write(tmp_path, profile="maplestory", variants="{a: {components: my/kit}}")
+    components = load_experiment(file).variants["a"].components
+    assert {part.source for _, part in components} == {"my/kit"}
+
+
+def test_missing_folders_are_not_looked_for(tmp_path: Path) -> None:
+    load_experiment(write(tmp_path), sets=["data.path=/nowhere", "components=/nowhere"])
+
+
+def test_variants_may_be_called_off_and_no(tmp_path: Path) -> None:
+    experiment = load_experiment(write(tmp_path, baseline="off", variants="{off: {}, no: {}}"))
+    assert list(experiment.variants) == ["off", "no"]
+
+
+def test_fault_shared_by_all_variants_is_said_once(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_experiment(write(tmp_path, config="{train: {batch: 0}}"))
+    assert str(caught.value).count("batch") == 1
+
+
+def test_config_may_be_incomplete_where_variants_complete_it(tmp_path: Path) -> None:
+    file = write(tmp_path, config="{ema: {start: 3}}", variants="{a: {ema: {decay: 0.9}}, b: {ema: null}}")
+    ema = load_experiment(file).variants["a"].ema
+    assert ema and (ema.decay, ema.start) == (0.9, 3)
+
+
+def test_experiment_survives_pickling(tmp_path: Path) -> None:
+    experiment = load_experiment(write(tmp_path))
+    assert pickle.loads(pickle.dumps(experiment)) == experiment
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("0", (0,)), ("0,1,2", (0, 1, 2)), ("0-3", (0, 1, 2, 3)), ("5, 7-8", (5, 7, 8)), ("3-3", (3,))],
+)
+def test_seeds_of_the_command_line(text: str, seeds: tuple[int, ...]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+VALUES = st.none() | st.integers() | st.lists(st.integers(), max_size=2)
+TREES = st.recursive(VALUES, lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3))
+MAPPINGS = st.dictionaries(st.sampled_from("abc"), TREES, max_size=3)
+
+
+def renamed(tree: Any, prefix: str) -> Any:
+    return {f"{prefix}{key}": value for key, value in tree.items()}
+
+
+@given(MAPPINGS, MAPPINGS, MAPPINGS)
+def test_merge_is_associative_on_disjoint_keys(a: Any, b: Any, c: Any) -> None:
+    first, second, third = (
+        {"x": renamed(tree, name), name: tree} for tree, name in ((a, "a"), (b, "b"), (c, "c"))
+    )
+    assert merge(merge(first, second), third) == merge(first, merge(second, third))
+
+
+@given(MAPPINGS, MAPPINGS)
+def test_merge_keeps_its_inputs_and_the_newer_values(a: Any, b: Any) -> None:
+    before = repr((a, b))
+    merged = merge(a, b)
+    assert repr((a, b)) == before
+    assert merge(merged, b) == merged
+    assert set(a) | set(b) == set(merged)
+
+
+@given(MAPPINGS)
+def test_merge_with_nothing_changes_nothing(a: Any) -> None:
+    assert merge(a, {}) == a
+    assert merge({}, a) == a
+
+
+@given(st.one_of(st.text(max_size=5), TREES))
+def test_expanding_twice_is_expanding_once(components: Any) -> None:
+    once = expand({"components": components})
+    assert expand(once) == once
+
+
+SPEC_TEXT = (Path(__file__).parent / "good.yaml").read_text(encoding="utf-8")
+
+
+@given(st.data())
+def test_a_damaged_spec_loads_or_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    start = data.draw(st.integers(0, len(SPEC_TEXT)))
+    end = data.draw(st.integers(start, min(start + 20, len(SPEC_TEXT))))
+    patch = data.draw(
+        st.text(max_size=4) | st.sampled_from(["", "{", "]", ": ", "\n", "\t", "null", "[1]", "-"])
+    )
+    file = tmp_path_factory.getbasetemp() / "damaged.yaml"
+    file.write_bytes((SPEC_TEXT[:start] + patch + SPEC_TEXT[end:]).encode())
+    try:
+        load_experiment(file)
+    except SpecError as error:
+        assert "Input should" not in str(error)
+
+
+@given(
+    st.text(max_size=30)
+    | st.builds("{}={}".format, st.sampled_from(["ema", "train.epochs", "a.b", ""]), st.text())
+)
+def test_any_set_is_taken_or_refused(text: str) -> None:
+    try:
+        load_experiment(Path(__file__).parent / "good.yaml", sets=[text])
+    except SpecError as error:
+        assert str(error).isprintable() or "\n" in str(error)
+
+
+def test_schedulers_are_those_of_diffusers() -> None:
+    diffusers = pytest.importorskip("diffusers")
+    classes = {name: getattr(diffusers, name) for name in dir(diffusers) if name.endswith("Scheduler")}
+    needed = {"beta_start", "beta_schedule", "prediction_type"}
+    able = {name for name, kind in classes.items() if needed <= set(inspect.signature(kind).parameters)}
+    of_one_family = {name for name in able if name.startswith("CogVideoX")}
+    inverse = {name for name in able if "Inverse" in name}
+    assert set(get_args(Scheduler)) == able - of_one_family - inverse
+
+
+def test_import_is_light() -> None:
+    code = (
+        "import sys, ablate.spec.load, ablate.spec.schema;"
+        "print([m for m in ('torch', 'diffusers', 'numpy', 'mlflow', 'optuna') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == "[]\n"
+
+
+def test_models_are_closed_and_frozen() -> None:
+    for model in (Config, ExperimentSpec):
+        assert model.model_config["extra"] == "forbid"
+        assert model.model_config["frozen"]

@@ -1,0 +1,64 @@
+"""The schema that editors read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablate.spec import yaml
+from ablate.spec.config import Config
+from ablate.spec.schema import json_schema
+
+SHIPPED = sorted(Path(__file__).parents[2].glob("experiments/*.yaml"))
+
+
+def test_schema_is_json_and_says_what_it_is() -> None:
+    schema = json.loads(json.dumps(json_schema()))
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert schema["title"] == "ablate experiment"
+    assert schema["required"] == ["question", "baseline", "variants", "seeds"]
+    assert schema["additionalProperties"] is False
+
+
+def test_config_and_variants_are_partial_configurations() -> None:
+    schema = json_schema()
+    assert schema["properties"]["config"]["$ref"] == "#/$defs/Config"
+    assert schema["properties"]["variants"]["additionalProperties"] == {"$ref": "#/$defs/Config"}
+    assert list(schema["$defs"]["Config"]["properties"]) == list(Config.model_fields)
+    for name, part in schema["$defs"].items():
+        assert name == "Claim" or "required" not in part
+
+
+def test_fields_are_described_by_their_docstrings() -> None:
+    parts = json_schema()["$defs"]
+    assert parts["Ema"]["properties"]["start"]["description"] == "Epoch of the first update."
+    assert "DDIMScheduler" in parts["Sample"]["properties"]["scheduler"]["enum"]
+
+
+def test_profiles_are_offered() -> None:
+    assert json_schema()["properties"]["profile"]["enum"] == ["maplestory", "sprites"]
+
+
+def test_every_reference_leads_somewhere() -> None:
+    schema = json_schema()
+
+    def follow(node: Any) -> None:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                assert node["$ref"].removeprefix("#/$defs/") in schema["$defs"]
+            for value in node.values():
+                follow(value)
+        elif isinstance(node, list):
+            for value in node:
+                follow(value)
+
+    follow(schema)
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_shipped_experiments_agree_with_the_schema(file: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.validate(yaml.read(file).data, json_schema())
