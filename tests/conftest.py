@@ -1,4 +1,4 @@
-"""Settings of the whole test suite. The environment is set before anything heavy is imported."""
+"""Settings and fixtures of the whole test suite. The environment is set before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -7,16 +7,42 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ.pop("MLFLOW_TRACKING_URI", None)
 
+import json
+import shutil
+import subprocess
+import sys
+from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import pytest
+
+from ablate.data import sprites
+from ablate.fingerprint import Contents
+from ablate.keys import RunKeys
+from ablate.spec.config import Config
+from ablate.spec.load import load_profile
+from ablate.spec.merge import expand, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 GOLDEN = Path(__file__).parent / "golden"
+
+KIT = os.environ.get("ABLATE_TEST_KIT", "sprites")
+
+TINY: dict[str, Any] = {
+    "components": KIT,
+    "unet": {"block_out_channels": [16, 16], "norm_num_groups": 8},
+    "train": {"epochs": 3, "batch": 16},
+    "sample": {"steps": 3, "batch": 4},
+    "track": {"preview_every": 2, "preview_prompts": 2},
+    "compute": {"device": "cpu"},
+}
+"""The smallest setting in which everything happens: with ``data_folder``, two steps an epoch."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,3 +64,159 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == file.read_text(encoding="utf-8"), "pytest --update-golden writes it anew"
 
     return check
+
+
+# ── the tiny setting ─────────────────────────────────────────────────────────────────────────────
+
+
+class MakeConfig(Protocol):
+    def __call__(self, *overrides: dict[str, Any]) -> Config: ...
+
+
+class MakeKeys(Protocol):
+    def __call__(self, *overrides: dict[str, Any], seed: int = 0) -> RunKeys: ...
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """32 training images of four monsters and 6 test prompts with images, in the task's format."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "train").mkdir()
+    (root / "test").mkdir()
+    held_out = sprites.held_out()
+    everyone = list(enumerate(sprites.monsters()))
+    train, test = {}, {}
+    for number, monster in [pair for pair in everyone if pair[1] not in held_out][::100]:
+        for kind, action in enumerate(list(sprites.ACTIONS)[:4]):
+            train[f"{number}_{action}1"] = {
+                "original_name": "_".join(monster),
+                "given_description": sprites.descriptions(monster),
+                "action_description": sprites.action_sentence(action),
+                "num_frames": 2,
+            }
+            for frame in range(2):
+                pixels = sprites.draw(monster, action, np.random.default_rng((number, kind, frame)))
+                sprites._save(pixels, root / "train" / f"{number}_{action}1_{frame}.png")
+    for number, monster in [pair for pair in everyone if pair[1] in held_out][::11]:
+        description, action = sprites.descriptions(monster)[0], sprites.action_sentence("stand")
+        test[f"{number}_stand1"] = {
+            "image_name": f"{number}_stand1.png",
+            "given_description": description,
+            "action_description": action,
+            "text_prompt": f"{description} {action}",
+        }
+        pixels = sprites.draw(monster, "stand", np.random.default_rng(number))
+        sprites._save(pixels, root / "test" / f"{number}_stand1.png")
+    (root / "train_info.json").write_text(json.dumps(train))
+    (root / "test.json").write_text(json.dumps(test))
+    assert (len(list((root / "train").iterdir())), len(test)) == (32, 6)
+    return root
+
+
+@pytest.fixture(scope="session")
+def make_config(data_folder: Path) -> MakeConfig:
+    """The profile ``sprites`` made tiny, with overrides put onto it."""
+    base = reduce(merge, [load_profile("sprites"), expand(TINY), {"data": {"path": str(data_folder)}}])
+
+    def make(*overrides: dict[str, Any]) -> Config:
+        return Config.model_validate(reduce(merge, map(expand, overrides), base))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def contents(tmp_path_factory: pytest.TempPathFactory) -> Contents:
+    """Digests of the data and the kit, shared by all tests that do not change them."""
+    return Contents(tmp_path_factory.mktemp("digests") / "digests.json")
+
+
+@pytest.fixture(scope="session")
+def make_keys(make_config: MakeConfig, contents: Contents) -> MakeKeys:
+    """The keys of a run in the tiny setting with overrides."""
+
+    def make(*overrides: dict[str, Any], seed: int = 0) -> RunKeys:
+        return RunKeys(make_config(*overrides), seed, contents)
+
+    return make
+
+
+# ── whole experiments ────────────────────────────────────────────────────────────────────────────
+
+SPEC: dict[str, Any] = {
+    "question": "Does anything help when next to nothing is trained?",
+    "baseline": "plain",
+    "variants": {
+        "plain": {},
+        "late": {
+            "losses": {"lpips": {"weight": 0.1, "start": 2}, "kl": {"weight": 0.01, "start": 1}},
+            "ema": {"decay": 0.9, "start": 1},
+        },
+    },
+    "seeds": [0, 1],
+    "claims": [
+        {
+            "text": "The late losses help.",
+            "variant": "late",
+            "against": "plain",
+            "metric": "fid",
+            "direction": "lower",
+        }
+    ],
+}
+"""Two variants that share epoch 0, two seeds: four runs."""
+
+
+def command(*arguments: str) -> list[str]:
+    """The installed console script with arguments."""
+    script = shutil.which("ablate", path=str(Path(sys.executable).parent))
+    assert script, "ablate is not installed beside this Python"
+    return [script, *arguments]
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with empty, migrated databases of MLflow and Optuna: a copy is faster than migrations."""
+    from ablate.runner.study import Study
+    from ablate.tracking import _client
+
+    folder = tmp_path_factory.mktemp("databases")
+    _client(f"sqlite:///{folder / 'mlflow.db'}")
+    Study(folder / "optuna.db", "template", ["plain"])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_spec(data_folder: Path) -> Callable[..., Path]:
+    """Writes ``tiny.yaml``, SPEC in the tiny setting with some fields replaced, into a folder."""
+
+    def write(folder: Path, **fields: Any) -> Path:
+        spec = {**SPEC, "config": merge(TINY, {"data": {"path": str(data_folder)}}), **fields}
+        (folder / "tiny.yaml").write_text(json.dumps(spec, indent=1))
+        return folder / "tiny.yaml"
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_workplace(databases: Path, write_spec: Callable[..., Path]) -> Callable[..., Path]:
+    """Fills a folder with ``tiny.yaml`` and empty databases, ready for ``ablate run tiny.yaml``."""
+
+    def make(folder: Path, **fields: Any) -> Path:
+        for name in ("mlflow.db", "optuna.db"):
+            shutil.copy(databases / name, folder / name)
+        write_spec(folder, **fields)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(make_workplace: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which ``ablate run tiny.yaml`` has run undisturbed. Tests may add to it only."""
+    folder = make_workplace(tmp_path_factory.mktemp("finished"))
+    done = subprocess.run(
+        command("run", "tiny.yaml"), cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "output.txt").write_text(done.stdout)
+    return folder

@@ -21,7 +21,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data_app = typer.Typer(help="Data sets.", no_args_is_help=True)
-kit_app = typer.Typer(help="Kits: the frozen parts (VAE, text encoder, evaluator, LPIPS backbone).", no_args_is_help=True)
+kit_app = typer.Typer(
+    help="Kits: the frozen parts (VAE, text encoder, evaluator, LPIPS backbone).", no_args_is_help=True
+)
 app.add_typer(data_app, name="data")
 app.add_typer(kit_app, name="kit")
 
@@ -35,7 +37,9 @@ Seeds = Annotated[str | None, typer.Option("--seeds", help="Seeds instead of the
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of the store, a cache.")]
 TrackingUri = Annotated[
     str | None,
-    typer.Option("--tracking-uri", help="MLflow address. Default: MLFLOW_TRACKING_URI, or sqlite:///mlflow.db."),
+    typer.Option(
+        "--tracking-uri", help="MLflow address. Default: MLFLOW_TRACKING_URI, or sqlite:///mlflow.db."
+    ),
 ]
 Reports = Annotated[Path, typer.Option("--reports", help="Folder that reports are written to.")]
 
@@ -68,13 +72,17 @@ def run(
     screen = ProgressScreen()
     try:
         outcome = run_experiment(plan, tracking_uri or default_uri(), screen, workers)
+    except KeyboardInterrupt:
+        out.print("interrupted; the same command goes on where it stopped")
+        raise typer.Exit(130) from None
     finally:
         screen.close()
     from ablate.report.write import write_report
 
     page = write_report(outcome.tracking.read(outcome.parent), reports)
-    out.print(f"{len(outcome.finished)} runs finished, {len(plan.runs) - len(outcome.finished) - len(outcome.failed)} "
-              f"were there already, {len(outcome.failed)} failed. Report: {page}")
+    finished, failed = len(outcome.finished), len(outcome.failed)
+    there = len(plan.runs) - finished - failed
+    out.print(f"{finished} runs finished, {there} were there already, {failed} failed. Report: {page}")
     if outcome.failed:
         raise typer.Exit(1)
 
@@ -130,7 +138,9 @@ def sample(
     prompts: Annotated[
         Path | None, typer.Option("--prompts", help="A text file, one prompt a line, or a test.json.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Run to sample from. Default: the first seed.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Run to sample from. Default: the first seed.")
+    ] = None,
     out_folder: Annotated[Path, typer.Option("--out", help="Folder for the PNGs.")] = Path("samples"),
     profile: Profile = None,
     sets: Sets = None,
@@ -193,7 +203,9 @@ def data_sprites(
 def kit_build(
     data: Annotated[Path, typer.Option("--data", help="Folder in the task's format.")],
     out_folder: Annotated[Path, typer.Option("--out", help="Folder to write the kit to.")],
-    effort: Annotated[float, typer.Option("--effort", min=0.001, help="Share of the usual training steps.")] = 1.0,
+    effort: Annotated[
+        float, typer.Option("--effort", min=0.001, help="Share of the usual training steps.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
     """Train the frozen parts on a data set and print their qualities."""
@@ -209,9 +221,10 @@ def kit_check(
     data: Annotated[Path | None, typer.Option("--data", help="Data set. Default: the embedded one.")] = None,
 ) -> None:
     """Measure a kit's qualities again."""
+    from ablate.components import EMBEDDED
     from ablate.kit.check import check_kit, print_qualities
 
-    print_qualities(check_kit(kit, data))
+    print_qualities(check_kit(kit or EMBEDDED, data))
 
 
 def _plan(
@@ -241,9 +254,6 @@ def main() -> None:
 
         print_error(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; the same command goes on where it stopped\n")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

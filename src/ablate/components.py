@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -182,9 +183,19 @@ def load_perceptual(part: Part, device: str = "cpu") -> lpips.LPIPS:
                     fix="Name a kit's perceptual folder or one of the three networks.",
                 )
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            metric = lpips.LPIPS(net=config["net"], lpips=False, pnet_rand=True, verbose=False)
+            metric = untrained_lpips(config["net"])
             metric.net.load_state_dict(load_file(folder / "model.safetensors"))
     return metric.to(device).eval().requires_grad_(False)
+
+
+def untrained_lpips(net: str, *, trainable: bool = False) -> lpips.LPIPS:
+    """LPIPS without linear heads and with a random trunk, for weights of one's own."""
+    import lpips
+
+    with warnings.catch_warnings():
+        # lpips 0.1.4 still asks torchvision for its networks with the old argument.
+        warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
+        return lpips.LPIPS(net=net, lpips=False, pnet_rand=True, pnet_tune=trainable, verbose=False)
 
 
 def local_folder(part: Part) -> Path | None:

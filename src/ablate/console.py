@@ -61,7 +61,9 @@ def _print_variants(plan: Plan) -> None:
         done = sum(plan.store.has("evaluate", run.keys.evaluate) for run in runs)
         label = f"{name} (baseline)" if name == spec.baseline else name
         overrides = _words(spec.variants.get(name, {})) or "–"
-        table.add_row(label, escape(overrides), ", ".join(str(r.seed) for r in runs), f"{done} of {len(runs)}")
+        table.add_row(
+            label, escape(overrides), ", ".join(str(r.seed) for r in runs), f"{done} of {len(runs)}"
+        )
     out.print(table)
 
 

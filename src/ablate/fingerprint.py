@@ -90,7 +90,7 @@ class Contents:
         """Digest of a data folder; of the generator for the embedded data set."""
         if path == EMBEDDED:
             return "generator:" + _short(json.dumps(of_stage("data"), sort_keys=True))
-        folder = Path(path)
+        folder = Path(path).expanduser()
         if not folder.is_dir():
             raise DataError(
                 "there is no such data folder",

@@ -198,9 +198,7 @@ def differences(new: Mapping[str, Any], old: Mapping[str, Any], prefix: str = ""
     return found
 
 
-def newest_stored_link(
-    chain: tuple[str, ...], observers: Iterable[Observer], end: int, store: Store
-) -> int:
+def newest_stored_link(chain: tuple[str, ...], observers: Iterable[Observer], end: int, store: Store) -> int:
     """The last link up to ``end`` from which a training can go on, 0 when there is none.
 
     Its state must be stored, and the average of every observer that has started by then.

@@ -179,30 +179,29 @@ def reasons(plan: Plan) -> dict[str, list[str]]:
     waiting = [run for run in plan.runs if not plan.store.has("evaluate", run.keys.evaluate)]
     if not waiting:
         return why
-    for stage, asked in (
-        ("prepare", lambda keys: keys.prepare_ingredients),
-        ("train", lambda keys: keys.state_ingredients(keys.config.train.epochs)),
-        ("sample", lambda keys: keys.sample_ingredients),
-        ("evaluate", lambda keys: keys.evaluate_ingredients),
-    ):
+    for stage in ("prepare", "train", "sample", "evaluate"):
         stored = [entry for _, entry in plan.store.entries(stage)]
         lines: dict[str, None] = {}
         for run in waiting:
-            if plan.store.has(stage, _key(run.keys, stage)):
-                continue
-            lines |= dict.fromkeys(_nearest_difference(asked(run.keys), stored))
+            key, asked = _stage_key(run.keys, stage)
+            if not plan.store.has(stage, key):
+                lines |= dict.fromkeys(_nearest_difference(asked, stored))
         if lines:
             why[stage] = list(lines)
     return why
 
 
-def _key(keys: RunKeys, stage: str) -> str:
-    return {
-        "prepare": keys.prepare,
-        "train": keys.chain[-1],
-        "sample": keys.sample,
-        "evaluate": keys.evaluate,
-    }[stage]
+def _stage_key(keys: RunKeys, stage: str) -> tuple[str, dict[str, Any]]:
+    """The key of a run's stage, and what it is made of."""
+    match stage:
+        case "prepare":
+            return keys.prepare, keys.prepare_ingredients
+        case "train":
+            return keys.chain[-1], keys.state_ingredients(keys.config.train.epochs)
+        case "sample":
+            return keys.sample, keys.sample_ingredients
+        case _:
+            return keys.evaluate, keys.evaluate_ingredients
 
 
 def _nearest_difference(asked: dict[str, Any], stored: list[dict[str, Any]]) -> list[str]:

@@ -7,6 +7,7 @@ Its ``entry.json`` holds the ingredients its key was made of, which is what lets
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -58,13 +59,14 @@ class Store:
             (aside / ENTRY).write_text(json.dumps(ingredients, sort_keys=True, indent=1))
             _flush(aside)
             final.parent.mkdir(parents=True, exist_ok=True)
-            self.remove(stage, key)  # a folder cannot be renamed over another
-            try:
-                aside.rename(final)
-            except OSError:
-                if not self.has(stage, key):
-                    raise
-                # Another process has just written the same entry: equal keys, equal content.
+            while aside.exists():
+                self.remove(stage, key)  # a folder cannot be renamed over another
+                try:
+                    aside.rename(final)
+                except OSError as error:
+                    # Another process has written the same entry in between.
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 

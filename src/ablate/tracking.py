@@ -32,7 +32,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
@@ -97,18 +97,25 @@ class Tracking:
 
     def children(self, parent: str) -> list[MlflowRun]:
         """The child runs of a parent that count, oldest first."""
-        runs = self._search(f"tags.`{PARENT}` = '{parent}'")
-        return sorted(
-            (run for run in runs if SUPERSEDED not in run.data.tags), key=lambda run: run.info.start_time
-        )
+        return [run for run in self._all_children(parent) if SUPERSEDED not in run.data.tags]
 
-    def finished(self, parent: str) -> dict[str, str]:
-        """Run key → run id of the children that are complete."""
-        return {
-            run.data.tags[KEY]: run.info.run_id
-            for run in self.children(parent)
-            if run.info.status == "FINISHED"
-        }
+    def _all_children(self, parent: str) -> list[MlflowRun]:
+        runs = self._search(f"tags.`{PARENT}` = '{parent}'")
+        return sorted(runs, key=lambda run: run.info.start_time)
+
+    def keep_current(self, parent: str, keys: Collection[str]) -> set[str]:
+        """Marks the children whose key is not among ``keys`` as superseded: results of other code or
+        data under the same spec. Returns the keys of the others that are complete."""
+        complete = set()
+        for run in self._all_children(parent):
+            run_id, key, marked = run.info.run_id, run.data.tags[KEY], SUPERSEDED in run.data.tags
+            if key not in keys and not marked:
+                self.client.set_tag(run_id, SUPERSEDED, "true")
+            if key in keys and marked:
+                self.client.delete_tag(run_id, SUPERSEDED)
+            if key in keys and run.info.status == "FINISHED":
+                complete.add(key)
+        return complete
 
     def _search(self, query: str) -> list[MlflowRun]:
         found: list[MlflowRun] = []
@@ -143,13 +150,9 @@ class Tracking:
         return run_id
 
     def begin_child(self, parent: str, run: Run, existing: Sequence[MlflowRun]) -> str:
-        """The child run of a variant and seed with its key, RUNNING; older ones are superseded."""
+        """The child run with this run's key, RUNNING: the one among ``existing``, or a new one."""
         key = run.keys.evaluate
-        mine = [r for r in existing if (r.data.tags["ablate.variant"], r.data.tags["ablate.seed"]) == _who(run)]
-        for other in mine:
-            if other.data.tags[KEY] != key:
-                self.client.set_tag(other.info.run_id, SUPERSEDED, "true")
-        for same in mine:
+        for same in existing:
             if same.data.tags[KEY] == key:
                 self.client.update_run(same.info.run_id, status="RUNNING")
                 return str(same.info.run_id)
@@ -163,9 +166,16 @@ class Tracking:
         }
         created = self.client.create_run(self.experiment_id, run_name=run.name, tags=tags)
         run_id = str(created.info.run_id)
-        from mlflow.entities import Param
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
-        parameters = flatten(run.keys.config.model_dump(mode="json")) | {"variant": run.variant, "seed": run.seed}
+        # A digest of at most 36 characters is all that MLflow keeps.
+        dataset = Dataset(Path(run.keys.config.data.path).name, run.keys.data[-32:], "local", "{}")
+        context = [InputTag("mlflow.data.context", "training")]
+        self.client.log_inputs(run_id, [DatasetInput(dataset, context)])
+        parameters = flatten(run.keys.config.model_dump(mode="json")) | {
+            "variant": run.variant,
+            "seed": run.seed,
+        }
         self.client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in parameters.items()])
         self.client.log_dict(run_id, run.keys.config.model_dump(mode="json"), "config.json")
         return run_id
@@ -200,7 +210,9 @@ class Tracking:
         self.client.log_image(run_id, np.asarray(Image.open(image)), key="preview", step=epoch)
         self.client.set_tag(run_id, tag, "logged")
 
-    def finish_child(self, run_id: str, run: Run, evaluated: Path, samples: Path, history: Sequence[EpochRow], steps: int) -> None:
+    def finish_child(
+        self, run_id: str, run: Run, evaluated: Path, samples: Path, history: Sequence[EpochRow], steps: int
+    ) -> None:
         """Logs the final figures, the scores, features and images, and ends the run."""
         from mlflow.entities import Metric
 
@@ -273,7 +285,9 @@ class Tracking:
                 **vars(base),
                 "metrics": {name: value for name, value in run.data.metrics.items() if name not in curves},
                 "history": {
-                    name: sorted({p.step: p.value for p in self.client.get_metric_history(run_id, name)}.items())
+                    name: sorted(
+                        {p.step: p.value for p in self.client.get_metric_history(run_id, name)}.items()
+                    )
                     for name in curves
                 },
                 "links": record["links"],
@@ -343,10 +357,6 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + name] = value
     return flat
-
-
-def _who(run: Run) -> tuple[str, str]:
-    return run.variant, str(run.seed)
 
 
 def _database(uri: str) -> Path:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,6 +11,9 @@ from PIL import Image
 
 from ablate.data.captions import caption, load_image, read_prompts, read_train
 from ablate.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENTRY = {
     "original_name": "slime",
@@ -168,7 +170,7 @@ def test_other_shaped_json_is_a_data_error(root: Path, content: Any) -> None:
 def test_an_entry_without_any_image_is_named(root: Path) -> None:
     for path in (root / "train").glob("10_*"):
         path.unlink()
-    with pytest.raises(DataError, match="no image train/10_attack1_<frame>.png"):
+    with pytest.raises(DataError, match="no image train/10_attack1_"):
         read_train(root)
 
 

@@ -16,7 +16,9 @@ class Words:
     """A scorer whose embedding of a text is which of a few words it holds."""
 
     words = ("red", "blue", "mushroom", "bat", "crab")
-    labels = {"colour": COLOURS, "body": BODIES, "size": {"big": "big", "small": "small"}}
+
+    def __init__(self) -> None:
+        self.labels = {"colour": COLOURS, "body": BODIES, "size": {"big": "big", "small": "small"}}
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
         rows = [[float(f" {word} " in f" {text} ") for word in self.words] for text in texts]

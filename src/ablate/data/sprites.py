@@ -249,6 +249,9 @@ POSES = {
     "die": Pose(width=1.08, height=0.6),
 }
 
+BREATHS = ((1.0, 1.0), (1.04, 0.95), (0.97, 1.05))
+"""Width and height that a frame is scaled by."""
+
 
 def tint(colour: Colour, towards: Colour, share: float) -> Colour:
     """A mixture: 0 is ``colour``, 1 is ``towards``."""
@@ -292,12 +295,14 @@ def draw(monster: Monster, action: str, rng: np.random.Generator) -> NDArray[np.
     """One frame of a monster as uint8 [32, 32, 3]. ``rng`` gives the frame's small variations."""
     anatomy, colour = ANATOMY[monster.body], RGB[monster.colour]
     pose = POSES[action]
+    # Whole pixels and a few breaths: outlines fall alike in all frames, as in drawn pixel art.
+    width, height = BREATHS[rng.integers(len(BREATHS))]
     pose = Pose(
-        x=pose.x + rng.integers(-1, 2),
-        hop=pose.hop + rng.integers(0, 2),
-        lean=pose.lean + rng.uniform(-0.05, 0.05),
-        width=pose.width * rng.uniform(0.95, 1.05),
-        height=pose.height * rng.uniform(0.95, 1.05),
+        x=pose.x + int(rng.integers(-1, 2)),
+        hop=pose.hop + int(rng.integers(0, 2)),
+        lean=pose.lean,
+        width=pose.width * width,
+        height=pose.height * height,
     )
     canvas = Canvas()
     if action == "move":

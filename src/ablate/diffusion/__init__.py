@@ -1,0 +1,1 @@
+"""Pure torch: models, losses, schedules, samplers. Knows no YAML and no files."""

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class EmaObserver:
     """shadow ← decay·shadow + (1−decay)·weights after each optimizer step from epoch ``start`` on.
 
-    Before ``start`` there is nothing to average; whoever trains calls ``begin`` at that epoch. The decay is constant, as in the published setting; diffusers' ``EMAModel`` adds a warm-up whose
-    first decay is 0, with which a stale shadow would be forgotten at its first update.
+    Before ``start`` there is nothing to average; whoever trains calls ``begin`` at that
+    epoch. The decay is constant, as in the published setting; diffusers' ``EMAModel`` adds a warm-up
+    whose first decay is 0, with which a stale shadow would be forgotten at its first update.
     """
 
     def __init__(self, decay: float, start: int) -> None:

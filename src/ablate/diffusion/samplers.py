@@ -55,7 +55,9 @@ def build_scheduler(name: str, noise: Mapping[str, Any], options: Mapping[str, A
     try:
         return kind(**(arguments | dict(options)))
     except (TypeError, ValueError, NotImplementedError, ImportError) as error:
-        raise UserError(f"{name} cannot be made with these options: {error}", where="sample.options") from error
+        raise UserError(
+            f"{name} cannot be made with these options: {error}", where="sample.options"
+        ) from error
 
 
 @torch.no_grad()

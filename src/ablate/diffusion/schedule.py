@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from diffusers import DDPMScheduler
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 

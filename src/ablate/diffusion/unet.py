@@ -20,6 +20,4 @@ def build_unet(arguments: Mapping[str, Any], latent_channels: int, seed: int) ->
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator(seed, "initial weights").initial_seed())
-        return UNet2DConditionModel(
-            in_channels=latent_channels, out_channels=latent_channels, **arguments
-        )
+        return UNet2DConditionModel(in_channels=latent_channels, out_channels=latent_channels, **arguments)

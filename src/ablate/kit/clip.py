@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-EVALUATOR_STEPS = 1500
+EVALUATOR_STEPS = 1100
 TEXT_ENCODER_STEPS = 1500
 BATCH = 128
 EMBEDDING = 64

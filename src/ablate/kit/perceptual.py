@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ablate.components import untrained_lpips
 from ablate.kit.clip import SCALE, train_pair
 from ablate.kit.tokenizer import train_tokenizer
 from ablate.kit.training import Tell, seeded
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from ablate.kit.dataset import KitData
 
-STEPS = 1500
+STEPS = 800
 NET = "squeeze"
 
 
@@ -30,7 +31,6 @@ def train_perceptual(data: KitData, out: Path, *, steps: int, seed: int, tell: T
     The trunk learns to match images with the bag of their captions' words. Words, not sentences: the
     trunk is what stays, and a text side without order leaves the work to it.
     """
-    import lpips
     from safetensors.torch import save_file
 
     tokenizer = train_tokenizer(text for texts in data.captions for text in texts)
@@ -39,7 +39,7 @@ def train_perceptual(data: KitData, out: Path, *, steps: int, seed: int, tell: T
         for texts in data.captions
     ]
     with seeded(seed):
-        metric = lpips.LPIPS(net=NET, lpips=False, pnet_rand=True, pnet_tune=True, verbose=False)
+        metric = untrained_lpips(NET, trainable=True)
         head = torch.nn.Linear(512, 128)
         words = torch.nn.EmbeddingBag(len(tokenizer), 128, mode="mean")
     log_scale = torch.nn.Parameter(torch.tensor(SCALE))

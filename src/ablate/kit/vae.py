@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL
     from numpy.typing import NDArray
 
-STEPS = 6000
+STEPS = 5000
 BATCH = 16
 KL_WEIGHT = 3e-4
 """On the mean over latent values. Just enough to keep latents bounded and close codes close."""

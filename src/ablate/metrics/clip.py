@@ -16,4 +16,5 @@ def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64
     CLIP-I: samples against the real images of their prompts. CLIP-T: samples against their prompts
     (Hessel et al. 2021, without the factor 2.5 and without clipping at 0).
     """
-    return np.einsum("nd,nd->n", a.astype(np.float64), b.astype(np.float64))
+    cosines: NDArray[np.float64] = np.einsum("nd,nd->n", a.astype(np.float64), b.astype(np.float64))
+    return cosines

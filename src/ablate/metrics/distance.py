@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-
 def fid(samples: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
     """Fréchet distance (Heusel et al. 2017) of features [N, D] and [M, D]; 0 and up, lower is better.
 

@@ -1,0 +1,1 @@
+"""Runs a plan: the Optuna study, the executor, the recorder."""

@@ -23,7 +23,9 @@ def choose_run(plan: Plan, variant: str, seed: int | None) -> Run:
     runs = [run for run in plan.runs if run.variant == variant]
     if not runs:
         known = ", ".join(plan.experiment.variants)
-        raise UserError(f"there is no variant {variant!r}", where=plan.experiment.name, fix=f"There are: {known}.")
+        raise UserError(
+            f"there is no variant {variant!r}", where=plan.experiment.name, fix=f"There are: {known}."
+        )
     chosen = next((run for run in runs if seed in (None, run.seed)), None)
     if chosen is None:
         known = ", ".join(str(run.seed) for run in runs)

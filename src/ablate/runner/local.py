@@ -5,8 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
+import signal
 import threading
-import time
 import traceback
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -35,14 +35,18 @@ class LocalExecutor:
         os.environ["OMP_NUM_THREADS"] = str(threads)
         context = multiprocessing.get_context("spawn")
         self._queue = context.Queue()
-        self._pool = ProcessPoolExecutor(workers, context, _start_worker, (self._queue, os.getpid()))
+        self._stop = context.Event()
+        shared = (self._queue, self._stop, os.getpid())
+        self._pool = ProcessPoolExecutor(workers, context, _start_worker, shared)
         for _ in range(workers):
             self._pool.submit(_warm_up)
 
     def __enter__(self) -> LocalExecutor:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error:
+            self._stop.set()  # what the workers are doing is not waited for: it will be done again
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._queue.close()
 
@@ -98,16 +102,17 @@ class LocalExecutor:
                 return
 
 
-def _start_worker(events: Any, parent: int) -> None:
+def _start_worker(events: Any, stop: Any, parent: int) -> None:
     global _events  # noqa: PLW0603 – a pool's initializer has no other place to leave something
     _events = events
-    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    threading.Thread(target=_end_with, args=(parent, stop), daemon=True).start()
 
 
-def _die_with(parent: int) -> None:
-    """Ends this worker when its parent was killed, so that it holds no lock and burns no core."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
+def _end_with(parent: int, stop: Any) -> None:
+    """Ends this worker when it is told to, or when its parent was killed: it must hold no lock."""
+    while os.getppid() == parent and not stop.wait(timeout=0.5):
+        pass
     os._exit(1)
 
 

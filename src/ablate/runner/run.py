@@ -70,8 +70,9 @@ def run_experiment(plan: Plan, uri: str, screen: Screen, workers: int | None = N
     tracking = Tracking(uri, name)
     key = spec_key(plan)
     parent = tracking.find_parent(key)
-    finished = tracking.finished(parent) if parent else {}
-    waiting = [run for run in plan.runs if run.keys.evaluate not in finished]
+    keys = {run.keys.evaluate for run in plan.runs}
+    complete = tracking.keep_current(parent, keys) if parent else set()
+    waiting = [run for run in plan.runs if run.keys.evaluate not in complete]
     if parent and not waiting:
         return Outcome(parent, tracking)
 
@@ -111,9 +112,7 @@ class Recorder:
             name: tracking.epochs_logged(run_id) if run_id in known else 0
             for name, run_id in self.run_ids.items()
         }
-        self.standing: dict[str, tuple[str, ...]] = {
-            task.name: task.runs for task in tasks_of(plan, waiting)
-        }
+        self.standing: dict[str, tuple[str, ...]] = {task.name: task.runs for task in tasks_of(plan, waiting)}
 
     def on_event(self, event: Event) -> None:
         """Shows a note; logs an epoch's curves and preview to every run that stands on it."""

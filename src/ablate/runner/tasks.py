@@ -79,7 +79,9 @@ def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
         arguments = (stretch.keys, stretch.observers, stretch.begin, stretch.end)
         standing = tuple(run.name for run in stretch.runs)
         yield Task(task_name(stretch), tuple(needs), train, arguments, standing)
-        trained |= {run.name: task_name(stretch) for run in stretch.runs if len(run.keys.chain) - 1 == stretch.end}
+        trained |= {
+            run.name: task_name(stretch) for run in stretch.runs if len(run.keys.chain) - 1 == stretch.end
+        }
     for run in runs:
         needs = [trained.get(run.name, f"prepare {run.keys.prepare[:8]}")]
         yield Task(run.name, tuple(needs), measure, (run.keys,), (run.name,))
@@ -114,7 +116,8 @@ def train(
 ) -> None:
     """A stretch of training, with previews."""
     from ablate.stages.sample import preview
-    from ablate.stages.train import Training, train as stage
+    from ablate.stages.train import Training
+    from ablate.stages.train import train as stage
 
     store = Store(root)
     every = keys.config.track.preview_every

@@ -130,6 +130,11 @@ class UNet(Model):
     """Width of the text encoder's states."""
     attention_head_dim: Positive = 8
     norm_num_groups: Positive = 32
+    resnet_time_scale_shift: Literal["default", "scale_shift"] = "default"
+    """How the time embedding enters a block: added, or as scale and shift after the norm."""
+    addition_embed_type: Literal["text"] | None = None
+    """``text``: the text states, pooled by attention, are also added to the time embedding."""
+    addition_embed_type_num_heads: Positive = 8
 
     @model_validator(mode="after")
     def _blocks_agree(self) -> Self:

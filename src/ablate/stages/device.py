@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import torch
 
 from ablate import fingerprint
 from ablate.errors import RunError
-from ablate.spec.config import Compute
+
+if TYPE_CHECKING:
+    from ablate.spec.config import Compute
 
 
 def setup(compute: Compute) -> torch.device:

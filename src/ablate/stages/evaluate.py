@@ -53,7 +53,9 @@ def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
     prompts = prepared.prompts
     folder = store.path("sample", keys.sample)
     sampled = json.loads((folder / "sampled.json").read_text())
-    images = np.stack([load_image(folder / "images" / png_name(p["image_name"]), config.data.size) for p in prompts])
+    images = np.stack(
+        [load_image(folder / "images" / png_name(p["image_name"]), config.data.size) for p in prompts]
+    )
 
     progress("embedding")
     evaluator = components.load_evaluator(config.components.evaluator, str(device))

@@ -110,14 +110,17 @@ def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
     size = config.data.size
     images = np.stack([captions.load_image(image.path, size) for image in train])
     with_reference = [prompt for prompt in prompts if prompt.reference]
-    references = [captions.load_image(prompt.reference, size) for prompt in with_reference if prompt.reference]
+    references = [
+        captions.load_image(prompt.reference, size) for prompt in with_reference if prompt.reference
+    ]
 
     progress("encoding images")
     mean, std = _encode_images(images, keys, device)
 
     progress("encoding captions")
     per_image = [
-        [captions.caption(image, description) for description in range(len(image.descriptions))] for image in train
+        [captions.caption(image, description) for description in range(len(image.descriptions))]
+        for image in train
     ]
     texts = list(dict.fromkeys(["", *(t for some in per_image for t in some), *(p.text for p in prompts)]))
     row = {text: number for number, text in enumerate(texts)}
@@ -160,9 +163,7 @@ def data_folder(keys: RunKeys, store: Store) -> Path:
 
 
 @torch.no_grad()
-def _encode_images(
-    images: NDArray[np.uint8], keys: RunKeys, device: torch.device
-) -> tuple[Tensor, Tensor]:
+def _encode_images(images: NDArray[np.uint8], keys: RunKeys, device: torch.device) -> tuple[Tensor, Tensor]:
     vae = components.load_vae(keys.config.components.vae, str(device))
     means, stds = [], []
     for batch in torch.from_numpy(images).split(BATCH):

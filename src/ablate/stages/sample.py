@@ -69,7 +69,9 @@ def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
             "seconds": time.perf_counter() - started,
             "evaluations_per_image": evaluations / max(len(prompts), 1),
             "weights": file_digest(weights),
-            "history": json.loads((store.path("train", keys.chain[-1]) / "state.json").read_text())["history"],
+            "history": json.loads((store.path("train", keys.chain[-1]) / "state.json").read_text())[
+                "history"
+            ],
         }
         (folder / "sampled.json").write_text(json.dumps(sampled))
 

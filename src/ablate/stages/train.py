@@ -90,8 +90,9 @@ def train_epoch(training: Training, epoch: int) -> None:
         group = batches[first : first + config.train.accumulation]
         for number, rows in enumerate(group, start=first):
             draw = (seed, epoch, number)
-            images = to_model(data.images[rows]).to(device) if augment or "lpips" in acting else None
-            if augment and images is not None:
+            if augment or "lpips" in acting:
+                images = to_model(data.images[rows]).to(device)
+            if augment:
                 images = augment(images, *draw)
                 mean, std = training.encode(images)
             else:
@@ -256,8 +257,12 @@ class Training:
         """For each image one of its captions at random; row 0, the empty one, for dropped captions."""
         captions = self.data.captions
         choice = randomness.uniform((len(rows),), *draw, "caption").tolist()
-        picked = [captions[row][int(u * len(captions[row]))] for row, u in zip(rows.tolist(), choice, strict=True)]
-        dropped = randomness.uniform((len(rows),), *draw, "caption dropout") < self.config.train.caption_dropout
+        picked = [
+            captions[row][int(u * len(captions[row]))] for row, u in zip(rows.tolist(), choice, strict=True)
+        ]
+        dropped = (
+            randomness.uniform((len(rows),), *draw, "caption dropout") < self.config.train.caption_dropout
+        )
         return torch.tensor(picked).masked_fill(dropped, 0)
 
     def autocast(self) -> Any:

@@ -1,0 +1,222 @@
+"""The plan: what is shared is trained once, and why something has to run is said."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ablate.plan import Plan, Run, Stretch, make_plan, reasons, steps_per_epoch, stretches
+from ablate.spec.load import load_experiment
+from ablate.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ablate.fingerprint import Contents
+    from tests.conftest import MakeKeys
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+
+variants = st.fixed_dictionaries(
+    {
+        "train": st.fixed_dictionaries({"epochs": st.integers(1, 8)}),
+        "losses": st.fixed_dictionaries(
+            {"kl": st.none() | st.fixed_dictionaries({"start": st.integers(0, 40).map(lambda p: f"{p}%")})}
+        ),
+        "augmentation": st.fixed_dictionaries(
+            {"kind": st.sampled_from(["none", "flip"]), "start": st.integers(0, 40).map(lambda p: f"{p}%")}
+        ),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def spec(write_spec: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``plain`` and ``late`` (KL from epoch 1, LPIPS from epoch 2, EMA) with two seeds, three epochs."""
+    return write_spec(tmp_path_factory.mktemp("plan"))
+
+
+@pytest.fixture
+def plan(spec: Path, contents: Contents, tmp_path: Path) -> Callable[..., Plan]:
+    """The plan of ``spec`` with ``--set`` overrides, always on the same store."""
+    store = Store(tmp_path / "store")
+    return lambda *sets: make_plan(load_experiment(spec, sets=sets), store, contents)
+
+
+def finish(plan: Plan, *stages: str) -> None:
+    """Puts the entries of all runs into the store, as the stages would."""
+    for run in plan.runs:
+        keys, epochs = run.keys, run.keys.config.train.epochs
+        entries = {
+            "prepare": (keys.prepare, keys.prepare_ingredients),
+            "train": (keys.chain[-1], {**keys.state_ingredients(epochs), "kept": True}),
+            "sample": (keys.sample, keys.sample_ingredients),
+            "evaluate": (keys.evaluate, keys.evaluate_ingredients),
+        }
+        for stage in stages or entries:
+            key, ingredients = entries[stage]
+            with plan.store.writing(stage, key, ingredients):
+                pass
+
+
+# ── stretches ────────────────────────────────────────────────────────────────────────────────────
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(overrides=st.lists(variants, min_size=1, max_size=5), seeds=st.sampled_from([(0,), (0, 1)]))
+def test_stretches_cover_every_chain_once_share_no_link_and_come_after_their_parents(
+    make_keys: MakeKeys, overrides: list[dict[str, Any]], seeds: tuple[int, ...]
+) -> None:
+    runs = [
+        Run(f"v{n}", seed, make_keys(override, seed=seed)) for n, override in enumerate(overrides) for seed in seeds
+    ]
+    found = list(stretches(runs))
+    for run in runs:
+        mine = [(s.begin, s.end) for s in found if run in s.runs]
+        assert [epoch for begin, end in mine for epoch in range(begin, end)] == list(
+            range(run.keys.config.train.epochs)
+        )
+    links = [stretch.keys.chain[epoch] for stretch in found for epoch in range(stretch.begin + 1, stretch.end + 1)]
+    assert len(links) == len(set(links))
+    seen: list[Stretch] = []
+    for stretch in found:
+        assert (stretch.parent is None) == (stretch.begin == 0)
+        if stretch.parent:
+            assert any(stretch.parent is other for other in seen)
+            assert stretch.parent.end == stretch.begin
+            assert set(stretch.runs) <= set(stretch.parent.runs)
+        assert len({run.keys.chain[: stretch.end + 1] for run in stretch.runs}) == 1
+        seen.append(stretch)
+
+
+def test_ema_variants_of_a_seed_stand_on_one_trunk(contents: Contents, tmp_path: Path) -> None:
+    experiment = load_experiment(EXPERIMENTS / "ema.yaml")
+    plan = make_plan(experiment, Store(tmp_path), contents)
+    assert (len(plan.runs), len(plan.stretches)) == (24, 6)
+    assert plan.steps_unique / plan.steps_asked == 0.25
+    assert all(len(stretch.observers) == 3 for stretch in plan.stretches)
+
+
+def test_a_late_factor_branches_off_where_it_begins(plan: Callable[..., Plan]) -> None:
+    found = [(s.begin, s.end, {run.name for run in s.runs}) for s in plan().stretches]
+    assert found == [
+        (0, 1, {"plain seed 0", "late seed 0"}),
+        (1, 3, {"plain seed 0"}),
+        (1, 3, {"late seed 0"}),
+        (0, 1, {"plain seed 1", "late seed 1"}),
+        (1, 3, {"plain seed 1"}),
+        (1, 3, {"late seed 1"}),
+    ]
+
+
+# ── steps ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("images", "batch", "accumulation", "steps"),
+    [(32, 16, 1, 2), (47, 16, 1, 2), (48, 16, 2, 2), (10, 16, 1, 1), (43_294, 64, 2, 338)],
+)
+def test_an_epoch_has_full_batches_only_and_a_last_smaller_group(
+    images: int, batch: int, accumulation: int, steps: int
+) -> None:
+    assert steps_per_epoch(images, batch, accumulation) == steps
+
+
+def test_steps_are_counted_as_asked_as_shared_and_as_missing(plan: Callable[..., Plan]) -> None:
+    made = plan()
+    assert (made.steps_asked, made.steps_unique, made.steps_to_train) == (4 * 3 * 2, 2 * 5 * 2, 2 * 5 * 2)
+    with made.store.writing("train", made.runs[0].keys.chain[1], {}):
+        pass  # the trunk of seed 0, but without the average that only starts at epoch 1
+    assert plan().steps_to_train == 2 * 5 * 2 - 2
+    finish(made, "sample")
+    assert plan().steps_to_train == 0
+
+
+def test_a_longer_training_has_only_its_further_epochs_to_train(plan: Callable[..., Plan]) -> None:
+    finish(plan("ema=null", "losses.lpips=null", "losses.kl=null"))
+    longer = plan("train.epochs=5")
+    plain = [stretch for stretch in longer.stretches if {run.variant for run in stretch.runs} == {"plain"}]
+    assert [longer.epochs_to_train()[stretch.key] for stretch in plain] == [2, 2]
+
+
+# ── reasons ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_empty_store_holds_nothing_like_it(plan: Callable[..., Plan]) -> None:
+    nothing = ["nothing like it is in the store yet"]
+    assert reasons(plan()) == dict.fromkeys(("prepare", "train", "sample", "evaluate"), nothing)
+
+
+def test_a_finished_experiment_has_no_reason_to_run(plan: Callable[..., Plan]) -> None:
+    finish(plan())
+    assert reasons(plan()) == {}
+
+
+@pytest.mark.parametrize(
+    ("override", "stage", "reason"),
+    [
+        ("train.batch=8", "train", "train.batch: 16 → 8"),
+        ("train.epochs=4", "train", "epochs: 3 → 4"),
+        ("train.learning_rate=0.01", "train", "timeline.from epoch 0.learning_rate: 0.001 → 0.01"),
+        ("unet.layers_per_block=2", "train", "unet.layers_per_block: 1 → 2"),
+        ("data.size=16", "prepare", "size: 32 → 16"),
+        ("sample.steps=5", "sample", "sample.steps: 3 → 5"),
+        ("evaluate.reference=train", "evaluate", "evaluate.reference: test → train"),
+    ],
+)
+def test_a_changed_field_is_named_with_both_values(
+    plan: Callable[..., Plan], override: str, stage: str, reason: str
+) -> None:
+    finish(plan())
+    assert reason in reasons(plan(override))[stage]
+
+
+def test_a_stage_before_the_changed_field_has_no_reason_to_run(plan: Callable[..., Plan]) -> None:
+    finish(plan())
+    assert list(reasons(plan("sample.steps=5"))) == ["sample", "evaluate"]
+
+
+def test_a_changed_source_file_and_a_changed_library_are_named(plan: Callable[..., Plan]) -> None:
+    made = plan()
+    finish(made)
+    for stage in ("train", "sample", "evaluate"):
+        for key, ingredients in list(made.store.entries(stage)):
+            # As if it had been computed by another version: under another key, by other code.
+            made.store.remove(stage, key)
+            if stage == "train":
+                ingredients["code"] |= {"diffusion/losses.py": "another digest", "torch": "2.0.0"}
+            with made.store.writing(stage, f"old-{key}", ingredients):
+                pass
+    why = reasons(plan())
+    assert why["train"][0] == "diffusion/losses.py changed"
+    assert why["train"][1].startswith("torch: 2.0.0 → ")
+    assert "prepare" not in why
+
+
+# ── purity ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_planning_imports_nothing_heavy_and_writes_digests_only(spec: Path, tmp_path: Path) -> None:
+    code = (
+        "import json, sys; from ablate.cli import app\n"
+        "app(sys.argv[1:], standalone_mode=False)\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "plan", str(spec), "--store", str(tmp_path / "store")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *shown, modules = done.stdout.splitlines()
+    heavy = {"torch", "diffusers", "transformers", "open_clip", "lpips", "mlflow", "optuna", "scipy", "pandas"}
+    assert not heavy & set(json.loads(modules))
+    assert "24 asked for, 20 unique" in "\n".join(shown)
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["digests.json"]

@@ -1,0 +1,165 @@
+"""The store: an entry is whole or absent, whoever writes it and whenever the writer dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from filelock import FileLock, Timeout
+
+from ablate.store import Store, file_digest, key_of, write_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def put(store: Store, key: str = "k", text: str = "content", **ingredients: object) -> None:
+    with store.writing("stage", key, ingredients) as folder:
+        (folder / "file.txt").write_text(text)
+
+
+def read(store: Store, key: str = "k") -> str:
+    return (store.path("stage", key) / "file.txt").read_text()
+
+
+def python(code: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+def test_an_entry_appears_when_its_block_ends(store: Store) -> None:
+    with store.writing("stage", "k", {"a": 1}) as folder:
+        (folder / "file.txt").write_text("content")
+        assert not store.has("stage", "k")
+        assert not store.path("stage", "k").exists()
+    assert store.has("stage", "k")
+    assert read(store) == "content"
+    assert store.ingredients("stage", "k") == {"a": 1}
+
+
+def test_an_error_inside_the_block_leaves_nothing(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError), store.writing("stage", "k", {}) as folder:
+        (folder / "file.txt").write_text("half")
+        raise ZeroDivisionError
+    assert not store.has("stage", "k")
+    assert [path for path in store.root.rglob("*") if path.is_file()] == []
+
+
+def test_an_error_while_an_entry_is_replaced_leaves_the_old_one(store: Store) -> None:
+    put(store, text="old")
+    with pytest.raises(ZeroDivisionError), store.writing("stage", "k", {}):
+        raise ZeroDivisionError
+    assert read(store) == "old"
+
+
+def test_an_entry_that_is_written_again_is_replaced_whole(store: Store) -> None:
+    with store.writing("stage", "k", {"n": 1}) as folder:
+        (folder / "only-in-the-first.txt").touch()
+    put(store, text="second", n=2)
+    assert store.ingredients("stage", "k") == {"n": 2}
+    assert {path.name for path in store.path("stage", "k").iterdir()} == {"entry.json", "file.txt"}
+
+
+def test_threads_that_write_the_same_entry_at_once_all_succeed(store: Store) -> None:
+    def write(_: int) -> str:
+        put(store)
+        return "done"
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(write, range(40))) == ["done"] * 40
+    assert read(store) == "content"
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_processes_that_write_the_same_entry_at_once_all_succeed(store: Store) -> None:
+    code = (
+        "import sys; from ablate.store import Store; store = Store(sys.argv[1])\n"
+        "for _ in range(10):\n"
+        "    with store.writing('stage', 'k', {}) as folder: (folder / 'file.txt').write_text('content')"
+    )
+    writers = [python(code, str(store.root)) for _ in range(3)]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert read(store) == "content"
+
+
+def test_a_writer_killed_inside_the_block_leaves_no_entry(store: Store) -> None:
+    code = (
+        "import os, signal, sys; from ablate.store import Store\n"
+        "with Store(sys.argv[1]).writing('stage', 'k', {}) as folder:\n"
+        "    (folder / 'file.txt').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert python(code, str(store.root)).wait(60) == -signal.SIGKILL
+    assert not store.has("stage", "k")
+    put(store)
+    assert read(store) == "content"
+    store.clear_leftovers()
+    assert not (store.root / "tmp").exists()
+
+
+def test_a_removed_entry_is_gone_and_removing_it_again_is_no_error(store: Store) -> None:
+    put(store)
+    store.remove("stage", "k")
+    store.remove("stage", "k")
+    assert not store.path("stage", "k").exists()
+
+
+def test_a_lock_keeps_others_out_and_is_freed_when_its_holder_is_killed(store: Store) -> None:
+    code = (
+        "import sys, time; from ablate.store import Store\n"
+        "with Store(sys.argv[1]).lock('name'): print('held', flush=True); time.sleep(60)"
+    )
+    holder = python(code, str(store.root))
+    assert holder.stdout and holder.stdout.readline() == "held\n"
+    with pytest.raises(Timeout), FileLock(store.root / "locks" / "name.lock", timeout=0.1):
+        pass
+    with store.lock("another name"):
+        pass
+    os.kill(holder.pid, signal.SIGKILL)
+    started = time.monotonic()
+    with store.lock("name"):
+        assert time.monotonic() - started < 10
+    holder.wait(10)
+
+
+def test_relabelling_replaces_the_ingredients_and_nothing_else(store: Store) -> None:
+    put(store, kept=False)
+    store.relabel("stage", "k", {"kept": True})
+    assert store.ingredients("stage", "k") == {"kept": True}
+    assert {path.name for path in store.path("stage", "k").iterdir()} == {"entry.json", "file.txt"}
+    assert read(store) == "content"
+
+
+def test_only_complete_entries_are_listed(store: Store) -> None:
+    put(store, "b", n=2)
+    put(store, "a", n=1)
+    store.path("stage", "half").mkdir()
+    assert list(store.entries("stage")) == [("a", {"n": 1}), ("b", {"n": 2})]
+    assert list(store.entries("no such stage")) == []
+
+
+def test_a_key_depends_on_what_the_ingredients_say_and_not_on_their_order() -> None:
+    assert key_of({"a": 1, "b": [2, None]}) == key_of({"b": [2, None], "a": 1})
+    assert key_of({"a": 1}) != key_of({"a": "1"})
+    assert len(key_of({})) == 32
+    with pytest.raises(ValueError, match="JSON"):
+        key_of({"a": float("nan")})
+
+
+def test_a_file_is_replaced_in_one_step_without_leftovers(tmp_path: Path) -> None:
+    file = tmp_path / "folder" / "file.txt"
+    write_file(file, "old")
+    before = file_digest(file)
+    write_file(file, "new")
+    assert file.read_text() == "new"
+    assert file_digest(file) != before
+    assert list(file.parent.iterdir()) == [file]
