@@ -30,12 +30,12 @@ from ablate.spec.merge import expand, merge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ablate.records import ExperimentRecord
+
 GOLDEN = Path(__file__).parent / "golden"
 
-KIT = os.environ.get("ABLATE_TEST_KIT", "sprites")
-
 TINY: dict[str, Any] = {
-    "components": KIT,
+    "components": "sprites",
     "unet": {"block_out_channels": [16, 16], "norm_num_groups": 8},
     "train": {"epochs": 3, "batch": 16},
     "sample": {"steps": 3, "batch": 4},
@@ -166,11 +166,12 @@ SPEC: dict[str, Any] = {
 """Two variants that share epoch 0, two seeds: four runs."""
 
 
-def command(*arguments: str) -> list[str]:
-    """The installed console script with arguments."""
+@pytest.fixture(scope="session")
+def command() -> Callable[..., list[str]]:
+    """The installed console script with arguments, as a new process takes them."""
     script = shutil.which("ablate", path=str(Path(sys.executable).parent))
     assert script, "ablate is not installed beside this Python"
-    return [script, *arguments]
+    return lambda *arguments: [script, *arguments]
 
 
 @pytest.fixture(scope="session")
@@ -211,7 +212,11 @@ def make_workplace(databases: Path, write_spec: Callable[..., Path]) -> Callable
 
 
 @pytest.fixture(scope="session")
-def finished(make_workplace: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(
+    make_workplace: Callable[..., Path],
+    command: Callable[..., list[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """A folder in which ``ablate run tiny.yaml`` has run undisturbed. Tests may add to it only."""
     folder = make_workplace(tmp_path_factory.mktemp("finished"))
     done = subprocess.run(
@@ -220,3 +225,22 @@ def finished(make_workplace: Callable[..., Path], tmp_path_factory: pytest.TempP
     assert done.returncode == 0, done.stdout + done.stderr
     (folder / "output.txt").write_text(done.stdout)
     return folder
+
+
+@pytest.fixture(scope="session")
+def read_record() -> Callable[[Path], ExperimentRecord]:
+    """What MLflow knows of ``tiny.yaml`` in a workplace."""
+    from ablate.plan import make_plan
+    from ablate.spec.load import load_experiment
+    from ablate.store import Store
+    from ablate.tracking import Tracking, spec_key
+
+    def read(folder: Path) -> ExperimentRecord:
+        experiment = load_experiment(folder / "tiny.yaml")
+        plan = make_plan(experiment, Store(folder / ".ablate"), Contents(folder / "no digests"))
+        tracking = Tracking(f"sqlite:///{folder / 'mlflow.db'}", experiment.name)
+        parent = tracking.find_parent(spec_key(plan))
+        assert parent
+        return tracking.read(parent)
+
+    return read

@@ -34,8 +34,10 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    import numpy as np
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
+    from numpy.typing import NDArray
 
     from ablate.plan import Plan, Run
     from ablate.records import EpochRow
@@ -111,8 +113,10 @@ class Tracking:
             run_id, key, marked = run.info.run_id, run.data.tags[KEY], SUPERSEDED in run.data.tags
             if key not in keys and not marked:
                 self.client.set_tag(run_id, SUPERSEDED, "true")
+                self.client.update_run(run_id, name=f"{run.info.run_name} (superseded)")
             if key in keys and marked:
                 self.client.delete_tag(run_id, SUPERSEDED)
+                self.client.update_run(run_id, name=run.info.run_name.removesuffix(" (superseded)"))
             if key in keys and run.info.status == "FINISHED":
                 complete.add(key)
         return complete
@@ -200,14 +204,11 @@ class Tracking:
 
     def log_preview(self, run_id: str, image: Path, epoch: int) -> None:
         """Shows a preview at its epoch in the UI's image grid, unless it is there already."""
-        import numpy as np
-        from PIL import Image
-
         # The UI's image grid finds images by file names that MLflow makes; the tag says which exist.
         tag = f"ablate.preview.{epoch}"
         if tag in self.client.get_run(run_id).data.tags:
             return
-        self.client.log_image(run_id, np.asarray(Image.open(image)), key="preview", step=epoch)
+        self.client.log_image(run_id, sheet(tiles(image), columns=4), key="preview", step=epoch)
         self.client.set_tag(run_id, tag, "logged")
 
     def finish_child(
@@ -237,6 +238,10 @@ class Tracking:
         for file in ("scores.json", "features.npz"):
             self.client.log_artifact(run_id, str(evaluated / file))
         self.client.log_artifacts(run_id, str(samples / "images"), "samples")
+        first = sorted((samples / "images").glob("*.png"))[:32]
+        if first:
+            page = sheet([tile for file in first for tile in tiles(file)], columns=8)
+            self.client.log_image(run_id, page, artifact_file="samples.png")
         self.client.set_terminated(run_id, "FINISHED")
 
     def fail_child(self, run_id: str, reason: str) -> None:
@@ -357,6 +362,30 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + name] = value
     return flat
+
+
+def tiles(image: Path) -> list[NDArray[np.uint8]]:
+    """The square images that lie side by side in a file."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(image, formats=["PNG"]) as file:
+        strip = np.asarray(file.convert("RGB"))
+    return np.split(strip, strip.shape[1] // strip.shape[0], axis=1)
+
+
+def sheet(images: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
+    """Images of one size in rows of ``columns``, small ones enlarged to 64 pixels; empty places are white."""
+    import numpy as np
+
+    scale = max(1, 64 // images[0].shape[0])
+    edge = images[0].shape[0] * scale
+    rows = -(-len(images) // columns)
+    page = np.full((rows * edge, columns * edge, 3), 255, np.uint8)
+    for number, image in enumerate(images):
+        top, left = edge * (number // columns), edge * (number % columns)
+        page[top : top + edge, left : left + edge] = image.repeat(scale, axis=0).repeat(scale, axis=1)
+    return page
 
 
 def _database(uri: str) -> Path:

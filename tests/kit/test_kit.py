@@ -15,7 +15,7 @@ from rich.console import Console
 from ablate.components import EMBEDDED, load_perceptual
 from ablate.data import sprites
 from ablate.errors import ComponentError, DataError
-from ablate.kit.build import build_kit, folder_hash
+from ablate.kit.build import TRAININGS, Job, build_kit, folder_hash, train_part
 from ablate.kit.check import (
     PARTS,
     KitPart,
@@ -24,7 +24,7 @@ from ablate.kit.check import (
     perceptual_features,
     print_qualities,
 )
-from ablate.kit.dataset import to_unit
+from ablate.kit.dataset import load, to_unit
 from ablate.kit.tokenizer import END, START, train_tokenizer
 from ablate.kit.training import seeded
 
@@ -131,6 +131,18 @@ def test_a_kit_is_built_and_checked_on_data_without_known_attributes(tmp_path: P
     assert check_kit(tmp_path / "kit", data).to_json() == built.to_json()
     assert sorted(path.name for path in (tmp_path / "kit").iterdir()) == sorted([*PARTS, "kit.json"])
     assert not list(tmp_path.glob(".kit-*"))
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_a_training_gives_the_same_bytes_again(training: str, tmp_path: Path) -> None:
+    content = load(small_dataset(tmp_path / "data"))
+    digests = set()
+    for out in (tmp_path / "first", tmp_path / "second"):
+        job = Job(tmp_path / "data", out, "kit", effort=0.0, seed=0)
+        train_part(training, content, job, lambda *_: None)
+        torch.rand(1)  # what the process did before must not matter
+        digests.add(folder_hash(out))
+    assert len(digests) == 1
 
 
 def test_a_folder_of_something_else_is_never_written_to(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ablate.kit.dataset import KitData
 
-STEPS = 800
+STEPS = 600
 NET = "squeeze"
 
 

@@ -19,7 +19,7 @@ from ablate.data.captions import load_image
 from ablate.metrics.clip import cosine
 from ablate.metrics.distance import fid, kid
 from ablate.metrics.inception import inception_features
-from ablate.metrics.zero_shot import zero_shot
+from ablate.metrics.zero_shot import candidates, zero_shot
 from ablate.stages import device as devices
 from ablate.stages.prepare import Prepared
 from ablate.stages.sample import png_name
@@ -70,7 +70,10 @@ def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
         clip_i[paired] = cosine(embeddings[paired], references["embeddings"][rows])
         scores["clip_i"] = clip_i
     for attribute, correct in zero_shot(embeddings, texts, evaluator).items():
-        scores[f"accuracy_{attribute}"] = np.asarray(correct, dtype=np.float64)
+        phrases = list(evaluator.labels[attribute].values())
+        accuracy = np.full(len(prompts), np.nan)
+        accuracy[[bool(candidates(text, phrases)) for text in texts]] = correct
+        scores[f"accuracy_{attribute}"] = accuracy
 
     use_inception = config.evaluate.fid_features == INCEPTION
     features = inception_features(images, device.type) if use_inception else embeddings

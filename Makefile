@@ -1,0 +1,39 @@
+# make run and make test need Python 3.11 or newer and nothing else; both make .venv first.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+SPEC   ?= experiments/ema.yaml
+
+.DEFAULT_GOAL := help
+.PHONY: help run test ui clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+run: $(STAMP)  ## Run the shipped experiment and write its report (another: SPEC=my.yaml)
+	$(BIN)/ablate run $(SPEC)
+
+test: export OMP_NUM_THREADS = 1
+test: $(STAMP)  ## Check style and types, run the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 --dist loadfile
+
+ui: $(STAMP)  ## Open the MLflow UI on what was recorded (http://127.0.0.1:5000)
+	$(BIN)/ablate ui
+
+clean:  ## Remove .venv and caches; results and the store stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+# Installs again only when pyproject.toml has changed.
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "ablate needs Python 3.11 or newer. Install it, or say where it is:" \
+		"make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo 'Installing into $(VENV); the first time this takes some minutes.'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@

@@ -1,0 +1,132 @@
+"""The contract of every scheduler: an image is finite, repeatable, and its own whatever its batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+
+import pytest
+import torch
+
+from ablate.diffusion.randomness import generator
+from ablate.diffusion.samplers import build_scheduler, sample_latents
+from ablate.errors import UserError
+from ablate.spec.schedulers import Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Some schedulers hand torch tensors to NumPy in an old way.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+NOISE = {
+    "timesteps": 1000,
+    "schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "prediction": "epsilon",
+}
+NAMES = ("a.png", "b.png", "c.png")
+STEPS = 4
+
+
+def draw(
+    unet: Any,
+    scheduler: str,
+    names: tuple[str, ...] = NAMES,
+    guidance: float = 3.0,
+    empty: float = 0.0,
+    **options: Any,
+) -> tuple[torch.Tensor, int]:
+    """Latents of images that differ in name and text."""
+    states = torch.stack([torch.randn(5, 96, generator=generator(name, "text")) for name in names])
+    return sample_latents(
+        unet.eval(),
+        build_scheduler(scheduler, NOISE, options),
+        states,
+        torch.full((1, 5, 96), empty),
+        steps=STEPS,
+        guidance=guidance,
+        shape=(4, 8, 8),
+        generators=[generator(0, name, "sample") for name in names],
+    )
+
+
+class Drawn(NamedTuple):
+    """What one scheduler drew of all the names."""
+
+    scheduler: str
+    latents: torch.Tensor
+    evaluations: int
+
+
+@pytest.fixture(scope="module")
+def unet(make_unet: Callable[[int], Any]) -> Any:
+    return make_unet(0)
+
+
+@pytest.fixture(scope="module", params=get_args(Scheduler))
+def drawn(unet: Any, request: pytest.FixtureRequest) -> Drawn:
+    return Drawn(request.param, *draw(unet, request.param))
+
+
+def test_latents_are_finite_and_of_the_asked_shape(drawn: Drawn) -> None:
+    assert drawn.latents.shape == (3, 4, 8, 8)
+    assert bool(drawn.latents.isfinite().all())
+    assert drawn.evaluations >= STEPS
+
+
+def test_the_same_names_draw_the_same_images_whatever_was_drawn_before(unet: Any, drawn: Drawn) -> None:
+    torch.manual_seed(len(drawn.scheduler))
+    assert torch.equal(draw(unet, drawn.scheduler)[0], drawn.latents)
+
+
+def test_an_image_is_the_same_alone_and_in_a_batch(unet: Any, drawn: Drawn) -> None:
+    alone, _ = draw(unet, drawn.scheduler, NAMES[1:2])
+    torch.testing.assert_close(alone[0], drawn.latents[1], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scheduler", get_args(Scheduler))
+def test_an_unknown_option_is_refused(scheduler: str) -> None:
+    with pytest.raises(UserError, match="no option 'no_such_option'"):
+        build_scheduler(scheduler, NOISE, {"no_such_option": True})
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "evaluations"),
+    [("DDPMScheduler", 4), ("HeunDiscreteScheduler", 7), ("PNDMScheduler", 13)],
+)
+def test_evaluations_of_the_unet_are_counted_not_steps(unet: Any, scheduler: str, evaluations: int) -> None:
+    assert draw(unet, scheduler)[1] == evaluations
+
+
+def test_guidance_1_is_the_conditional_prediction_alone(unet: Any) -> None:
+    one, other = (draw(unet, "DDIMScheduler", guidance=1.0, empty=value)[0] for value in (0.0, 5.0))
+    assert torch.equal(one, other)
+    guided = draw(unet, "DDIMScheduler", guidance=1.0 + 1e-6)[0]
+    torch.testing.assert_close(guided, one, atol=1e-4, rtol=1e-4)
+
+
+def test_more_guidance_moves_the_image(unet: Any) -> None:
+    assert not torch.equal(draw(unet, "DDIMScheduler", guidance=8.0)[0], draw(unet, "DDIMScheduler")[0])
+
+
+def test_an_option_reaches_the_scheduler() -> None:
+    scheduler = build_scheduler("DPMSolverMultistepScheduler", NOISE, {"solver_order": 3})
+    assert scheduler.config.solver_order == 3
+    assert scheduler.config.beta_schedule == "scaled_linear"
+    assert scheduler.config.beta_end == 0.012
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "options", "complaint"),
+    [
+        ("NoSuchScheduler", {}, "no scheduler"),
+        ("FlowMatchEulerDiscreteScheduler", {}, "does not sample a discrete noise schedule"),
+        ("DPMSolverMultistepScheduler", {"algorithm_type": "nonsense"}, "cannot be made"),
+    ],
+)
+def test_what_cannot_be_made_is_the_users_error(
+    scheduler: str, options: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(UserError, match=complaint):
+        build_scheduler(scheduler, NOISE, options)

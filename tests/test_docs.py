@@ -1,0 +1,125 @@
+"""The documents say what is there: generated pages, commands, files and links."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import pytest
+import typer
+import yaml
+
+from ablate.cli import app
+from ablate.spec.load import load_experiment
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def without_comments(page: Path) -> str:
+    return re.sub(r"<!--.*?-->", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", without_comments(page), flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def make_spec() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_spec", ROOT / "docs" / "make_spec.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_spec_page_is_up_to_date(make_spec: ModuleType) -> None:
+    written = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
+    assert written == make_spec.page(), "python docs/make_spec.py writes it anew"
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@by_page
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", without_comments(page), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith("http"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / unquote(path) if path else page
+        assert target.exists(), f"{page.name}: {link}"
+        if anchor:
+            assert anchor in anchors(target), f"{page.name}: {link}"
+
+
+@by_page
+def test_files_that_are_named_exist(page: Path) -> None:
+    for name in re.findall(r"`((?:src|tests|docs|experiments)/[\w/.]+)`", without_comments(page)):
+        assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+@by_page
+def test_commands_and_their_options_exist(page: Path) -> None:
+    command = typer.main.get_command(app)
+    text = "\n".join(blocks(page, "sh")) + "\n".join(
+        re.findall(r"`((?:\S*/)?ablate [^`]+)`", page.read_text())
+    )
+    for line in re.findall(r"^(?:\S*/)?ablate +(.+)$", text, flags=re.MULTILINE):
+        words = line.split("#")[0].split()
+        found = command
+        while words and hasattr(found, "commands") and words[0] in found.commands:
+            found = found.commands[words.pop(0)]
+        if words[:1] == ["…"] or line.startswith("-"):
+            continue
+        assert not hasattr(found, "commands"), f"{page.name}: ablate {line}"
+        options = {name for parameter in found.params for name in parameter.opts}
+        for word in words:
+            assert not word.startswith("--") or word in options, f"{page.name}: ablate {line}"
+
+
+@by_page
+def test_make_targets_exist(page: Path) -> None:
+    for target in re.findall(r"^make (\w+)", "\n".join(blocks(page, "sh")), flags=re.MULTILINE):
+        done = subprocess.run(
+            ["make", "-n", "-C", str(ROOT), target], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@by_page
+def test_experiments_in_the_text_are_valid(page: Path, tmp_path: Path) -> None:
+    for number, block in enumerate(blocks(page, "yaml")):
+        if "variants" in yaml.safe_load(block):
+            file = tmp_path / f"example-{number}.yaml"
+            file.write_text(block, encoding="utf-8")
+            assert load_experiment(file).variants
+
+
+def test_the_readme_shows_the_shipped_experiment() -> None:
+    shown = yaml.safe_load(blocks(ROOT / "README.md", "yaml")[0])
+    assert shown == yaml.safe_load((ROOT / "experiments" / "ema.yaml").read_text(encoding="utf-8"))
+
+
+def test_the_readme_names_each_part_of_the_package() -> None:
+    text = without_comments(ROOT / "README.md")
+    layout = text[text.index("src/ablate/\n") :]
+    named = set(re.findall(r"^  ([\w.]+?)/? ", layout, flags=re.MULTILINE))
+    there = {
+        path.name
+        for path in (ROOT / "src" / "ablate").iterdir()
+        if not path.name.startswith("__") and path.name != "py.typed"
+    }
+    assert named == there

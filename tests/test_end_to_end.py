@@ -1,0 +1,237 @@
+"""A whole experiment through the installed command: two variants, two seeds, the tiny setting."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ablate import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ablate.records import ExperimentRecord
+
+# Some schedulers hand torch tensors to NumPy in an old way.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+RUNS = [("plain", 0), ("plain", 1), ("late", 0), ("late", 1)]
+
+
+@pytest.fixture(scope="module")
+def record(finished: Path, read_record: Callable[[Path], ExperimentRecord]) -> ExperimentRecord:
+    return read_record(finished)
+
+
+@pytest.fixture
+def call(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Calls ``ablate`` in the finished folder; gives what was printed."""
+    monkeypatch.chdir(finished)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["ablate", *arguments])
+        cli.main()
+        return capsys.readouterr().out
+
+    monkeypatch.setattr(sys, "exit", lambda code=0: None if code in (0, None) else pytest.fail(f"exit {code}"))
+    return run
+
+
+def artifacts(folder: Path, run_id: str) -> set[str]:
+    (place,) = (folder / "mlruns").rglob(run_id)
+    root = place / "artifacts"
+    return {file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file()}
+
+
+def without_time(page: str) -> list[str]:
+    return [line for line in page.splitlines() if "Generated" not in line]
+
+
+# ── what MLflow holds ────────────────────────────────────────────────────────────────────────────
+
+
+def test_there_is_one_parent_and_a_finished_child_for_each_variant_and_seed(
+    finished: Path, record: ExperimentRecord
+) -> None:
+    assert [(run.variant, run.seed) for run in record.runs] == RUNS
+    assert {run.status for run in record.runs} == {"FINISHED"}
+    with sqlite3.connect(finished / "mlflow.db") as database:
+        assert database.execute("select status, count(*) from runs group by status").fetchall() == [
+            ("FINISHED", 5)
+        ]
+
+
+def test_each_run_is_complete_by_itself_with_the_curves_of_the_trunk_it_shares(
+    record: ExperimentRecord,
+) -> None:
+    for run in record.runs:
+        assert [epoch for epoch, _ in run.history["loss_mse"]] == [0, 1, 2]
+        assert len(run.links) == 3
+        assert run.steps_per_epoch == 2
+        assert {"fid", "kid", "clip_i", "clip_t", "accuracy_body", "train_seconds"} <= set(run.metrics)
+        assert len(run.prompts) == 6
+    late = next(run for run in record.runs if run.variant == "late")
+    assert [epoch for epoch, _ in late.history["loss_kl"]] == [1, 2]
+    assert [epoch for epoch, _ in late.history["loss_lpips"]] == [2]
+
+
+def test_the_shared_epoch_was_trained_once(record: ExperimentRecord) -> None:
+    plain, late = (next(run for run in record.runs if (run.variant, run.seed) == (v, 0)) for v in ("plain", "late"))
+    assert plain.links[0] == late.links[0]
+    assert not set(plain.links[1:]) & set(late.links[1:])
+    # Not only equal: the same measurement.
+    assert plain.history["epoch_seconds"][0] == late.history["epoch_seconds"][0]
+
+
+def test_the_configuration_is_in_the_params(record: ExperimentRecord) -> None:
+    late = next(run for run in record.runs if run.variant == "late")
+    assert late.params["losses.lpips.start"] == "2"
+    assert late.params["train.learning_rate"] == "0.001"
+    assert (late.params["variant"], late.params["seed"]) == ("late", "0")
+
+
+def test_a_run_keeps_its_samples_scores_features_previews_and_configuration(
+    finished: Path, record: ExperimentRecord
+) -> None:
+    for run in record.runs:
+        files = artifacts(finished, run.run_id)
+        assert {"scores.json", "features.npz", "config.json", "run.json"} <= files
+        assert sum(file.startswith("samples/") for file in files) == 6
+        assert any(re.match(r"images/preview.*step.*2.*\.png", file) for file in files)
+
+
+def test_the_parent_keeps_the_resolved_spec_and_the_provenance(
+    finished: Path, record: ExperimentRecord
+) -> None:
+    assert {"spec.json", "provenance.json"} <= artifacts(finished, record.parent_run_id)
+    assert record.provenance["torch"]
+    assert record.configs["late"]["losses"]["kl"]["start"] == 1
+
+
+# ── the report ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_report_has_all_the_figures_that_it_shows(finished: Path) -> None:
+    page = (finished / "reports" / "tiny.md").read_text()
+    shown = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page)
+    assert len(shown) >= 3
+    for figure in shown:
+        with Image.open(finished / "reports" / figure) as image:
+            image.verify()
+    assert "sprites-clip" in page
+    assert "inconclusive" in page
+
+
+def test_the_same_command_again_does_nothing_and_writes_the_same_report(
+    finished: Path, command: Callable[..., list[str]]
+) -> None:
+    page = finished / "reports" / "tiny.md"
+    before = page.read_text(), sorted(path for path in (finished / ".ablate").rglob("*"))
+    done = subprocess.run(
+        command("run", "tiny.yaml"), cwd=finished, capture_output=True, text=True, check=True
+    )
+    assert "0 runs finished, 4 were there already, 0 failed" in done.stdout
+    assert without_time(page.read_text()) == without_time(before[0])
+    assert sorted(path for path in (finished / ".ablate").rglob("*")) == before[1]
+
+
+def test_without_the_store_no_result_is_lost_and_nothing_is_trained(
+    finished: Path, call: Callable[..., str], tmp_path: Path
+) -> None:
+    page = (finished / "reports" / "tiny.md").read_text()
+    for name in ("report", "run"):
+        empty, reports = tmp_path / f"store of {name}", tmp_path / f"reports of {name}"
+        shown = call(name, "tiny.yaml", "--store", str(empty), "--reports", str(reports))
+        assert without_time((reports / "tiny.md").read_text()) == without_time(page)
+        assert [path.name for path in empty.iterdir()] == ["digests.json"]
+    assert "4 were there already" in shown
+
+
+def test_a_finished_experiment_has_nothing_to_plan(call: Callable[..., str]) -> None:
+    shown = call("plan", "tiny.yaml")
+    assert "0 still to train" in shown
+    assert "Nothing has to run." in shown
+
+
+# ── drawing ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_free_prompts_are_drawn_from_the_command_line_and_from_a_text_file(
+    call: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.txt").write_text("A blue bird.\n\nA green crab.\n")
+    out = tmp_path / "out"
+    call("sample", "tiny.yaml", "late", "--prompt", "A red slime.", "--prompts", str(tmp_path / "mine.txt"), "--out", str(out))
+    assert sorted(path.name for path in out.iterdir()) == ["mine-0.png", "mine-2.png", "prompt-0.png"]
+
+
+def test_the_prompts_of_a_test_json_are_drawn_as_they_were_in_the_run(
+    call: Callable[..., str], data_folder: Path, record: ExperimentRecord, tmp_path: Path
+) -> None:
+    call("sample", "tiny.yaml", "plain", "--seed", "1", "--prompts", str(data_folder / "test.json"), "--out", str(tmp_path))
+    run = next(run for run in record.runs if (run.variant, run.seed) == ("plain", 1))
+    assert run.samples
+    for name in json.loads((data_folder / "test.json").read_text()):
+        mine, theirs = (np.asarray(Image.open(folder / f"{name}.png")).astype(int) for folder in (tmp_path, run.samples))
+        assert abs(mine - theirs).max() <= 1
+
+
+# ── what goes wrong ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("run", "nowhere.yaml"), "nowhere.yaml"),
+        (("run", "tiny.yaml", "--set", "data.path=./no-data"), "no-data"),
+        (("run", "tiny.yaml", "--set", "components=./no-kit"), "no-kit"),
+        (("sample", "tiny.yaml", "nobody", "--prompt", "A bat."), "nobody"),
+    ],
+)
+def test_what_the_user_got_wrong_is_said_without_a_traceback(
+    finished: Path, command: Callable[..., list[str]], arguments: tuple[str, ...], named: str
+) -> None:
+    done = subprocess.run(command(*arguments), cwd=finished, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_variant_that_fails_is_recorded_with_its_reason_and_the_others_finish(
+    make_workplace: Callable[..., Path],
+    command: Callable[..., list[str]],
+    read_record: Callable[[Path], ExperimentRecord],
+    tmp_path: Path,
+) -> None:
+    variants = {
+        "plain": {},
+        # Found while sampling only: DDPM asks the U-Net for a variance that it does not predict.
+        "no-variance": {"sample": {"scheduler": "DDPMScheduler", "options": {"variance_type": "learned"}}},
+        "overflow": {"losses": {"kl": {"weight": 1e39, "start": 2}}},
+    }
+    folder = make_workplace(tmp_path, variants=variants, seeds=[0], claims=[])
+    done = subprocess.run(command("run", "tiny.yaml"), cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 runs finished, 0 were there already, 2 failed" in done.stdout
+    runs = {run.variant: run for run in read_record(folder).runs}
+    assert {name: run.status for name, run in runs.items()} == {
+        "plain": "FINISHED",
+        "no-variance": "FAILED",
+        "overflow": "FAILED",
+    }
+    assert "the loss of seed 0 became" in runs["overflow"].reason
+    assert "Traceback" in runs["no-variance"].reason
+    page = (folder / "reports" / "tiny.md").read_text()
+    assert "the loss of seed 0 became" in page
