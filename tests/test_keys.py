@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 EPOCHS = 12
 LONG = {"train": {"epochs": EPOCHS}}
 
-quick = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 epochs = st.integers(0, EPOCHS - 1)
 shares = st.integers(0, 90).map(lambda percent: f"{percent}%")
@@ -133,7 +131,11 @@ def test_seeds_differ_from_the_first_link_on(
 def test_an_epoch_and_the_share_of_epochs_that_it_lies_at_give_the_same_keys(make_keys: MakeKeys) -> None:
     def at(start: int | str) -> RunKeys:
         return make_keys(
-            {"train": {"epochs": 300}, "losses": {"lpips": {"start": start}}, "ema": {"decay": 0.9, "start": start}}
+            {
+                "train": {"epochs": 300},
+                "losses": {"lpips": {"start": start}},
+                "ema": {"decay": 0.9, "start": start},
+            }
         )
 
     assert all_keys(at(129)) == all_keys(at("43%"))
@@ -206,7 +208,9 @@ class Place:
             (root / "kit" / part / "weights").write_bytes(part.encode())
 
     def keys(self, make_config: MakeConfig) -> RunKeys:
-        config = make_config({"data": {"path": str(self.root / "data")}, "components": str(self.root / "kit")})
+        config = make_config(
+            {"data": {"path": str(self.root / "data")}, "components": str(self.root / "kit")}
+        )
         return RunKeys(config, 0, Contents(self.root / "digests.json"))
 
 
@@ -283,9 +287,7 @@ def test_digests_are_kept_between_commands(place: Place, make_config: MakeConfig
     assert file.stat().st_mtime_ns == marked
 
 
-def test_a_folder_below_the_home_folder_is_found(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_below_the_home_folder_is_found(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(place.root))
     contents = Contents(place.root / "digests.json")
     assert contents.of_data("~/data") == contents.of_data(str(place.root / "data"))

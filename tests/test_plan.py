@@ -75,7 +75,9 @@ def test_stretches_cover_every_chain_once_share_no_link_and_come_after_their_par
     make_keys: MakeKeys, overrides: list[dict[str, Any]], seeds: tuple[int, ...]
 ) -> None:
     runs = [
-        Run(f"v{n}", seed, make_keys(override, seed=seed)) for n, override in enumerate(overrides) for seed in seeds
+        Run(f"v{n}", seed, make_keys(override, seed=seed))
+        for n, override in enumerate(overrides)
+        for seed in seeds
     ]
     found = list(stretches(runs))
     for run in runs:
@@ -83,7 +85,9 @@ def test_stretches_cover_every_chain_once_share_no_link_and_come_after_their_par
         assert [epoch for begin, end in mine for epoch in range(begin, end)] == list(
             range(run.keys.config.train.epochs)
         )
-    links = [stretch.keys.chain[epoch] for stretch in found for epoch in range(stretch.begin + 1, stretch.end + 1)]
+    links = [
+        stretch.keys.chain[epoch] for stretch in found for epoch in range(stretch.begin + 1, stretch.end + 1)
+    ]
     assert len(links) == len(set(links))
     seen: list[Stretch] = []
     for stretch in found:
@@ -216,7 +220,17 @@ def test_planning_imports_nothing_heavy_and_writes_digests_only(spec: Path, tmp_
         check=True,
     )
     *shown, modules = done.stdout.splitlines()
-    heavy = {"torch", "diffusers", "transformers", "open_clip", "lpips", "mlflow", "optuna", "scipy", "pandas"}
+    heavy = {
+        "torch",
+        "diffusers",
+        "transformers",
+        "open_clip",
+        "lpips",
+        "mlflow",
+        "optuna",
+        "scipy",
+        "pandas",
+    }
     assert not heavy & set(json.loads(modules))
     assert "24 asked for, 20 unique" in "\n".join(shown)
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["digests.json"]

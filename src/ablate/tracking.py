@@ -30,6 +30,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+# `ablate ui` would otherwise start seven more processes, for services that nothing here uses.
+os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 PARENT = "mlflow.parentRunId"
 KEY = "ablate.key"
 SUPERSEDED = "ablate.superseded"
+REASON = "ablate.reason"
 PACKAGES = ("torch", "diffusers", "transformers", "lpips", "open_clip_torch", "clean-fid", "mlflow", "optuna")
 SQLITE = "sqlite:///"
 
@@ -105,9 +108,9 @@ class Tracking:
         runs = self._search(f"tags.`{PARENT}` = '{parent}'")
         return sorted(runs, key=lambda run: run.info.start_time)
 
-    def keep_current(self, parent: str, keys: Collection[str]) -> set[str]:
+    def keep_current(self, parent: str, keys: Collection[str]) -> set[tuple[str, str]]:
         """Marks the children whose key is not among ``keys`` as superseded: results of other code or
-        data under the same spec. Returns the keys of the others that are complete."""
+        data under the same spec. Returns (variant, key) of the others that are complete."""
         complete = set()
         for run in self._all_children(parent):
             run_id, key, marked = run.info.run_id, run.data.tags[KEY], SUPERSEDED in run.data.tags
@@ -118,7 +121,7 @@ class Tracking:
                 self.client.delete_tag(run_id, SUPERSEDED)
                 self.client.update_run(run_id, name=run.info.run_name.removesuffix(" (superseded)"))
             if key in keys and run.info.status == "FINISHED":
-                complete.add(key)
+                complete.add((run.data.tags["ablate.variant"], key))
         return complete
 
     def _search(self, query: str) -> list[MlflowRun]:
@@ -138,51 +141,57 @@ class Tracking:
         run_id = self.find_parent(key)
         if run_id:
             self.client.update_run(run_id, status="RUNNING")
-            return run_id
-        experiment = plan.experiment
-        tags = {
-            KEY: key,
-            "ablate.kind": "experiment",
-            "mlflow.note.content": experiment.spec.question,
-            "mlflow.source.name": f"ablate run {experiment.name}",
-            "mlflow.source.type": "LOCAL",
-        }
-        run = self.client.create_run(self.experiment_id, run_name=experiment.name, tags=tags)
-        run_id = str(run.info.run_id)
+        else:
+            experiment = plan.experiment
+            tags = {
+                KEY: key,
+                "ablate.kind": "experiment",
+                "mlflow.note.content": experiment.spec.question,
+                "mlflow.source.name": f"ablate run {experiment.name}",
+                "mlflow.source.type": "LOCAL",
+            }
+            run = self.client.create_run(self.experiment_id, run_name=experiment.name, tags=tags)
+            run_id = str(run.info.run_id)
+        # Also for a run that exists: what created it may have been killed before it got here.
         self.client.log_dict(run_id, spec_record(plan), "spec.json")
         self.client.log_dict(run_id, provenance(plan), "provenance.json")
         return run_id
 
     def begin_child(self, parent: str, run: Run, existing: Sequence[MlflowRun]) -> str:
-        """The child run with this run's key, RUNNING: the one among ``existing``, or a new one."""
-        key = run.keys.evaluate
-        for same in existing:
-            if same.data.tags[KEY] == key:
-                self.client.update_run(same.info.run_id, status="RUNNING")
-                return str(same.info.run_id)
+        """The child run of this run, RUNNING: the one among ``existing`` with its key, or a new one."""
         tags = {
             PARENT: parent,
-            KEY: key,
+            KEY: run.keys.evaluate,
             "ablate.kind": "run",
             "ablate.variant": run.variant,
             "ablate.seed": str(run.seed),
-            "ablate.commit": git_commit(),
         }
-        created = self.client.create_run(self.experiment_id, run_name=run.name, tags=tags)
-        run_id = str(created.info.run_id)
+        # The variant too: two variants of equal configurations have equal keys.
+        same = next((child for child in existing if tags.items() <= child.data.tags.items()), None)
+        if same:
+            run_id = str(same.info.run_id)
+            self.client.update_run(run_id, status="RUNNING")
+            if REASON in same.data.tags:
+                self.client.delete_tag(run_id, REASON)
+        else:
+            tags["ablate.commit"] = git_commit()
+            created = self.client.create_run(self.experiment_id, run_name=run.name, tags=tags)
+            run_id = str(created.info.run_id)
+        self._describe(run_id, run)
+        return run_id
+
+    def _describe(self, run_id: str, run: Run) -> None:
+        """Logs what a run is made of. Doing it twice changes nothing."""
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
         # A digest of at most 36 characters is all that MLflow keeps.
         dataset = Dataset(Path(run.keys.config.data.path).name, run.keys.data[-32:], "local", "{}")
         context = [InputTag("mlflow.data.context", "training")]
         self.client.log_inputs(run_id, [DatasetInput(dataset, context)])
-        parameters = flatten(run.keys.config.model_dump(mode="json")) | {
-            "variant": run.variant,
-            "seed": run.seed,
-        }
+        config = run.keys.config.model_dump(mode="json")
+        parameters = flatten(config) | {"variant": run.variant, "seed": run.seed}
         self.client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in parameters.items()])
-        self.client.log_dict(run_id, run.keys.config.model_dump(mode="json"), "config.json")
-        return run_id
+        self.client.log_dict(run_id, config, "config.json")
 
     def log_epochs(self, run_id: str, history: Sequence[EpochRow], known: int) -> None:
         """Logs the epochs of ``history`` from number ``known`` on."""
@@ -246,12 +255,14 @@ class Tracking:
 
     def fail_child(self, run_id: str, reason: str) -> None:
         """Ends a run as FAILED with its reason."""
-        self.client.set_tag(run_id, "ablate.reason", reason[:7900])
+        self.client.set_tag(run_id, REASON, reason[:7900])
         self.client.set_terminated(run_id, "FAILED")
 
     def end_parent(self, run_id: str, *, failed: bool) -> None:
-        """Ends the parent run."""
-        self.client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
+        """Ends the parent run, unless it has ended so already."""
+        status = "FAILED" if failed else "FINISHED"
+        if self.client.get_run(run_id).info.status != status:
+            self.client.set_terminated(run_id, status)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────
 
@@ -277,7 +288,7 @@ class Tracking:
             seed=int(tags["ablate.seed"]),
             run_id=run_id,
             status=run.info.status,
-            reason=tags.get("ablate.reason", ""),
+            reason=tags.get(REASON, ""),
             params=dict(run.data.params),
         )
         if run.info.status != "FINISHED":

@@ -62,7 +62,7 @@ def test_strong_augmentation_changes_every_image_and_stays_in_range(seed: int) -
     images = pictures(8)
     changed = strong(images, seed)
     assert changed.shape == images.shape
-    assert -1 <= changed.min() and changed.max() <= 1
+    assert changed.min() >= -1 and changed.max() <= 1
     assert bool(((changed - images).abs().amax((1, 2, 3)) > 0.05).all())
 
 

@@ -40,9 +40,7 @@ class Step:
         return output
 
     def predicted_x0(self) -> torch.Tensor:
-        return PROCESS.predicted_x0(
-            self.prediction(), PROCESS.noised(self.x0, self.noise, self.t), self.t
-        )
+        return PROCESS.predicted_x0(self.prediction(), PROCESS.noised(self.x0, self.noise, self.t), self.t)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         images: torch.Tensor = self.vae.decode(latents / self.vae.config.scaling_factor).sample
@@ -100,13 +98,15 @@ def test_the_gradient_is_the_slope_that_finite_differences_measure(
         for name, weight in weights.items()
     }
 
+    @torch.no_grad()
+    def shift(distance: float) -> None:
+        for name, weight in weights.items():
+            weight.add_(direction[name], alpha=distance)
+
     def moved(distance: float) -> float:
-        with torch.no_grad():
-            for name, weight in weights.items():
-                weight += distance * direction[name]
-            value = float(measure())
-            for name, weight in weights.items():
-                weight -= distance * direction[name]
+        shift(distance)
+        value = float(measure())
+        shift(-distance)
         return value
 
     h = 1e-6

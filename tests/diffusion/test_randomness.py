@@ -55,5 +55,5 @@ def test_an_order_holds_each_row_once(n: int, seed: int) -> None:
 def test_draws_have_their_distribution() -> None:
     noise, share, number = normal((20_000,), 0), uniform((20_000,), 1), integers(7, (20_000,), 2)
     assert abs(noise.mean()) < 0.03 and abs(noise.std() - 1) < 0.03
-    assert 0 <= share.min() and share.max() < 1 and abs(share.mean() - 0.5) < 0.01
+    assert share.min() >= 0 and share.max() < 1 and abs(share.mean() - 0.5) < 0.01
     assert set(number.tolist()) == set(range(7))

@@ -18,7 +18,9 @@ def initial(make_unet: Callable[[int], Any]) -> Callable[[int], torch.Tensor]:
 
 
 @pytest.mark.usefixtures("global_rng_stays")
-def test_building_a_unet_leaves_the_global_generator_as_it_was(initial: Callable[[int], torch.Tensor]) -> None:
+def test_building_a_unet_leaves_the_global_generator_as_it_was(
+    initial: Callable[[int], torch.Tensor],
+) -> None:
     initial(0)
 
 

@@ -115,7 +115,9 @@ def measure_other_data(
         data = shutil.copytree(data_folder, tmp_path / "data")
         change(data)
         config = make_config({"train": {"epochs": 1}, "data": {"path": str(data)}})
-        return read(measure(RunKeys(config, 0, Contents(tmp_path / "digests.json")), Store(tmp_path / "store")))
+        return read(
+            measure(RunKeys(config, 0, Contents(tmp_path / "digests.json")), Store(tmp_path / "store"))
+        )
 
     return run
 
@@ -136,7 +138,9 @@ def test_an_image_without_a_counterpart_has_no_score_and_the_others_keep_theirs(
     record, scores = measure_other_data(change)
     rows = {row["image_name"]: row for row in scores}
     assert len(rows) == 6
-    assert [rows[names[0]][f"accuracy_{name}"] for name in ("body", "colour", "feature", "action")] == [None] * 4
+    assert [rows[names[0]][f"accuracy_{name}"] for name in ("body", "colour", "feature", "action")] == [
+        None
+    ] * 4
     assert rows[names[1]]["clip_i"] is None
     assert rows[names[1]]["accuracy_body"] in (0.0, 1.0)
     for name in ("clip_i", "clip_t", "accuracy_body"):

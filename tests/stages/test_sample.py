@@ -64,7 +64,9 @@ def test_there_is_one_image_for_each_prompt_by_its_name(
     drawn: Callable[..., dict[str, np.ndarray]], data_folder: Path
 ) -> None:
     found = drawn()
-    assert set(found) == {entry["image_name"] for entry in json.loads((data_folder / "test.json").read_text()).values()}
+    assert set(found) == {
+        entry["image_name"] for entry in json.loads((data_folder / "test.json").read_text()).values()
+    }
     assert all(image.shape == (32, 32, 3) for image in found.values())
 
 

@@ -164,13 +164,13 @@ def test_a_trunk_is_walked_again_for_an_observer_that_was_not_there(
     assert digests(keys, late, keys.observer) == digests(keys, scratch, keys.observer)
 
 
-def test_an_average_differs_from_the_weights_and_by_where_it_began(
-    make_keys: MakeKeys, store: Store
-) -> None:
+def test_an_average_differs_from_the_weights_and_by_where_it_began(make_keys: MakeKeys, store: Store) -> None:
     keys = make_keys(BASE)
     observers = [make_keys(BASE, ema).observer for ema in (EARLY_EMA, LATE_EMA, STALE_EMA)]
     walk(keys, store, *observers)
-    weights, *shadows = (value for name, value in digests(keys, store, *observers).items() if name != "optimizer")
+    weights, *shadows = (
+        value for name, value in digests(keys, store, *observers).items() if name != "optimizer"
+    )
     assert len({weights, *shadows}) == 4
 
 
@@ -207,9 +207,7 @@ def test_a_state_that_an_earlier_experiment_ended_at_is_kept_by_one_that_walks_p
     assert states(store) == [2, EPOCHS]
 
 
-def test_the_state_that_a_branch_leaves_its_trunk_at_is_kept(
-    make_keys: MakeKeys, store: Store
-) -> None:
+def test_the_state_that_a_branch_leaves_its_trunk_at_is_kept(make_keys: MakeKeys, store: Store) -> None:
     trunk, branch = make_keys(BASE), make_keys(BASE, LATE)
     walk(trunk, store, end=2)
     walk(branch, store, begin=2)
@@ -258,7 +256,9 @@ def test_a_loss_that_is_no_longer_finite_ends_the_run_and_stores_nothing(
     assert states(store) == [1]
 
 
-def test_gradient_clipping_acts_before_the_step(make_keys: MakeKeys, new_store: Callable[[str], Store]) -> None:
+def test_gradient_clipping_acts_before_the_step(
+    make_keys: MakeKeys, new_store: Callable[[str], Store]
+) -> None:
     weights = []
     for clip in (None, 1e-4):
         keys = make_keys({"train": {"epochs": 1, "gradient_clip": clip, "weight_decay": 0.0}})
@@ -277,7 +277,9 @@ def test_accumulated_batches_make_one_step(make_keys: MakeKeys, store: Store) ->
     assert {int(value) for name, value in moments.items() if name.endswith("|step")} == {2}
 
 
-@pytest.mark.parametrize(("images", "batch", "sizes"), [(32, 16, [16, 16]), (35, 16, [16, 16]), (10, 16, [10])])
+@pytest.mark.parametrize(
+    ("images", "batch", "sizes"), [(32, 16, [16, 16]), (35, 16, [16, 16]), (10, 16, [10])]
+)
 def test_an_epoch_shows_each_image_at_most_once_in_full_batches(
     images: int, batch: int, sizes: list[int]
 ) -> None:

@@ -39,7 +39,7 @@ def optimize(
             group["lr"] = lr * factor
         optimizer.zero_grad(set_to_none=True)
         loss = loss_at(step)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         if step % 50 == 0 or step == steps - 1:

@@ -72,8 +72,9 @@ def run_experiment(plan: Plan, uri: str, screen: Screen, workers: int | None = N
     parent = tracking.find_parent(key)
     keys = {run.keys.evaluate for run in plan.runs}
     complete = tracking.keep_current(parent, keys) if parent else set()
-    waiting = [run for run in plan.runs if run.keys.evaluate not in complete]
+    waiting = [run for run in plan.runs if (run.variant, run.keys.evaluate) not in complete]
     if parent and not waiting:
+        tracking.end_parent(parent, failed=False)  # unless killed before it could, it has ended long ago
         return Outcome(parent, tracking)
 
     threads = plan.runs[0].keys.config.compute.threads

@@ -1,0 +1,156 @@
+"""A real ``ablate run`` is killed again and again; the same command still ends with the same weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ablate.records import ExperimentRecord, RunRecord
+
+PATIENCE = 300.0
+"""Seconds until a step that takes a few is taken for stuck."""
+
+
+class Command:
+    """``ablate run tiny.yaml`` as a process group of its own, and what it has printed."""
+
+    def __init__(self, folder: Path, arguments: list[str]) -> None:
+        self.store = folder / ".ablate"
+        self._log = folder / "log.txt"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                arguments, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def printed(self) -> str:
+        return self._log.read_text()
+
+    def wait_until(self, condition: Callable[[Command], bool]) -> None:
+        until = time.monotonic() + PATIENCE
+        while not condition(self):
+            assert self.process.poll() is None, f"ended too early: {self.printed()}"
+            assert time.monotonic() < until, f"stuck: {self.printed()}"
+            time.sleep(0.002)
+
+    def kill(self) -> None:
+        """SIGKILL for all its processes at once, as when a machine loses power."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def kill_parent_only(self) -> None:
+        """SIGKILL for the parent; its workers have to notice by themselves, within seconds."""
+        workers = psutil.Process(self.process.pid).children(recursive=True)
+        assert workers
+        self.process.kill()
+        self.process.wait()
+        _, alive = psutil.wait_procs(workers, timeout=60)
+        assert not [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE]
+
+    def finish(self) -> None:
+        assert self.process.wait(PATIENCE) == 0, self.printed()
+
+
+def first_epoch_is_stored(run: Command) -> bool:
+    return any((run.store / "train").glob("*/entry.json"))
+
+
+def samples_are_half_written(run: Command) -> bool:
+    return any((run.store / "tmp").glob("sample-*/images/*.png"))
+
+
+def figures_are_stored(run: Command) -> bool:
+    return any((run.store / "evaluate").glob("*/entry.json"))
+
+
+def one_more_run_is_recorded(run: Command) -> bool:
+    return "runs; done: " in run.printed() and " seed " in run.printed().rpartition("runs; done: ")[2]
+
+
+@pytest.fixture
+def start(
+    make_workplace: Callable[..., Path], command: Callable[..., list[str]], tmp_path: Path
+) -> Iterator[Callable[[], Command]]:
+    """Starts the command in its folder, each time anew; what a failed test leaves is ended."""
+    folder, started = make_workplace(tmp_path), list[Command]()
+
+    def begin() -> Command:
+        started.append(Command(folder, command("run", "tiny.yaml", "--workers", "1")))
+        return started[-1]
+
+    yield begin
+    for run in started:
+        if run.process.poll() is None:
+            run.kill()
+
+
+def outcome(folder: Path, run: RunRecord) -> dict[str, object]:
+    """What must not depend on how often a run was interrupted."""
+    (place,) = (folder / "mlruns").rglob(run.run_id)
+    artifacts = place / "artifacts"
+    return {
+        "who": (run.variant, run.seed, run.status),
+        "links": run.links,
+        "weights": json.loads((artifacts / "run.json").read_text())["weights"],
+        "scores": json.loads((artifacts / "scores.json").read_text()),
+        "samples": {file.name: file.read_bytes() for file in (artifacts / "samples").iterdir()},
+        "curves": {name: points for name, points in run.history.items() if name != "epoch_seconds"},
+        "figures": {name: value for name, value in run.metrics.items() if not name.endswith("_seconds")},
+    }
+
+
+def test_whenever_it_is_killed_the_same_command_goes_on_to_the_same_result(
+    start: Callable[[], Command],
+    finished: Path,
+    read_record: Callable[[Path], ExperimentRecord],
+    tmp_path: Path,
+) -> None:
+    run = start()
+    run.wait_until(first_epoch_is_stored)
+    run.kill()
+
+    run = start()
+    run.wait_until(samples_are_half_written)
+    run.kill_parent_only()
+
+    run = start()
+    run.wait_until(figures_are_stored)  # its parent is about to write them into MLflow
+    run.kill()
+
+    run = start()
+    run.wait_until(one_more_run_is_recorded)
+    run.kill_parent_only()
+
+    run = start()
+    run.finish()
+
+    disturbed, undisturbed = read_record(tmp_path), read_record(finished)
+    assert [outcome(tmp_path, run) for run in disturbed.runs] == [
+        outcome(finished, run) for run in undisturbed.runs
+    ]
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        kinds = database.execute(
+            "select value, count(*) from tags where key = 'ablate.kind' group by value order by value"
+        ).fetchall()
+        assert kinds == [("experiment", 1), ("run", 4)]
+        assert database.execute("select distinct status from runs").fetchall() == [("FINISHED",)]
+        twice = database.execute(
+            "select key, step from metrics group by run_uuid, key, step having count(*) > 1"
+        ).fetchall()
+        assert twice == []
+    # Only whole entries lie where results are read; what was half-written lies apart.
+    for entry in (tmp_path / ".ablate").glob("*/*"):
+        if entry.parent.name not in ("tmp", "locks"):
+            assert (entry / "entry.json").is_file()
