@@ -37,8 +37,9 @@ GOLDEN = Path(__file__).parent / "golden"
 TINY: dict[str, Any] = {
     "components": "sprites",
     "unet": {"block_out_channels": [16, 16], "norm_num_groups": 8},
-    "train": {"epochs": 3, "batch": 16},
-    "sample": {"steps": 3, "batch": 4},
+    "noise": {"schedule": "scaled_linear", "prediction": "epsilon"},
+    "train": {"epochs": 3, "batch": 16, "learning_rate": 1e-3},
+    "sample": {"scheduler": "DPMSolverMultistepScheduler", "steps": 3, "guidance": 3.0, "batch": 4},
     "track": {"preview_every": 2, "preview_prompts": 2},
     "compute": {"device": "cpu"},
 }

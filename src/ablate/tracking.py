@@ -241,7 +241,13 @@ class Tracking:
             "feature_space": result["feature_space"],
             "evaluator": result["evaluator"],
             "weights": result["weights"],
-            "keys": {"prepare": keys.prepare, "sample": keys.sample, "evaluate": keys.evaluate},
+            "keys": {
+                "prepare": keys.prepare,
+                "train": keys.chain[-1],
+                "ema": keys.observer.key(keys.chain[-1]) if keys.observer else None,
+                "sample": keys.sample,
+                "evaluate": keys.evaluate,
+            },
         }
         self.client.log_dict(run_id, record, "run.json")
         for file in ("scores.json", "features.npz"):

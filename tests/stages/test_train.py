@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from ablate.store import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from ablate.keys import Observer, RunKeys
     from ablate.stages.train import Training
@@ -196,6 +198,22 @@ def test_states_on_the_way_are_forgotten_with_their_averages_and_the_end_is_kept
     walk(keys, store, keys.observer)
     assert [key for key, _ in store.entries("train")] == [keys.chain[-1]]
     assert [key for key, _ in store.entries("ema")] == [keys.observer.key(keys.chain[-1])]
+
+
+def test_a_state_that_a_killed_process_had_no_time_to_forget_is_forgotten_by_the_next(
+    make_keys: MakeKeys, store: Store, tmp_path: Path
+) -> None:
+    keys = make_keys(BASE)
+    with pytest.raises(Interrupted):
+        walk(keys, store, stop_after=1)
+    first = store.path("train", keys.chain[1])
+    shutil.copytree(first, tmp_path / "first")
+    with pytest.raises(Interrupted):
+        walk(keys, store, stop_after=2)
+    (tmp_path / "first").rename(first)
+    assert states(store) == [1, 2]
+    walk(keys, store)
+    assert states(store) == [EPOCHS]
 
 
 def test_a_state_that_an_earlier_experiment_ended_at_is_kept_by_one_that_walks_past_it(

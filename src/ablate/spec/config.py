@@ -317,7 +317,7 @@ class Config(Model):
 
 
 class Claim(Model):
-    """A sentence written before the run; the report gives its verdict."""
+    """A sentence written before the run; the report says what was measured for it."""
 
     text: str
     """The sentence, in plain words."""

@@ -62,13 +62,17 @@ def train(
         RunError: the loss is no longer finite.
     """
     with store.lock(f"train-{keys.chain[min(begin + 1, end)]}"):
-        training = Training.at(newest_stored_link(keys.chain, observers, end, store), keys, observers, store)
+        newest = newest_stored_link(keys.chain, observers, end, store)
+        for epoch in range(begin + 1, newest):
+            forget(keys, observers, epoch, store)  # left by a process killed between two links
+        training = Training.at(newest, keys, observers, store)
         for epoch in range(training.epoch, end):
             train_epoch(training, epoch)
-            training.save(store, kept=training.epoch == end)
+            training.save(store, kept=False)
             if epoch > begin:  # K[begin] belongs to the stretch before
                 forget(keys, observers, epoch, store)
             on_epoch(training)
+        training.save(store, kept=True)
 
 
 def train_epoch(training: Training, epoch: int) -> None:
