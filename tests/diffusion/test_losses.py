@@ -105,7 +105,7 @@ def test_the_gradient_is_the_slope_that_finite_differences_measure(
 
     def moved(distance: float) -> float:
         shift(distance)
-        value = float(measure())
+        value: float = measure().item()
         shift(-distance)
         return value
 

@@ -107,6 +107,9 @@ def _start_worker(events: Any, stop: Any, parent: int) -> None:
     _events = events
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     threading.Thread(target=_end_with, args=(parent, stop), daemon=True).start()
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # loading a part of 1 MB is no news
 
 
 def _end_with(parent: int, stop: Any) -> None:
