@@ -237,6 +237,7 @@ def test_the_prompts_of_a_test_json_are_drawn_as_they_were_in_the_run(
         (("run", "nowhere.yaml"), "nowhere.yaml"),
         (("run", "tiny.yaml", "--set", "data.path=./no-data"), "no-data"),
         (("run", "tiny.yaml", "--set", "components=./no-kit"), "no-kit"),
+        (("run", "tiny.yaml", "--set", "sample.options={wrong: 1}"), "no option 'wrong'"),
         (("sample", "tiny.yaml", "nobody", "--prompt", "A bat."), "nobody"),
     ],
 )

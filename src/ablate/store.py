@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,9 +108,11 @@ class Store:
             if (path / ENTRY).is_file():
                 yield path.name, self.ingredients(stage, path.name)
 
-    def clear_leftovers(self) -> None:
-        """Removes what killed processes left half-written. Only call while nothing else writes."""
-        shutil.rmtree(self.root / "tmp", ignore_errors=True)
+    def clear_leftovers(self, older_than: float = 86_400) -> None:
+        """Removes what killed processes left half-written so many seconds ago; nothing reads it."""
+        for path in (self.root / "tmp").glob("*"):
+            if time.time() - path.stat().st_mtime > older_than:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def write_file(path: Path, text: str) -> None:

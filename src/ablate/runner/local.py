@@ -11,7 +11,7 @@ import traceback
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ablate.errors import AblateError, RunError
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ablate.runner.tasks import Event, Task
+
+T = TypeVar("T")
 
 _events: Any = None  # each worker's end of the event queue, set once when the worker starts
 
@@ -49,6 +51,10 @@ class LocalExecutor:
             self._stop.set()  # what the workers are doing is not waited for: it will be done again
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._queue.close()
+
+    def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """What ``function`` gives, or raises, in a worker: the parent need not import torch for it."""
+        return self._pool.submit(function, *arguments).result()
 
     def run(
         self,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from ablate import fingerprint
 from ablate.runner.local import LocalExecutor
 from ablate.runner.study import OBJECTIVE, Study
-from ablate.runner.tasks import Event, Note, Task, tasks_of
+from ablate.runner.tasks import Event, Note, Task, check_schedulers, tasks_of
 from ablate.tracking import SQLITE, Tracking, spec_key
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def run_experiment(plan: Plan, uri: str, screen: Screen, workers: int | None = N
     """Runs what is missing of an experiment and records it. Results that MLflow has are not made again.
 
     Raises:
-        UserError: MLflow cannot be reached.
+        UserError: MLflow cannot be reached, or a scheduler refuses its options.
         RunError: a worker died; the same call goes on where it stopped.
     """
     name = plan.experiment.name
@@ -77,8 +77,10 @@ def run_experiment(plan: Plan, uri: str, screen: Screen, workers: int | None = N
         tracking.end_parent(parent, failed=False)  # unless killed before it could, it has ended long ago
         return Outcome(parent, tracking)
 
+    plan.store.clear_leftovers()
     threads = plan.runs[0].keys.config.compute.threads
     with LocalExecutor(str(plan.store.root), workers or default_workers(plan), threads) as executor:
+        executor.call(check_schedulers, plan.experiment.variants)
         recorder = Recorder(plan, tracking, tracking.begin_parent(plan, key), waiting, screen)
         study = Study(study_database(uri), f"{name} {key[:12]}", list(plan.experiment.variants))
         trials = study.ask(list(dict.fromkeys(run.variant for run in waiting)))

@@ -11,14 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ablate.errors import UserError
 from ablate.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ablate.keys import Observer, RunKeys
     from ablate.plan import Plan, Run, Stretch
     from ablate.records import EpochRow
+    from ablate.spec.config import Config
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,12 @@ def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
     """The tasks that give ``runs`` their results, each after those it needs."""
     from ablate.plan import stretches
 
-    names = tuple(run.name for run in runs)
-    by_variant = {run.variant: run.keys for run in runs}
-    yield Task("check", (), check, (tuple(by_variant.values()),), names)
     by_data: dict[str, list[Run]] = {}
     for run in runs:
         by_data.setdefault(run.keys.prepare, []).append(run)
     for key, some in by_data.items():
         standing = tuple(run.name for run in some)
-        yield Task(f"prepare {key[:8]}", ("check",), prepare, (some[0].keys,), standing)
+        yield Task(f"prepare {key[:8]}", (), prepare, (some[0].keys,), standing)
 
     trained: dict[str, str] = {}
     sampled = {run.name for run in runs if plan.store.has("sample", run.keys.sample)}
@@ -93,15 +92,20 @@ def task_name(stretch: Stretch) -> str:
     return f"train seed {stretch.runs[0].seed}, epochs {stretch.begin}–{stretch.end} ({variants})"
 
 
-def check(runs: Sequence[RunKeys], root: str, task: str, emit: Emit) -> None:
-    """Makes each variant's scheduler once, so that a wrong option is found before any training."""
+def check_schedulers(configs: Mapping[str, Config]) -> None:
+    """Makes each variant's scheduler once, so that a wrong option is found before any training.
+
+    Raises:
+        UserError: naming the variant.
+    """
     from ablate.diffusion.samplers import build_scheduler
 
-    emit(Note(task, "checking schedulers"))
-    for keys in runs:
-        sample = keys.config.sample
-        noise = (sample.noise or keys.config.noise).model_dump()
-        build_scheduler(sample.scheduler, noise, sample.options).set_timesteps(sample.steps)
+    for variant, config in configs.items():
+        noise = (config.sample.noise or config.noise).model_dump()
+        try:
+            build_scheduler(config.sample.scheduler, noise, config.sample.options)
+        except UserError as error:
+            raise UserError(error.what, where=f"variant {variant}: {error.where}", fix=error.fix) from error
 
 
 def prepare(keys: RunKeys, root: str, task: str, emit: Emit) -> None:
