@@ -176,7 +176,7 @@ def test_a_factor_of_the_whole_training_changes_every_link_that_it_acts_on(
         ({"ema": {"decay": 0.9}}, {"sample", "evaluate"}),
         ({"data": {"size": 16}}, {"prepare", "chain", "sample", "evaluate"}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_a_factor_changes_the_stages_that_stand_on_it_and_no_others(
     make_keys: MakeKeys, override: dict[str, Any], changed: set[str]
