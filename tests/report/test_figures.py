@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -122,8 +123,15 @@ def test_report_and_figures_lie_where_they_are_linked_and_nothing_else_does(
     page = write_report(record, out)
     assert page == out / "synthetic.md"
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    assert files == {"synthetic.md", *(f"synthetic/{name}.png" for name in FIGURES)}
+    assert files == {"synthetic.md", "synthetic/runs.csv", *(f"synthetic/{name}.png" for name in FIGURES)}
     assert all(f"](synthetic/{name}.png)" in page.read_text("utf-8") for name in FIGURES)
+
+
+def test_the_table_of_runs_holds_the_figures_unrounded(record: ExperimentRecord, tmp_path: Path) -> None:
+    write_report(record, tmp_path)
+    table = pd.read_csv(tmp_path / "synthetic" / "runs.csv")
+    assert list(table["run_id"]) == [run.run_id for run in record.runs]
+    assert list(table["fid"]) == pytest.approx([run.metrics["fid"] for run in record.runs], rel=1e-12)
 
 
 def test_a_figure_that_is_no_longer_drawn_is_removed(make_record: MakeRecord, tmp_path: Path) -> None:

@@ -56,7 +56,9 @@ def default_workers(plan: Plan) -> int:
     compute = plan.runs[0].keys.config.compute
     if fingerprint.device_kind(compute.device) == "cuda":
         return 1
-    return max(1, min(len(os.sched_getaffinity(0)) // compute.threads, len(plan.runs)))
+    # Containers and job schedulers often allow fewer cores than the machine has; only Linux can tell.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores // compute.threads, len(plan.runs)))
 
 
 def run_experiment(plan: Plan, uri: str, screen: Screen, workers: int | None = None) -> Outcome:
