@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from ablate.diffusion.unet import build_unet
+from ablate.spec.config import Config
+from ablate.spec.load import load_profile
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,3 +40,10 @@ def test_the_same_seed_gives_the_same_weights_whatever_was_drawn_before(
 
 def test_another_seed_gives_other_weights(initial: Callable[[int], torch.Tensor]) -> None:
     assert not torch.equal(initial(0), initial(1))
+
+
+def test_the_full_size_profile_has_the_published_number_of_parameters() -> None:
+    config = Config.model_validate(load_profile("maplestory"))
+    with torch.device("meta"):  # shapes without memory
+        unet = build_unet(config.unet.model_dump(exclude={"latent_channels"}), 4, seed=0)
+    assert sum(weight.numel() for weight in unet.parameters()) == 224_611_972
