@@ -21,6 +21,8 @@ from ablate.spec.config import (
     Lpips,
     Noise,
     Part,
+    Published,
+    PublishedResult,
     Sample,
     Track,
     Train,
@@ -33,6 +35,13 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 PAGE = Path(__file__).parent / "spec.md"
+
+OUTER: dict[str, type[BaseModel]] = {
+    "A claim": Claim,
+    "Published figures": Published,
+    "A published figure": PublishedResult,
+}
+"""Title → model of the fields of an experiment that are not a variant's configuration."""
 
 SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
     "components": (Components, Part),
@@ -52,7 +61,12 @@ SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
 }
 """Part of a variant's configuration → the models that describe it."""
 
-REFERENCES = {"Config": "overrides", "Noise": "as [noise](#noise)", "Part": "part"}
+REFERENCES = {
+    "Betas": "β as in [noise](#noise)",
+    "Config": "overrides",
+    "Noise": "as [noise](#noise)",
+    "Part": "part",
+}
 """Model → how a field that holds one is called."""
 
 TYPES = {
@@ -71,14 +85,105 @@ Generated from the models by `python docs/make_spec.py`; do not edit.
 
 An experiment is one YAML file. A variant's configuration is its **profile**, then the spec's `config`,
 then `--set` from the command line, then the variant's own overrides; each is put onto the one before,
-mappings key by key. `null` switches something off. Unknown fields are refused, and a mistake is shown
-with its line.
+mappings key by key. `null` switches something off. A mapping put onto `null` switches it on, with defaults
+for what it does not say. Unknown fields are refused, and a mistake is shown with its line.
 
 `ablate schema > experiment.schema.json` writes the JSON schema, with which editors complete fields.
 
 A **position** is an epoch (`130`) or a share of all epochs (`43%`).
 
 ## The experiment
+
+"""
+
+DESIGN = """\
+### The design
+
+An experiment has one of three designs, and at most 256 variants. [Design an
+experiment](how-to.md#design-an-experiment) says when to take which.
+
+**`variants`**, one at a time: each is written out, and `baseline` names the one that the others are compared
+with.
+
+```yaml
+question: Does an average of the weights help?
+baseline: plain
+variants:
+  plain: {}
+  averaged:
+    ema: {decay: 0.995}
+seeds: [0, 1, 2, 3, 4, 5]
+```
+
+**`factors`**, a full factorial: a variant for each combination of levels, called `<factor>-<level>` for each
+factor, joined by dots. The baseline is that of all first levels, here `lpips-off.ema-off`.
+
+```yaml
+question: Do LPIPS and an average of the weights help, and do they help each other?
+factors:
+  lpips:
+    off: {}
+    on:
+      losses: {lpips: {weight: 0.1}}
+  ema:
+    off: {}
+    on:
+      ema: {decay: 0.995}
+seeds: [0, 1, 2, 3, 4, 5]
+```
+
+**`leave_one_out`**, the parts of a recipe: the baseline `full` has all of them, put onto each other in their
+order, and `no-<part>` all but one.
+
+```yaml
+question: Which part of the recipe is needed?
+leave_one_out:
+  lpips:
+    losses: {lpips: {weight: 0.1}}
+  ema:
+    ema: {decay: 0.995}
+seeds: [0, 1, 2, 3, 4, 5]
+```
+
+A name is 1 to 64 letters, digits and `. _ -`, and so is the name of a variant that is put together. Numbers,
+`on` and `off` are names as they are written; `true`, `false` and `null` need quotes.
+
+"""
+
+EXPECT = """\
+### What is expected
+
+With a probability of at least 1 − `alpha` no verdict of the experiment is wrong, however many claims it has
+(Holm's correction). *n* seeds give no *p* below 2^(1−n), so more claims need more seeds: `ablate plan` warns
+where there are too few, and says how many would do.
+
+`expect` names variants that are known to hold something without effect; the audit stops a run at any other.
+`published` has figures of others, which the report prints beside its own.
+
+```yaml
+question: Does a published loss do anything?
+baseline: plain
+variants:
+  plain: {}
+  as-published:
+    losses: {kl: {form: as-published}}
+seeds: [0, 1, 2, 3, 4, 5]
+alpha: 0.05
+claims:
+  - text: The KL loss improves FID.
+    source: A paper, section 4
+    variant: as-published
+    against: plain
+    metric: fid
+    direction: lower
+expect:
+  as-published: inert
+published:
+  source: A paper, table 2
+  setting: other data at 256 px, 300 epochs, FID in the features of Inception
+  results:
+    - {metric: fid, value: 12.3, baseline: 13.4, variant: as-published}
+```
 
 """
 
@@ -92,9 +197,12 @@ BODY = """\
 
 def page() -> str:
     """The whole page."""
-    definitions = json_schema()["$defs"]
-    parts = [HEAD, table(ExperimentSpec, json_schema()["properties"], {}), "\n### A claim\n\n"]
-    parts += [paragraph(Claim), table(Claim, definitions["Claim"]["properties"], {}), "\n", BODY]
+    schema = json_schema()
+    parts = [HEAD, table(ExperimentSpec, schema["properties"], {}), "\n", DESIGN, EXPECT]
+    for title, model in OUTER.items():
+        fields = schema["$defs"][model.__name__]["properties"]
+        parts += [f"### {title}\n\n", paragraph(model), table(model, fields, {}), "\n"]
+    parts.append(BODY)
     profiles = {name: load_profile(name) for name in profile_names()}
     covered = {name.split(".")[0] for name in SECTIONS}
     assert covered == set(Config.model_fields), "a part of the configuration is missing here"
@@ -124,7 +232,7 @@ def table(model: type[BaseModel], properties: dict[str, Any], profiles: dict[str
     for name, field in model.model_fields.items():
         meaning = flat(field.description or "")
         off = not all(isinstance(values, dict) for values in profiles.values())
-        if (off or not profiles) and not field.is_required() and field.default != "":
+        if (off or not profiles) and not field.is_required() and field.default not in ("", {}):
             meaning = f"{meaning} Default: {shown(field.default)}.".strip()
         rows.append([f"`{name}`", kind(properties[name]), meaning or "–"])
         for values in profiles.values():

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ablate.plan import Plan, Run, Stretch, make_plan, reasons, steps_per_epoch, stretches
+from ablate.plan import Plan, Run, Stretch, make_plan, reasons, steps_per_epoch, stretches, warnings
+from ablate.spec.config import MOST_CLAIMS
 from ablate.spec.load import load_experiment
 from ablate.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ablate.fingerprint import Contents
     from tests.conftest import MakeKeys
@@ -204,6 +205,57 @@ def test_a_changed_source_file_and_a_changed_library_are_named(plan: Callable[..
     assert "prepare" not in why
 
 
+# ── warnings ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def claims(*directions: str) -> list[dict[str, Any]]:
+    claim = {"text": "It differs.", "variant": "late", "against": "plain", "metric": "fid", "margin": 1.0}
+    return [{**claim, "direction": direction} for direction in directions]
+
+
+@pytest.fixture
+def warned(write_spec: Callable[..., Path], contents: Contents, tmp_path: Path) -> Callable[..., list[str]]:
+    """What is warned of, with the claims' directions, the number of seeds and α."""
+
+    def warn(directions: Sequence[str], seeds: int, alpha: float = 0.05) -> list[str]:
+        file = write_spec(tmp_path, claims=claims(*directions), seeds=list(range(seeds)), alpha=alpha)
+        return warnings(make_plan(load_experiment(file), Store(tmp_path / "store"), contents))
+
+    return warn
+
+
+def test_too_few_seeds_for_the_claims_are_warned_of_with_the_number_that_would_do(
+    warned: Callable[..., list[str]],
+) -> None:
+    assert warned(["lower", "higher"], seeds=3) == [
+        "3 seeds cannot decide whether something is higher or lower: the exact sign-flip test gives no p "
+        "below 0.25, and α = 0.05 over 2 claims (Holm) asks for 0.025. 7 seeds could."
+    ]
+    assert "1 seed cannot" in warned(["lower"], seeds=1)[0]
+
+
+@pytest.mark.parametrize(
+    ("directions", "alpha", "enough"),
+    [(["lower"], 0.05, 6), (["lower"] * 4, 0.05, 8), (["lower", "equal"], 0.05, 7), (["lower"], 0.5, 2)],
+)
+def test_the_number_of_seeds_that_would_do_is_the_least_without_a_warning(
+    warned: Callable[..., list[str]], directions: list[str], alpha: float, enough: int
+) -> None:
+    (warning,) = warned(directions, seeds=enough - 1, alpha=alpha)
+    assert warning.endswith(f" {enough} seeds could.")
+    assert warned(directions, seeds=enough, alpha=alpha) == []
+
+
+def test_without_a_direction_to_decide_nothing_is_warned_of(warned: Callable[..., list[str]]) -> None:
+    assert warned([], seeds=1) == []
+    assert warned(["equal"], seeds=2) == []
+
+
+def test_the_hardest_spec_that_is_read_can_still_be_decided(warned: Callable[..., list[str]]) -> None:
+    (warning,) = warned(["lower"] * MOST_CLAIMS, seeds=2, alpha=0.001)
+    assert warning.endswith("17 seeds could.")
+
+
 # ── purity ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -229,8 +281,11 @@ def test_planning_imports_nothing_heavy_and_writes_digests_only(spec: Path, tmp_
         "mlflow",
         "optuna",
         "scipy",
+        "statsmodels",
         "pandas",
     }
     assert not heavy & set(json.loads(modules))
     assert "24 asked for, 20 unique" in "\n".join(shown)
+    assert "one at a time: late against plain" in shown
+    assert "warning: 2 seeds cannot decide" in "\n".join(shown)
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["digests.json"]

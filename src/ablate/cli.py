@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,6 +57,9 @@ def run(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes. Default: as many as cores allow.")
     ] = None,
+    audited: Annotated[
+        bool, typer.Option("--audit/--no-audit", help="Ask first whether each factor acts.")
+    ] = True,
     store: StoreFolder = STORE,
     tracking_uri: TrackingUri = None,
     reports: Reports = REPORTS,
@@ -65,13 +69,14 @@ def run(
     The same command goes on where it was interrupted.
     """
     plan = _plan(spec, profile, sets, seeds, store)
-    from ablate.console import ProgressScreen, out
+    from ablate.console import ProgressScreen, out, print_warnings
     from ablate.runner.run import run_experiment
     from ablate.tracking import default_uri
 
+    print_warnings(plan)
     screen = ProgressScreen()
     try:
-        outcome = run_experiment(plan, tracking_uri or default_uri(), screen, workers)
+        outcome = run_experiment(plan, tracking_uri or default_uri(), screen, workers, audited=audited)
     except KeyboardInterrupt:
         out.print("interrupted; the same command goes on where it stopped")
         raise typer.Exit(130) from None
@@ -104,11 +109,78 @@ def plan(
 
 
 @app.command()
+def audit(
+    spec: SpecFile,
+    profile: Profile = None,
+    sets: Sets = None,
+    seeds: Seeds = None,
+    store: StoreFolder = STORE,
+) -> None:
+    """Ask of each variant whether what it toggles acts, by a few steps of the real training.
+
+    Exits with 2 if something was meant to act and does not, unless the spec expects it.
+    """
+    made = _plan(spec, profile, sets, seeds, store)
+    from ablate.console import print_findings
+    from ablate.runner.run import refuse_inert, run_audit
+
+    findings = run_audit(made)
+    print_findings(findings)
+    refuse_inert(findings)
+
+
+@app.command()
+def verify(
+    spec: SpecFile,
+    profile: Profile = None,
+    sets: Sets = None,
+    seeds: Seeds = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Default: the first seed.")] = None,
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Train the variants of one seed together and each by itself; compare weights and time.
+
+    The result goes into the experiment's MLflow run, if it has run, and into its report.
+    """
+    made = _plan(spec, profile, sets, seeds, store)
+    if seed is not None and seed not in made.experiment.spec.seeds:
+        raise UserError(f"there is no seed {seed}", where=f"--seed {seed}", fix="Give one of the spec's.")
+    from ablate.console import ProgressScreen, print_verification
+    from ablate.runner.verify import verify as train_both
+    from ablate.tracking import Tracking, default_uri, spec_key
+
+    screen = ProgressScreen()
+    try:
+        measured = train_both(made, made.experiment.spec.seeds[0] if seed is None else seed, screen)
+    finally:
+        screen.close()
+    print_verification(measured)
+    tracking = Tracking(tracking_uri or default_uri(), made.experiment.name)
+    if parent := tracking.find_parent(spec_key(made)):
+        tracking.log_verification(parent, measured)
+    if not all(measured.equal.values()):
+        raise typer.Exit(1)
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    CSV = "csv"
+
+
+@app.command()
 def report(
     spec: SpecFile,
     profile: Profile = None,
     sets: Sets = None,
     seeds: Seeds = None,
+    form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.MARKDOWN,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 if a claim that must be supported is not.")
+    ] = False,
     store: StoreFolder = STORE,
     tracking_uri: TrackingUri = None,
     reports: Reports = REPORTS,

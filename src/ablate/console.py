@@ -10,12 +10,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ablate.plan import warnings
+from ablate.spec.designs import describe
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.progress import Progress, TaskID
 
     from ablate.errors import AblateError
     from ablate.plan import Plan
-    from ablate.records import EpochRow
+    from ablate.records import EpochRow, Finding, Verification
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -27,9 +32,9 @@ def print_error(error: AblateError) -> None:
 
 
 def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
-    """Variants × seeds, the trunks, steps to train against steps asked for, and why."""
+    """The design, variants × seeds, the trunks, steps to train against steps asked for, and why."""
     spec = plan.experiment.spec
-    out.print(f"[bold]{escape(spec.question)}[/]\n")
+    out.print(f"[bold]{escape(spec.question)}[/]\n{escape(describe(spec))}\n")
     _print_variants(plan)
     _print_trunks(plan)
     asked, unique, missing = plan.steps_asked, plan.steps_unique, plan.steps_to_train
@@ -51,6 +56,13 @@ def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
     for stage, lines in reasons.items():
         shown = "; ".join(lines[:6]) + (f"; and {len(lines) - 6} more" if len(lines) > 6 else "")
         out.print(f"[bold]{stage}[/] has to run: {escape(shown)}")
+    print_warnings(plan)
+
+
+def print_warnings(plan: Plan) -> None:
+    """What is worth knowing before the run and does not stop it."""
+    for warning in warnings(plan):
+        out.print(f"[bold yellow]warning:[/] {escape(warning)}")
 
 
 def _print_variants(plan: Plan) -> None:
@@ -88,6 +100,37 @@ def _words(overrides: object, prefix: str = "") -> str:
         return f"{prefix} = {overrides}"
     return ", ".join(
         _words(value, f"{prefix}.{name}" if prefix else str(name)) for name, value in overrides.items()
+    )
+
+
+ACTS = {
+    "active": "active",
+    "passive": "passive",
+    "inert": "[bold red]inert[/]",
+    "warning": "[yellow]warning[/]",
+}
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """What the audit found: a line for each thing that was looked at."""
+    table = Table("variant", "what", "acts?", "dies in", "why")
+    for finding in findings:
+        act = ACTS[finding.act] + (" (expected)" if finding.expected else "")
+        table.add_row(
+            finding.variant, finding.about, act, finding.layer or "–", escape(finding.reason) or "–"
+        )
+    out.print(table)
+
+
+def print_verification(measured: Verification) -> None:
+    """Whether weights agree, and how long the trainings took."""
+    table = Table("variant", "weights equal to the last bit", "seconds alone")
+    for variant, seconds in measured.separate_seconds.items():
+        table.add_row(variant, "yes" if measured.equal[variant] else "[bold red]no[/]", f"{seconds:.1f}")
+    out.print(table)
+    out.print(
+        f"Seed {measured.seed}: together {measured.shared_seconds:.1f} s, each alone "
+        f"{sum(measured.separate_seconds.values()):.1f} s, {measured.ratio:.2f} times as long."
     )
 
 
@@ -151,6 +194,10 @@ class ProgressScreen:
         elif not self._bars:
             done, total = self._counts["runs"]
             self._line(f"{done}/{total} runs; done: {task}")
+
+    def findings(self, findings: Sequence[Finding]) -> None:
+        """Shows what the audit found."""
+        print_findings(findings)
 
     def close(self) -> None:
         """Takes the bars away."""

@@ -30,6 +30,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "train": ("stages/train.py", "stages/device.py", "diffusion", "components.py"),
     "sample": ("stages/sample.py", "stages/device.py", "diffusion", "components.py"),
     "evaluate": ("stages/evaluate.py", "metrics", "components.py"),
+    "audit": ("audit", "stages", "diffusion", "components.py"),
 }
 """The package's files whose text decides what a stage computes."""
 
@@ -39,6 +40,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "train": ("torch", "diffusers", "lpips"),
     "sample": ("torch", "diffusers"),
     "evaluate": ("torch", "open_clip_torch", "clean-fid", "scipy", "numpy"),
+    "audit": ("torch", "diffusers", "lpips", "open_clip_torch"),
 }
 
 

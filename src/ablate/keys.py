@@ -35,9 +35,9 @@ def active(config: Config, epoch: int, perceptual: str) -> Ingredients:
     lpips, kl, augmentation = config.losses.lpips, config.losses.kl, config.augmentation
     epochs = config.train.epochs
     if lpips and epoch >= epoch_of(lpips.start, epochs):
-        acting["lpips"] = {"weight": lpips.weight, "perceptual": perceptual}
+        acting["lpips"] = {"weight": lpips.weight, "form": lpips.form, "perceptual": perceptual}
     if kl and epoch >= epoch_of(kl.start, epochs):
-        acting["kl"] = {"weight": kl.weight}
+        acting["kl"] = {"weight": kl.weight, "form": kl.form}
     if augmentation.kind != "none" and epoch >= epoch_of(augmentation.start, epochs):
         acting["augmentation"] = augmentation.kind
     return acting
@@ -53,8 +53,10 @@ class Observer:
 
     @classmethod
     def of(cls, ema: Ema | None, epochs: int) -> Observer | None:
-        """The observer that a configuration's EMA asks for."""
-        return Observer(ema.decay, epoch_of(ema.start, epochs), ema.shadow) if ema else None
+        """The observer that a configuration's EMA asks for; None if it begins after the last epoch."""
+        if ema is None or epoch_of(ema.start, epochs) >= epochs:
+            return None
+        return Observer(ema.decay, epoch_of(ema.start, epochs), ema.shadow)
 
     def key(self, link: str) -> str:
         """Key of this observer's shadow at a link of the training chain."""
@@ -69,6 +71,10 @@ class RunKeys:
         self.seed = seed
         self._contents = contents
         self.numerics = fingerprint.numerics(config.compute)
+
+    def with_config(self, config: Config) -> RunKeys:
+        """The keys of another configuration with the same seed."""
+        return RunKeys(config, self.seed, self._contents)
 
     def _part(self, name: str) -> str:
         return self._contents.of_part(getattr(self.config.components, name))
@@ -136,7 +142,13 @@ class RunKeys:
     @cached_property
     def observer(self) -> Observer | None:
         """The EMA setting whose weights are sampled; None for the weights themselves."""
-        return Observer.of(self.config.ema, self.config.train.epochs)
+        ema = self.config.ema if self.config.sample.weights == "ema" else None
+        return Observer.of(ema, self.config.train.epochs)
+
+    @property
+    def sample_seed(self) -> int:
+        """The seed of the sampling noise."""
+        return self.seed if self.config.sample.seed is None else self.config.sample.seed
 
     def preview_ingredients(self, epoch: int) -> Ingredients:
         """The state and the number of prompts. Not the sampler: runs on one trunk share previews."""
@@ -154,8 +166,9 @@ class RunKeys:
         return {
             "link": self.chain[-1],
             "observer": vars(self.observer) if self.observer else None,
-            "seed": self.seed,
-            "sample": self.config.sample.model_dump(mode="json"),
+            "seed": self.sample_seed,
+            # The observer says which weights are meant.
+            "sample": self.config.sample.model_dump(mode="json", exclude={"weights", "seed"}),
             "numerics": self.numerics,
             "code": fingerprint.of_stage("sample"),
         }

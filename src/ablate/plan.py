@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.keys import Observer, RunKeys, differences, newest_stored_link
 from ablate.spec.config import EMBEDDED
+from ablate.stats import seeds_for_alpha, smallest_p
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -189,6 +190,28 @@ def reasons(plan: Plan) -> dict[str, list[str]]:
         if lines:
             why[stage] = list(lines)
     return why
+
+
+def warnings(plan: Plan) -> list[str]:
+    """What to know before the run: a design with too few seeds to decide its claims.
+
+    Claims of "equal" are supported by another test, which has no such limit.
+    """
+    spec = plan.experiment.spec
+    seeds, claims = len(spec.seeds), len(spec.claims)
+    directed = any(claim.direction != "equal" for claim in spec.claims)
+    if not directed or smallest_p(seeds) <= spec.alpha / claims:
+        return []
+    return [
+        f"{_count(seeds, 'seed')} cannot decide whether something is higher or lower: the exact sign-flip "
+        f"test gives no p below {smallest_p(seeds):.2g}, and α = {spec.alpha:g} over "
+        f"{_count(claims, 'claim')} (Holm) asks for {spec.alpha / claims:.2g}. "
+        f"{seeds_for_alpha(claims, spec.alpha)} seeds could."
+    ]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _stage_key(keys: RunKeys, stage: str) -> tuple[str, dict[str, Any]]:

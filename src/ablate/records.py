@@ -15,13 +15,73 @@ METRICS: dict[str, str] = {
     "clip_i": "CLIP-I",
     "clip_t": "CLIP-T",
 }
-"""The metrics that every evaluated run has, and how they are written in tables."""
+"""The metrics of quality that every evaluated run has, and how they are written in tables."""
+
+COSTS: dict[str, str] = {
+    "seconds_per_image": "seconds per image",
+    "seconds_per_epoch": "seconds per epoch",
+}
+"""What a run took: sampling, and the last epochs of its training, in which all that is configured acts.
+Measured beside whatever else the machine did."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the audit says about one thing in one variant."""
+
+    variant: str
+    about: str
+    """``difference``: the variant against the baseline; else a field: ``losses.lpips``."""
+    act: str
+    """``active``: changes the training. ``passive``: changes what is drawn or measured, by design.
+    ``inert``: was meant to act and does not. ``warning``: acts, in a way that is probably not meant."""
+    layer: str = ""
+    """Where the difference dies: the first layer of LAYERS that is the same with and without it."""
+    reason: str = ""
+    """Why, in words."""
+    epoch: int = 0
+    """The epoch whose batches were looked at."""
+    changes: Mapping[str, float] = field(default_factory=dict)
+    """Layer → relative size of the difference there; 0: the same to the last bit. Layers that were not
+    looked at are absent."""
+    expected: bool = False
+    """The spec says ``expect: inert`` of this variant."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Variants trained together, sharing trunks, and each by itself: the same weights, in what time."""
+
+    seed: int
+    shared_seconds: float
+    separate_seconds: Mapping[str, float]
+    """Variant → seconds of training it from scratch."""
+    equal: Mapping[str, bool]
+    """Variant → whether the weights are equal to the last bit."""
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long the separate trainings took."""
+        return sum(self.separate_seconds.values()) / self.shared_seconds
+
 
 EpochRow = dict[str, float]
 """What one epoch measured: ``loss``, ``loss_mse``, ``loss_lpips``, ``loss_kl``, ``gradient_norm``,
 ``epoch_seconds``."""
 
-LOWER_IS_BETTER = frozenset({"fid", "kid"})
+LAYERS = (
+    "batch",
+    "loss",
+    "gradient",
+    "clipped gradient",
+    "update",
+    "EMA weights",
+    "images",
+    "scores",
+)
+"""What the audit compares, in the order in which data flow through a training step and beyond."""
+
+LOWER_IS_BETTER = frozenset({"fid", "kid", *COSTS})
 
 
 @dataclass(frozen=True)
@@ -40,7 +100,8 @@ class RunRecord:
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Final figures: METRICS, ``accuracy_<attribute>`` (share, where the evaluator has labels),
     ``labels_<attribute>`` (how many labels there are to choose from, so chance is 1/labels),
-    ``images``, ``reference_images``, ``feature_dimension``, ``sample_seconds``, ``train_seconds``."""
+    ``images``, ``reference_images``, ``feature_dimension``, ``sample_seconds``, ``train_seconds``, COSTS,
+    ``evaluations_per_image``."""
     history: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
     """Per-epoch curves, (epoch, value): ``loss``, ``loss_mse``, ``loss_lpips``, ``loss_kl``,
     ``gradient_norm``, ``epoch_seconds``."""
@@ -64,8 +125,8 @@ class ExperimentRecord:
     name: str
     """Stem of the spec's file."""
     spec: Mapping[str, Any]
-    """The resolved spec: question, profile, baseline, variants (name → overrides), seeds, claims,
-    config (overrides that all variants share)."""
+    """The resolved spec, ``spec.config.ExperimentSpec`` as plain data. A design is expanded: ``variants``
+    has every variant and ``baseline`` is set, also where the file has ``factors``."""
     configs: Mapping[str, Mapping[str, Any]]
     """Variant → its whole configuration, nested."""
     parent_run_id: str
@@ -73,3 +134,7 @@ class ExperimentRecord:
     runs: Sequence[RunRecord]
     provenance: Mapping[str, str] = field(default_factory=dict)
     """``commit``, ``python``, ``platform``, ``device`` and ``<package>`` versions."""
+    findings: Sequence[Finding] | None = None
+    """What the audit found; None where the experiment ran without it."""
+    verified: Verification | None = None
+    """What ``ablate verify`` measured; None where it was not called."""

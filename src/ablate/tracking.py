@@ -13,15 +13,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from ablate import fingerprint
 from ablate.errors import UserError
-from ablate.records import ExperimentRecord, RunRecord
+from ablate.records import ExperimentRecord, Finding, RunRecord, Verification
 from ablate.store import key_of
 
 # MLflow reads these when it is imported: nothing is sent anywhere unless the user turns it on, and
@@ -50,6 +52,7 @@ SUPERSEDED = "ablate.superseded"
 REASON = "ablate.reason"
 PACKAGES = ("torch", "diffusers", "transformers", "lpips", "open_clip_torch", "clean-fid", "mlflow", "optuna")
 SQLITE = "sqlite:///"
+AUDIT, VERIFIED = "audit.json", "verified.json"
 
 
 def default_uri() -> str:
@@ -157,6 +160,15 @@ class Tracking:
         self.client.log_dict(run_id, provenance(plan), "provenance.json")
         return run_id
 
+    def log_findings(self, parent: str, findings: Sequence[Finding] | None) -> None:
+        """What the audit found, in the parent run; None where the run goes on without an audit."""
+        if findings is not None:
+            self.client.log_dict(parent, {"findings": [asdict(finding) for finding in findings]}, AUDIT)
+
+    def log_verification(self, parent: str, verification: Verification) -> None:
+        """What ``ablate verify`` measured, in the parent run."""
+        self.client.log_dict(parent, asdict(verification), VERIFIED)
+
     def begin_child(self, parent: str, run: Run, existing: Sequence[MlflowRun]) -> str:
         """The child run of this run, RUNNING: the one among ``existing`` with its key, or a new one."""
         tags = {
@@ -227,7 +239,10 @@ class Tracking:
         from mlflow.entities import Metric
 
         result = json.loads((evaluated / "metrics.json").read_text())
-        metrics = result["metrics"] | {"train_seconds": sum(row["epoch_seconds"] for row in history)}
+        seconds = [row["epoch_seconds"] for row in history]
+        acting = run.keys.timeline
+        last = [time for time, what in zip(seconds, acting, strict=True) if what == acting[-1]]
+        metrics = result["metrics"] | {"train_seconds": sum(seconds), "seconds_per_epoch": fmean(last)}
         now = int(time.time() * 1000)
         logged = self.client.get_run(run_id).data.metrics
         self.client.log_batch(
@@ -277,6 +292,9 @@ class Tracking:
         spec = self._json(parent, "spec.json")
         order = {name: number for number, name in enumerate(spec["spec"]["variants"])}
         runs = [self._run_record(run) for run in self.children(parent)]
+        logged = {file.path for file in self.client.list_artifacts(parent)}
+        found = self._json(parent, AUDIT)["findings"] if AUDIT in logged else None
+        verified = Verification(**self._json(parent, VERIFIED)) if VERIFIED in logged else None
         return ExperimentRecord(
             name=spec["name"],
             spec=spec["spec"],
@@ -285,6 +303,8 @@ class Tracking:
             experiment_id=self.experiment_id,
             runs=sorted(runs, key=lambda run: (order.get(run.variant, len(order)), run.seed)),
             provenance=self._json(parent, "provenance.json"),
+            findings=None if found is None else [Finding(**finding) for finding in found],
+            verified=verified,
         )
 
     def _run_record(self, run: MlflowRun) -> RunRecord:

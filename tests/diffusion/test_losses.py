@@ -2,128 +2,255 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
+import lpips
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.distributions import Normal, kl_divergence
 
-from ablate.components import load_perceptual, load_vae
+from ablate.components import EMBEDDED, load_perceptual, load_vae
 from ablate.diffusion import losses
 from ablate.diffusion.schedule import ForwardProcess
+from ablate.diffusion.unet import build_unet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
+
+    from torch import Tensor
 
     from tests.conftest import MakeConfig
 
-PROCESS = ForwardProcess(1000, "scaled_linear", 0.00085, 0.012, "epsilon")
+PREDICTIONS = ("epsilon", "v_prediction")
+UNETS = ("with cross-attention", "of the profile sprites")
 
 
 class Step:
     """One training step with the kit's real VAE and LPIPS backbone on random latents and images."""
 
-    def __init__(self, unet: Any, vae: Any, distance: Any, dtype: torch.dtype) -> None:
+    def __init__(self, unet: Any, vae: Any, distance: Any, prediction: str, dtype: torch.dtype) -> None:
         self.unet, self.vae, self.distance = unet.to(dtype), vae.to(dtype), distance.to(dtype)
+        self.process = ForwardProcess(1000, "scaled_linear", 0.00085, 0.012, prediction)
         generator = torch.Generator().manual_seed(0)
 
-        def normal(*shape: int) -> torch.Tensor:
+        def normal(*shape: int) -> Tensor:
             return torch.randn(shape, generator=generator, dtype=dtype)
 
         self.x0, self.noise, self.states = normal(2, 4, 8, 8), normal(2, 4, 8, 8), normal(2, 5, 96)
         self.images = normal(2, 3, 32, 32).clamp(-1, 1)
         self.t = torch.tensor([100, 600])
 
-    def prediction(self) -> torch.Tensor:
-        x_t = PROCESS.noised(self.x0, self.noise, self.t)
-        output: torch.Tensor = self.unet(x_t, self.t, encoder_hidden_states=self.states).sample
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        return dict(self.unet.named_parameters())
+
+    def prediction(self) -> Tensor:
+        x_t = self.process.noised(self.x0, self.noise, self.t)
+        output: Tensor = self.unet(x_t, self.t, encoder_hidden_states=self.states).sample
         return output
 
-    def predicted_x0(self) -> torch.Tensor:
-        return PROCESS.predicted_x0(self.prediction(), PROCESS.noised(self.x0, self.noise, self.t), self.t)
+    def predicted_x0(self) -> Tensor:
+        x_t = self.process.noised(self.x0, self.noise, self.t)
+        return self.process.predicted_x0(self.prediction(), x_t, self.t)
 
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        images: torch.Tensor = self.vae.decode(latents / self.vae.config.scaling_factor).sample
+    def decode(self, latents: Tensor) -> Tensor:
+        images: Tensor = self.vae.decode(latents / self.vae.config.scaling_factor).sample
         return images
 
-    def mse(self) -> torch.Tensor:
-        return losses.noise_mse(self.prediction(), self.noise)
+    def mse(self) -> Tensor:
+        return losses.noise_mse(self.prediction(), self.process.target(self.x0, self.noise, self.t))
 
-    def lpips(self, decode: Callable[[torch.Tensor], torch.Tensor] | None = None) -> torch.Tensor:
-        return losses.lpips(self.predicted_x0(), self.images, decode or self.decode, self.distance)
+    def lpips(
+        self,
+        *,
+        decode: Callable[[Tensor], Tensor] | None = None,
+        distance: Callable[[Tensor, Tensor], Tensor] | None = None,
+        passed_on: Callable[[Tensor], Tensor] = lambda x0: x0,
+    ) -> Tensor:
+        """The LPIPS term; the arguments put something else in a part's place."""
+        x0 = passed_on(self.predicted_x0())
+        return losses.lpips(x0, self.images, decode or self.decode, distance or self.distance)
 
-    def kl(self) -> torch.Tensor:
+    def kl(self) -> Tensor:
         return losses.kl(self.predicted_x0(), self.x0)
 
-    def gradients(self, loss: torch.Tensor) -> dict[str, torch.Tensor]:
-        self.unet.zero_grad()
-        loss.backward()
-        named = self.unet.named_parameters()
-        return {name: weight.grad.clone() for name, weight in named if weight.grad is not None}
+
+class MakeStep(Protocol):
+    def __call__(
+        self, unet: str = UNETS[0], prediction: str = "epsilon", dtype: torch.dtype = torch.float32
+    ) -> Step: ...
 
 
 @pytest.fixture
-def make_step(unet: Any, make_config: MakeConfig) -> Callable[[torch.dtype], Step]:
-    parts = make_config().components
-    return lambda dtype: Step(unet, load_vae(parts.vae), load_perceptual(parts.perceptual), dtype)
-
-
-@pytest.fixture
-def step(make_step: Callable[[torch.dtype], Step]) -> Step:
-    return make_step(torch.float32)
-
-
-def reached(gradients: dict[str, torch.Tensor]) -> set[str]:
-    return {name for name, gradient in gradients.items() if gradient.abs().sum() > 0}
-
-
-@pytest.mark.parametrize("loss", ["lpips", "kl"])
-def test_every_weight_that_the_noise_loss_reaches_is_reached(step: Step, loss: str) -> None:
-    by_mse = reached(step.gradients(step.mse()))
-    assert len(by_mse) > 50
-    assert reached(step.gradients(getattr(step, loss)())) == by_mse
-
-
-@pytest.mark.parametrize("loss", ["lpips", "kl"])
-def test_the_gradient_is_the_slope_that_finite_differences_measure(
-    make_step: Callable[[torch.dtype], Step], loss: str
-) -> None:
-    step = make_step(torch.float64)
-    measure = getattr(step, loss)
-    gradients = step.gradients(measure())
-    generator = torch.Generator().manual_seed(1)
-    weights = dict(step.unet.named_parameters())
-    direction = {
-        name: torch.randn(weight.shape, generator=generator, dtype=torch.float64)
-        for name, weight in weights.items()
+def make_step(make_unet: Callable[[int], Any], make_config: MakeConfig) -> MakeStep:
+    config = make_config()
+    parts, channels = config.components, config.unet.latent_channels
+    unets: dict[str, Callable[[], Any]] = {
+        "with cross-attention": lambda: make_unet(0),
+        "of the profile sprites": lambda: build_unet(
+            config.unet.model_dump(exclude={"latent_channels"}), channels, 0
+        ),
     }
 
-    @torch.no_grad()
-    def shift(distance: float) -> None:
-        for name, weight in weights.items():
-            weight.add_(direction[name], alpha=distance)
+    def make(unet: str = UNETS[0], prediction: str = "epsilon", dtype: torch.dtype = torch.float32) -> Step:
+        return Step(unets[unet](), load_vae(parts.vae), load_perceptual(parts.perceptual), prediction, dtype)
 
-    def moved(distance: float) -> float:
-        shift(distance)
-        value: float = measure().item()
-        shift(-distance)
-        return value
-
-    h = 1e-6
-    slope = (moved(h) - moved(-h)) / (2 * h)
-    expected = sum(float((gradients[name] * direction[name]).sum()) for name in gradients)
-    assert slope == pytest.approx(expected, rel=0.01)
+    return make
 
 
-def test_decoding_without_a_graph_leaves_lpips_without_any_gradient(step: Step) -> None:
-    loss = step.lpips(decode=torch.no_grad()(step.decode))
-    assert float(loss) > 0
-    assert not loss.requires_grad
+@pytest.fixture
+def step(make_step: MakeStep) -> Step:
+    return make_step()
+
+
+# ── the gradient reaches every weight ────────────────────────────────────────────────────────────
+
+
+def gradients(loss: Tensor, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The gradients of the weights that the loss reaches: those that are not all zero."""
+    assert loss.requires_grad, "the loss hangs on no weight"
+    found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
+    named = zip(weights, found, strict=True)
+    return {name: gradient for name, gradient in named if gradient is not None and gradient.abs().sum() > 0}
+
+
+def assert_gradient_reaches(names: Iterable[str], loss: Tensor, weights: Mapping[str, Tensor]) -> None:
+    """Each weight in ``names`` has a gradient from the loss that is not all zero."""
+    assert set(names) - set(gradients(loss, weights)) == set()
+
+
+@pytest.mark.parametrize("loss", ["lpips", "kl"])
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("unet", UNETS)
+def test_a_loss_alone_reaches_every_weight_that_the_noise_loss_reaches(
+    make_step: MakeStep, unet: str, prediction: str, loss: str
+) -> None:
+    step = make_step(unet, prediction)
+    by_mse = gradients(step.mse(), step.weights)
+    assert set(by_mse) == set(step.weights)
+    assert_gradient_reaches(by_mse, getattr(step, loss)(), step.weights)
+
+
+CUTS: dict[str, Callable[[Step], Tensor]] = {
+    "decoding without a graph": lambda step: step.lpips(decode=torch.no_grad()(step.decode)),
+    "comparing without a graph": lambda step: step.lpips(distance=torch.no_grad()(step.distance)),
+    "x̂0 detached": lambda step: step.lpips(passed_on=torch.Tensor.detach),
+    # A graph is there, but nothing comes through it.
+    "images rounded to bytes": lambda step: step.lpips(
+        decode=lambda latents: (step.decode(latents) * 127.5).round() / 127.5
+    ),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+def test_a_planted_cut_in_the_way_of_the_gradient_is_found(step: Step, cut: Callable[[Step], Tensor]) -> None:
+    names = set(step.weights)
+    assert_gradient_reaches(names, step.lpips(), step.weights)
+    with pytest.raises(AssertionError):
+        assert_gradient_reaches(names, cut(step), step.weights)
 
 
 def test_the_frozen_parts_get_no_gradient(step: Step) -> None:
-    step.gradients(step.lpips())
+    step.lpips().backward()
+    assert all(weight.grad is not None for weight in step.weights.values())
     assert all(weight.grad is None for weight in (*step.vae.parameters(), *step.distance.parameters()))
+
+
+# ── the gradient is the slope ────────────────────────────────────────────────────────────────────
+
+
+def assert_gradient_is_the_slope(
+    measure: Callable[[], Tensor], weights: Mapping[str, Tensor], direction: Mapping[str, Tensor]
+) -> None:
+    """Autograd's derivative along a direction is that of central differences within 1 %."""
+    found = gradients(measure(), weights)
+    along = sum(float((gradient * direction[name]).sum()) for name, gradient in found.items())
+    # The path is short, for LPIPS has a kink wherever one of its backbone's ReLUs switches.
+    h = 1e-5 / float(torch.stack([part.square().sum() for part in direction.values()]).sum().sqrt())
+
+    @torch.no_grad()
+    def moved(distance: float) -> float:
+        for name, weight in weights.items():
+            weight.add_(direction[name], alpha=distance)
+        value = float(measure())
+        for name, weight in weights.items():
+            weight.sub_(direction[name], alpha=distance)
+        return value
+
+    assert (moved(h) - moved(-h)) / (2 * h) == pytest.approx(along, rel=0.01)
+
+
+def random_direction(weights: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
+        for name, weight in weights.items()
+    }
+
+
+# In the sprites profile's U-Net diffusers takes a softmax in float32, too coarse for differences.
+@pytest.mark.parametrize("loss", ["lpips", "kl"])
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_the_gradient_is_the_slope_in_random_directions(
+    make_step: MakeStep, prediction: str, loss: str
+) -> None:
+    step = make_step(prediction=prediction, dtype=torch.float64)
+    for seed in range(4):
+        direction = random_direction(step.weights, seed)
+        assert_gradient_is_the_slope(getattr(step, loss), step.weights, direction)
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize(
+    "name",
+    ["conv_in.weight", "time_embedding.linear_1.bias", "mid_block.resnets.0.conv1.weight", "conv_out.bias"],
+)
+def test_the_gradient_of_lpips_by_a_single_number_is_its_slope(
+    make_step: MakeStep, prediction: str, name: str
+) -> None:
+    step = make_step(prediction=prediction, dtype=torch.float64)
+    gradient = gradients(step.lpips(), step.weights)[name]
+    direction = {other: torch.zeros_like(weight) for other, weight in step.weights.items()}
+    direction[name].view(-1)[gradient.abs().argmax()] = 1
+    assert_gradient_is_the_slope(step.lpips, step.weights, direction)
+
+
+SKEWS: dict[str, Callable[[Step], Tensor]] = {
+    "half of the batch detached": lambda step: step.lpips(
+        passed_on=lambda x0: torch.stack([x0[0], x0[1].detach()])
+    ),
+    "the gradient doubled": lambda step: step.lpips(passed_on=lambda x0: 2 * x0 - x0.detach()),
+}
+
+
+@pytest.mark.parametrize("skew", SKEWS.values(), ids=SKEWS)
+def test_a_planted_error_that_leaves_a_gradient_on_every_weight_is_found(
+    make_step: MakeStep, skew: Callable[[Step], Tensor]
+) -> None:
+    step = make_step(dtype=torch.float64)
+    measure, direction = partial(skew, step), random_direction(step.weights, 0)
+    assert_gradient_reaches(step.weights, measure(), step.weights)
+    assert_gradient_is_the_slope(step.lpips, step.weights, direction)
+    with pytest.raises(AssertionError):
+        assert_gradient_is_the_slope(measure, step.weights, direction)
+
+
+# ── what the losses are ──────────────────────────────────────────────────────────────────────────
+
+
+# lpips 0.1.4 asks torchvision for its networks with the old argument.
+@pytest.mark.filterwarnings("ignore::UserWarning:torchvision")
+def test_lpips_is_what_the_lpips_package_says_with_the_same_weights(make_step: MakeStep) -> None:
+    step = make_step(dtype=torch.float64)
+    package = lpips.LPIPS(net="squeeze", lpips=False, pnet_rand=True, verbose=False).double()
+    package.net.load_state_dict(load_file(EMBEDDED / "perceptual" / "model.safetensors"))
+    with torch.no_grad():
+        images, others = step.images, step.decode(step.x0).clamp(-1, 1)
+        ours = losses.lpips(others, images, lambda latents: latents, step.distance)
+        theirs = package((others + 1) / 2, (images + 1) / 2, normalize=True).mean()
+    assert float(ours) == pytest.approx(float(theirs), abs=1e-6)
 
 
 def test_lpips_of_an_image_from_itself_is_zero(step: Step) -> None:
@@ -153,3 +280,12 @@ def test_kl_is_that_of_gaussians_with_the_channels_means_and_variances() -> None
     ).mean()
     torch.testing.assert_close(losses.kl(p, q), expected, rtol=1e-4, atol=0)
     assert float(losses.kl(p, q)) > 0
+
+
+def test_kl_of_a_posterior_is_that_of_its_gaussians_from_the_standard_normal() -> None:
+    generator = torch.Generator().manual_seed(0)
+    mean = torch.randn(3, 4, 8, 8, generator=generator, dtype=torch.float64)
+    std = torch.rand(3, 4, 8, 8, generator=generator, dtype=torch.float64) + 0.1
+    expected = kl_divergence(Normal(mean, std), Normal(0, 1)).sum((1, 2, 3)).mean()
+    torch.testing.assert_close(losses.posterior_kl(mean, std), expected)
+    assert float(losses.posterior_kl(torch.zeros(1, 4, 8, 8), torch.ones(1, 4, 8, 8))) == 0

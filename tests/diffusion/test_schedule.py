@@ -93,3 +93,11 @@ def test_the_predicted_latents_have_a_gradient_on_the_prediction() -> None:
     prediction.requires_grad_()
     process.predicted_x0(prediction, x_t, torch.tensor([10, 900])).sum().backward()
     assert prediction.grad is not None and bool((prediction.grad != 0).all())
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_a_prediction_that_is_the_target_gives_back_the_noise(prediction: str) -> None:
+    process = ForwardProcess(**SCALED, prediction=prediction)
+    (x0, epsilon), t = batch(0), torch.tensor([3, 700])
+    target, x_t = process.target(x0, epsilon, t), process.noised(x0, epsilon, t)
+    torch.testing.assert_close(process.predicted_noise(target, x_t, t), epsilon, atol=1e-5, rtol=0)

@@ -143,10 +143,43 @@ def test_variants_may_be_called_off_and_no(tmp_path: Path) -> None:
     assert list(experiment.variants) == ["off", "no"]
 
 
+def test_an_onset_after_the_last_epoch_is_read(tmp_path: Path) -> None:
+    # The audit finds what never acts.
+    file = write(tmp_path, variants="{a: {}, b: {ema: {decay: 0.9, start: 100%}}}")
+    ema = load_experiment(file, sets=["losses.lpips.start=1000"]).variants["b"].ema
+    assert ema and ema.start == "100%"
+
+
 def test_fault_shared_by_all_variants_is_said_once(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         load_experiment(write(tmp_path, config="{train: {batch: 0}}"))
     assert str(caught.value).count("batch") == 1
+
+
+def test_fault_of_a_level_is_said_once_and_where_the_level_stands(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        "question: Why?\nseeds: [0]\nfactors:\n"
+        "  ema:\n    off: {}\n    on: {ema: {decay: 2}}\n"
+        "  steps: {few: {sample: {steps: 4}}, many: {sample: {steps: 8}}, most: {sample: {step: 9}}}\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        load_experiment(file)
+    assert str(caught.value).splitlines()[:2] == [
+        f"{file}: 2 problems",
+        f"  {file}:6:23: factors.ema.on.ema.decay: must be less than 1, not 2",
+    ]
+    assert f"  {file}:7:82: factors.steps.most.sample.step: unknown field" in str(caught.value)
+
+
+def test_what_names_a_variant_may_name_any_of_the_design(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(FACTORIAL)
+    spec = load_experiment(file).spec
+    assert spec.expect == {"ema-on.steps-4": "inert"}
+    assert spec.published and spec.published.results[0].variant == "ema-on.steps-8"
+    file.write_text(RECIPE)
+    assert load_experiment(file).spec.claims[0].against == "no-ema"
 
 
 def test_config_may_be_incomplete_where_variants_complete_it(tmp_path: Path) -> None:
@@ -206,20 +239,42 @@ def test_expanding_twice_is_expanding_once(components: Any) -> None:
     assert expand(once) == once
 
 
-SPEC_TEXT = (Path(__file__).parent / "good.yaml").read_text(encoding="utf-8")
+GOOD = (Path(__file__).parent / "good.yaml").read_text(encoding="utf-8")
+FACTORIAL = """question: Does EMA help?
+factors:
+  ema: {off: {}, on: {ema: {decay: 0.9}}}
+  steps: {4: {sample: {steps: 4}}, 8: {}}
+seeds: [0]
+expect: {ema-on.steps-4: inert}
+published:
+  source: A paper.
+  setting: Other data.
+  results: [{metric: fid, value: 3, variant: ema-on.steps-8}]
+"""
+RECIPE = """question: Does EMA help?
+leave_one_out:
+  ema:
+    ema: {decay: 0.9}
+  lpips:
+    losses: {lpips: {}}
+seeds: [0]
+claims:
+  - {text: It does., variant: full, against: no-ema, metric: fid, direction: lower, must: supported}
+"""
 
 
-@given(st.data())
+@pytest.mark.parametrize("text", [GOOD, FACTORIAL, RECIPE], ids=["variants", "factors", "leave_one_out"])
+@given(data=st.data())
 def test_a_damaged_spec_loads_or_is_refused(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, text: str, data: st.DataObject
 ) -> None:
-    start = data.draw(st.integers(0, len(SPEC_TEXT)))
-    end = data.draw(st.integers(start, min(start + 20, len(SPEC_TEXT))))
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(start + 20, len(text))))
     patch = data.draw(
         st.text(max_size=4) | st.sampled_from(["", "{", "]", ": ", "\n", "\t", "null", "[1]", "-"])
     )
     file = tmp_path_factory.getbasetemp() / "damaged.yaml"
-    file.write_bytes((SPEC_TEXT[:start] + patch + SPEC_TEXT[end:]).encode())
+    file.write_bytes((text[:start] + patch + text[end:]).encode())
     try:
         load_experiment(file)
     except SpecError as error:

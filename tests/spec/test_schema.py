@@ -20,17 +20,48 @@ def test_schema_is_json_and_says_what_it_is() -> None:
     schema = json.loads(json.dumps(json_schema()))
     assert schema["$schema"].startswith("https://json-schema.org/")
     assert schema["title"] == "ablate experiment"
-    assert schema["required"] == ["question", "baseline", "variants", "seeds"]
+    assert schema["required"] == ["question", "seeds"]
     assert schema["additionalProperties"] is False
 
 
-def test_config_and_variants_are_partial_configurations() -> None:
+def test_config_variants_parts_and_levels_are_partial_configurations() -> None:
     schema = json_schema()
-    assert schema["properties"]["config"]["$ref"] == "#/$defs/Config"
-    assert schema["properties"]["variants"]["additionalProperties"] == {"$ref": "#/$defs/Config"}
+    fields, config = schema["properties"], {"$ref": "#/$defs/Config"}
+    assert fields["config"]["$ref"] == "#/$defs/Config"
+    assert fields["variants"]["additionalProperties"] == config
+    assert fields["leave_one_out"]["additionalProperties"] == config
+    assert fields["factors"]["additionalProperties"]["additionalProperties"] == config
     assert list(schema["$defs"]["Config"]["properties"]) == list(Config.model_fields)
     for name, part in schema["$defs"].items():
-        assert name == "Claim" or "required" not in part
+        assert name in ("Claim", "Published", "PublishedResult") or "required" not in part
+
+
+VARIANTS = {"variants": {"a": {}}, "baseline": "a"}
+FACTORS = {"factors": {"ema": {"off": {}, "on": {"ema": {"decay": 0.9}}}}}
+RECIPE = {"leave_one_out": {"ema": {"ema": {"decay": 0.9}}}}
+
+
+@pytest.mark.parametrize("design", [VARIANTS, FACTORS, RECIPE])
+def test_each_design_agrees_with_the_schema(design: dict[str, Any]) -> None:
+    jsonschema.validate({"question": "Why?", "seeds": [0], **design}, json_schema())
+
+
+@pytest.mark.parametrize(
+    "design",
+    [
+        {},
+        {"variants": {"a": {}}},
+        VARIANTS | FACTORS,
+        FACTORS | RECIPE,
+        FACTORS | {"baseline": "ema-off"},
+        {"factors": {"ema": {"on": {}}}},
+        {"factors": {"ema": {"on": {"emma": {}}, "off": {}}}},
+        {"leave_one_out": {"a/b": {}}},
+    ],
+)
+def test_what_is_no_design_does_not(design: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"question": "Why?", "seeds": [0], **design}, json_schema())
 
 
 def test_fields_are_described_by_their_docstrings() -> None:

@@ -71,6 +71,16 @@ def test_columns_count_characters_not_bytes() -> None:
     assert yaml.parse("{ä: 1, 日本: 2}", "f").where(("日本",), key=True) == "f:1:8"
 
 
+@pytest.mark.parametrize("text", ["50", "1.5", "0.90", "1e-4", "-1", "007"])
+def test_a_number_as_a_key_is_the_text_that_was_written(text: str) -> None:
+    assert yaml.parse(f"{text}: x\n", "f").data == {text: "x"}
+
+
+def test_the_same_key_as_number_and_as_text_is_there_twice() -> None:
+    with pytest.raises(SpecError, match="`50` is here twice"):
+        yaml.parse("50: x\n'50': y\n", "f")
+
+
 def test_anchor_points_where_the_value_is_written() -> None:
     document = yaml.parse("a: &shared {x: 1}\nb: *shared\n", "f")
     assert document.data == {"a": {"x": 1}, "b": {"x": 1}}

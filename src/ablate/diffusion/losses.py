@@ -47,3 +47,13 @@ def kl(x0: Tensor, target: Tensor) -> Tensor:
     var_q = target.var(axes, unbiased=False) + 1e-6
     ratio = var_p / var_q
     return 0.5 * (ratio + (mean_p - mean_q).square() / var_q - 1 - torch.log(ratio)).mean()
+
+
+def posterior_kl(mean: Tensor, std: Tensor) -> Tensor:
+    """KL of a VAE's posterior N(mean, std²), both [B, C, h, w], from the standard normal. A scalar.
+
+    Summed over an image's elements, averaged over the batch (Kingma & Welling 2014, appendix B). A
+    VAE is trained with it; beside a frozen VAE it is a number that no trained weight can change.
+    """
+    divergence = 0.5 * (mean.square() + std.square() - 1 - 2 * std.log())
+    return divergence.sum((1, 2, 3)).mean()

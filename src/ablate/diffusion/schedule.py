@@ -55,3 +55,10 @@ class ForwardProcess:
         if self.prediction == "epsilon":
             return (x_t - sigma * prediction) / signal
         return signal * x_t - sigma * prediction
+
+    def predicted_noise(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """ε̂: the prediction itself, or √ᾱ·v̂ + √(1−ᾱ)·x_t. Differentiable in ``prediction``."""
+        if self.prediction == "epsilon":
+            return prediction
+        signal, sigma = self._roots(t)
+        return signal * prediction + sigma * x_t

@@ -10,9 +10,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Protocol
 
 from ablate import fingerprint
+from ablate.errors import UserError
 from ablate.runner.local import LocalExecutor
 from ablate.runner.study import OBJECTIVE, Study
-from ablate.runner.tasks import Event, Note, Task, check_schedulers, tasks_of
+from ablate.runner.tasks import Event, Note, Task, audit, check_schedulers, tasks_of
 from ablate.tracking import SQLITE, Tracking, spec_key
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import optuna
 
     from ablate.plan import Plan, Run
-    from ablate.records import EpochRow
+    from ablate.records import EpochRow, Finding
 
 
 class Screen(Protocol):
@@ -38,6 +39,9 @@ class Screen(Protocol):
 
     def end(self, task: str, reason: str, *, is_run: bool) -> None:
         """A task has ended, with the reason if it failed."""
+
+    def findings(self, findings: Sequence[Finding]) -> None:
+        """What the audit found."""
 
 
 @dataclass
@@ -61,11 +65,35 @@ def default_workers(plan: Plan) -> int:
     return max(1, min(cores // compute.threads, len(plan.runs)))
 
 
-def run_experiment(plan: Plan, uri: str, screen: Screen, workers: int | None = None) -> Outcome:
+def run_audit(plan: Plan) -> list[Finding]:
+    """What acts in each variant of an experiment, asked with its first seed.
+
+    Raises:
+        UserError: a scheduler refuses its options.
+    """
+    with LocalExecutor(str(plan.store.root), 1, _threads(plan)) as executor:
+        executor.call(check_schedulers, plan.experiment.variants)
+        return _audit(plan, executor)
+
+
+def _audit(plan: Plan, executor: LocalExecutor) -> list[Finding]:
+    spec = plan.experiment.spec
+    variants = {run.variant: run.keys for run in plan.runs if run.seed == spec.seeds[0]}
+    return executor.call(audit, variants, spec.baseline, tuple(spec.expect), str(plan.store.root))
+
+
+def _threads(plan: Plan) -> int:
+    return plan.runs[0].keys.config.compute.threads
+
+
+def run_experiment(
+    plan: Plan, uri: str, screen: Screen, workers: int | None = None, *, audited: bool = True
+) -> Outcome:
     """Runs what is missing of an experiment and records it. Results that MLflow has are not made again.
 
     Raises:
-        UserError: MLflow cannot be reached, or a scheduler refuses its options.
+        UserError: MLflow cannot be reached, a scheduler refuses its options, or the audit found
+            something inert that the spec does not expect.
         RunError: a worker died; the same call goes on where it stopped.
     """
     name = plan.experiment.name
@@ -80,10 +108,17 @@ def run_experiment(plan: Plan, uri: str, screen: Screen, workers: int | None = N
         return Outcome(parent, tracking)
 
     plan.store.clear_leftovers()
-    threads = plan.runs[0].keys.config.compute.threads
-    with LocalExecutor(str(plan.store.root), workers or default_workers(plan), threads) as executor:
+    with LocalExecutor(str(plan.store.root), workers or default_workers(plan), _threads(plan)) as executor:
         executor.call(check_schedulers, plan.experiment.variants)
-        recorder = Recorder(plan, tracking, tracking.begin_parent(plan, key), waiting, screen)
+        findings = None
+        if audited:
+            screen.note("audit", "a few steps of each variant")
+            findings = _audit(plan, executor)
+            screen.findings(findings)
+            refuse_inert(findings)
+        parent = tracking.begin_parent(plan, key)
+        tracking.log_findings(parent, findings)
+        recorder = Recorder(plan, tracking, parent, waiting, screen)
         study = Study(study_database(uri), f"{name} {key[:12]}", list(plan.experiment.variants))
         trials = study.ask(list(dict.fromkeys(run.variant for run in waiting)))
         screen.begin(sum(plan.epochs_to_train().values()), len(waiting))
@@ -92,6 +127,24 @@ def run_experiment(plan: Plan, uri: str, screen: Screen, workers: int | None = N
     _tell(study, trials, plan, tracking, outcome)
     tracking.end_parent(outcome.parent, failed=bool(outcome.failed))
     return outcome
+
+
+def refuse_inert(findings: Sequence[Finding]) -> None:
+    """Stops at what was meant to act and does not.
+
+    Raises:
+        UserError: a finding is inert and not expected to be.
+    """
+    stopping = [finding for finding in findings if finding.act == "inert" and not finding.expected]
+    if stopping:
+        variants = ", ".join(dict.fromkeys(finding.variant for finding in stopping))
+        first = stopping[0]
+        raise UserError(
+            f"{first.about} of {first.variant} does nothing: {first.reason}",
+            where="audit",
+            fix=f"Mend it, or write `expect: {{{first.variant}: inert}}` if that is what you study, or run "
+            f"with --no-audit. Variants with something inert: {variants}.",
+        )
 
 
 def study_database(uri: str) -> Path:

@@ -15,11 +15,11 @@ from ablate.errors import UserError
 from ablate.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from ablate.keys import Observer, RunKeys
     from ablate.plan import Plan, Run, Stretch
-    from ablate.records import EpochRow
+    from ablate.records import EpochRow, Finding
     from ablate.spec.config import Config
 
 
@@ -101,11 +101,19 @@ def check_schedulers(configs: Mapping[str, Config]) -> None:
     from ablate.diffusion.samplers import build_scheduler
 
     for variant, config in configs.items():
-        noise = (config.sample.noise or config.noise).model_dump()
         try:
-            build_scheduler(config.sample.scheduler, noise, config.sample.options)
+            build_scheduler(config.sample.scheduler, config.sampling_noise, config.sample.options)
         except UserError as error:
             raise UserError(error.what, where=f"variant {variant}: {error.where}", fix=error.fix) from error
+
+
+def audit(
+    variants: Mapping[str, RunKeys], baseline: str, expect: Collection[str], root: str
+) -> list[Finding]:
+    """What acts in each variant, and what does not."""
+    from ablate.audit.audit import audit as ask
+
+    return ask(variants, baseline, expect, Store(root), lambda text: None)
 
 
 def prepare(keys: RunKeys, root: str, task: str, emit: Emit) -> None:

@@ -7,6 +7,7 @@ them. Models are frozen and refuse unknown keys.
 from __future__ import annotations
 
 import re
+from fractions import Fraction as Rational
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -36,14 +37,16 @@ Position = Annotated[
 
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def epoch_of(position: Position, epochs: int) -> int:
-    """The epoch at which ``position`` lies in a training of ``epochs`` epochs (rounded)."""
+    """The epoch in which ``position`` lies, in a training of ``epochs`` epochs: a share is rounded down,
+    so any share below 100 % begins before the end."""
     if isinstance(position, int):
         return position
-    return round(float(position.rstrip("%")) / 100 * epochs)
+    return int(Rational(position.rstrip("%")) * epochs / 100)
 
 
 class FieldError(ValueError):
@@ -163,13 +166,18 @@ class UNet(Model):
         return self
 
 
-class Noise(Model):
-    """The noise schedule of training: β over ``timesteps`` (Ho et al. 2020, eq. 2–4)."""
+class Betas(Model):
+    """A noise schedule: β over ``timesteps`` (Ho et al. 2020, eq. 2–4)."""
 
     timesteps: Positive = 1000
     schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = "scaled_linear"
     beta_start: Annotated[float, Field(gt=0, lt=1)] = 0.00085
     beta_end: Annotated[float, Field(gt=0, lt=1)] = 0.012
+
+
+class Noise(Betas):
+    """The noise schedule of training, and what is predicted."""
+
     prediction: Literal["epsilon", "v_prediction"] = "epsilon"
     """What the U-Net predicts: the noise, or the velocity (Salimans & Ho 2022)."""
 
@@ -185,11 +193,16 @@ class Train(Model):
     learning_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
     gradient_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 1.0
-    """Largest norm of the whole gradient, applied before the optimizer step; ``null`` for none."""
+    """Largest norm of the whole gradient; ``null`` for none."""
+    clip: Literal["before-step", "after-step"] = "before-step"
+    """When the gradient is clipped. ``after-step`` is the published code's order, which has no effect."""
     caption_dropout: Fraction = 0.1
     """Share of captions replaced by the empty one (classifier-free guidance, Ho & Salimans 2021)."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Type of the U-Net's matrix products in training; weights and losses stay fp32."""
+
+
+Form = Literal["corrected", "as-published"]
 
 
 class Lpips(Model):
@@ -198,6 +211,8 @@ class Lpips(Model):
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
     start: Position = 0
     """First epoch with this loss."""
+    form: Form = "corrected"
+    """``as-published``: of the decoded x_t − ε̂, computed without gradient."""
 
 
 class Kl(Model):
@@ -206,6 +221,8 @@ class Kl(Model):
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.01
     start: Position = 0
     """First epoch with this loss."""
+    form: Form = "corrected"
+    """``as-published``: the frozen VAE's own KL from a standard normal, which no weight can change."""
 
 
 class Losses(Model):
@@ -248,8 +265,12 @@ class Sample(Model):
     """Classifier-free guidance scale; 1 switches it off."""
     batch: Positive
     """Prompts per forward pass. An image does not depend on it."""
-    noise: Noise | None = None
+    noise: Betas | None = None
     """Noise schedule of sampling where it differs from that of training; ``null``: the same."""
+    weights: Literal["ema", "current"] = "ema"
+    """Where an EMA is kept: whether its average is sampled, or the weights themselves."""
+    seed: Seed | None = None
+    """Seed of the sampling noise; ``null``: the run's own."""
 
 
 class Evaluate(Model):
@@ -295,29 +316,17 @@ class Config(Model):
     track: Track
     compute: Compute
 
-    @model_validator(mode="after")
-    def _onsets_lie_within_training(self) -> Self:
-        onsets = {
-            "losses.lpips.start": self.losses.lpips and self.losses.lpips.start,
-            "losses.kl.start": self.losses.kl and self.losses.kl.start,
-            "augmentation.start": self.augmentation.kind != "none" and self.augmentation.start,
-            "ema.start": self.ema and self.ema.start,
-        }
-        epochs = self.train.epochs
-        for field, start in onsets.items():
-            if start and epoch_of(start, epochs) >= epochs:
-                begin = f"{start}, epoch {epoch_of(start, epochs)}," if isinstance(start, str) else start
-                raise FieldError(
-                    f"{field} is {begin} but the last epoch is {epochs - 1} (train.epochs is {epochs}): "
-                    f"it would never act",
-                    field,
-                    "train.epochs",
-                )
-        return self
+    @property
+    def sampling_noise(self) -> dict[str, Any]:
+        """The fields of the noise that sampling assumes: training's, where ``sample.noise`` has no other."""
+        return self.noise.model_dump() | (self.sample.noise.model_dump() if self.sample.noise else {})
+
+
+Metric = Literal["fid", "kid", "clip_i", "clip_t", "seconds_per_image", "seconds_per_epoch"]
 
 
 class Claim(Model):
-    """A sentence written before the run; the report says what was measured for it."""
+    """A sentence written before the run; the report gives its verdict."""
 
     text: str
     """The sentence, in plain words."""
@@ -327,11 +336,13 @@ class Claim(Model):
     """Name of the variant that the claim is about."""
     against: str
     """Name of the variant that it is compared with."""
-    metric: Literal["fid", "kid", "clip_i", "clip_t"]
+    metric: Metric
     direction: Literal["higher", "lower", "equal"]
     """How ``metric`` of ``variant`` compares with that of ``against``. FID and KID: lower is better."""
     margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Smallest difference that counts; ``equal`` needs it."""
+    must: Literal["supported"] | None = None
+    """``supported``: ``ablate report --check`` fails where the verdict is another."""
 
     @model_validator(mode="after")
     def _equal_needs_margin(self) -> Self:
@@ -344,23 +355,62 @@ class Claim(Model):
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, StringConstraints(pattern=NAME)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class PublishedResult(Model):
+    """One figure of a publication, and the variant of this experiment that stands for it."""
+
+    metric: Metric
+    value: Finite
+    variant: str
+    """Name of the variant whose figure is printed beside it."""
+    baseline: Finite | None = None
+    """The figure that the publication compared itself with."""
+
+
+class Published(Model):
+    """Figures published elsewhere. The report prints them beside its own, with both settings."""
+
+    source: Annotated[str, Field(min_length=1)]
+    setting: Annotated[str, Field(min_length=1)]
+    """Data, size, training and features behind the published figures, in a sentence."""
+    results: Annotated[tuple[PublishedResult, ...], Field(strict=False, min_length=1)]
+
+
+MOST_CLAIMS = 100
+"""With the least ``alpha``, what the sign-flip test can still decide: it gives no p below 0.00001."""
+
+Overrides = dict[str, Any]
 
 
 class ExperimentSpec(Model):
-    """One YAML file as written: a question, a profile, variants, seeds and claims."""
+    """One YAML file as written: a question, a profile, a design, seeds and claims.
+
+    The design is one of ``variants``, ``factors`` and ``leave_one_out``.
+    """
 
     question: Annotated[str, Field(min_length=1)]
     """What the experiment is to answer."""
     profile: str = EMBEDDED
     """Name of the base configuration."""
-    config: dict[str, Any] = {}
+    config: Overrides = {}
     """Overrides of the profile that all variants share; ``--set`` adds to them."""
-    baseline: str
-    """Name of the variant that the others are compared with."""
-    variants: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
-    """Name → overrides. ``{}`` is the profile itself."""
+    baseline: str = ""
+    """Name of the variant that the others are compared with; ``variants`` needs it."""
+    variants: dict[Name, Overrides] = {}
+    """One at a time: name → overrides. ``{}`` is the profile itself."""
+    factors: dict[Name, Annotated[dict[Name, Overrides], Field(min_length=2)]] = {}
+    """Factorial: factor → level → overrides. A variant for each combination of levels; the baseline is
+    that of all first levels."""
+    leave_one_out: dict[Name, Overrides] = {}
+    """Parts of a recipe: name → overrides. The baseline ``full`` has all parts, ``no-<name>`` lacks one."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
     """Each variant runs once with each seed; the same seed pairs them."""
-    claims: Annotated[tuple[Claim, ...], Field(strict=False)] = ()
+    alpha: Annotated[float, Field(ge=0.001, lt=1)] = 0.05
+    """Largest share of experiments in which any verdict may be wrong, where nothing has an effect."""
+    claims: Annotated[tuple[Claim, ...], Field(strict=False, max_length=MOST_CLAIMS)] = ()
     """What was expected before the run."""
+    expect: dict[str, Literal["inert"]] = {}
+    """Variants that are known to hold something that does nothing; the audit stops at any other."""
+    published: Published | None = None
+    """Figures of a publication, to be printed beside the measured ones."""

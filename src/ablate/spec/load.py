@@ -1,8 +1,9 @@
 """An experiment's YAML → variants with complete configurations.
 
 A variant's configuration is its profile, then the spec's ``config``, then ``--set``, then the
-variant's own overrides; each is put onto the one before, mappings key by key. ``--set`` changes
-what the variants share, so it never removes the difference between them.
+variant's own overrides (with a factorial those of its levels, with leave-one-out those of its parts);
+each is put onto the one before, mappings key by key. ``--set`` changes what the variants share, so it
+never removes the difference between them.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from pydantic import BaseModel, ValidationError
 from ablate.errors import SpecError
 from ablate.spec import yaml
 from ablate.spec.config import EMBEDDED, Config, ExperimentSpec
+from ablate.spec.designs import DESIGNS, Design, DesignError, expand_design
 from ablate.spec.merge import expand, merge
-from ablate.spec.problems import Layer, Problem, explain, known, locate, refuse, shown
+from ablate.spec.problems import Layer, Problem, explain, known, locate, nearest, refuse, shown
 from ablate.spec.yaml import Document, FieldPath, cut
 
 if TYPE_CHECKING:
@@ -39,9 +41,10 @@ class Experiment:
     name: str
     """The file's name without its ending."""
     spec: ExperimentSpec
-    """As written, with the command line's profile, seeds and shared overrides put in."""
+    """As written, with the command line's profile, seeds and shared overrides put in, and with the
+    design expanded: ``variants`` holds every variant and ``baseline`` is set."""
     variants: Mapping[str, Config]
-    """Complete configurations, in the spec's order."""
+    """Complete configurations, in the design's order."""
 
 
 def profile_names() -> list[str]:
@@ -87,13 +90,26 @@ def load_experiment(
 
     written = _put_together(layers)
     spec, errors = _validate(ExperimentSpec, written)
-    problems = [*explain(errors, ExperimentSpec, layers), *_wrong_names(written, layers)]
-    variants, more = _resolve(written, document, set_layers)
-    refuse([*problems, *more], str(path))
+    design, faults = _design(written, layers)
+    variants, more = _resolve(written, design, document, set_layers)
+    problems = [
+        *explain(errors, ExperimentSpec, layers),
+        *_wrong_names(written, layers),
+        *faults,
+        *more,
+    ]
+    if design:
+        problems += _wrong_baseline(written, design, layers)
+        problems += _unknown_variants(written, design, layers)
+    refuse(problems, str(path))
 
-    assert spec is not None  # without problems there is a spec
-    shared = _put_together([Layer(document, expand(spec.config)), *set_layers])
-    return Experiment(path.stem, spec.model_copy(update={"config": shared}), variants)
+    assert spec and design  # there is both without problems
+    resolved = {
+        "config": _put_together([Layer(document, expand(spec.config)), *set_layers]),
+        "variants": design.overrides(),
+        "baseline": design.baseline or spec.baseline,
+    }
+    return Experiment(path.stem, spec.model_copy(update=resolved), variants)
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -146,8 +162,25 @@ def _validate(model: type[M], data: dict[str, Any]) -> tuple[M | None, list[Erro
         return None, error.errors(include_url=False)
 
 
+def _design(written: dict[str, Any], layers: Sequence[Layer]) -> tuple[Design | None, list[Problem]]:
+    """The design, or what is wrong with it. A misspelt ``factors`` is one mistake, not two."""
+    try:
+        return expand_design(written), []
+    except DesignError as error:
+        if not error.path and _misspelt(written) & set(DESIGNS):
+            return None, []
+        layer = locate(error.path, layers)
+        return None, [layer.problem(error.path, str(error), error.fix, key=True)]
+
+
+def _misspelt(written: dict[str, Any]) -> set[str]:
+    """Fields of the spec that were probably meant by the unknown ones."""
+    fields = ExperimentSpec.model_fields
+    return {nearest(name, fields) for name in written if name not in fields}
+
+
 def _resolve(
-    written: dict[str, Any], document: Document, sets: Sequence[Layer]
+    written: dict[str, Any], design: Design | None, document: Document, sets: Sequence[Layer]
 ) -> tuple[dict[str, Config], list[Problem]]:
     """Each variant's configuration. Works on data as written, so that all problems show at once."""
     profile, config = written.get("profile", EMBEDDED), written.get("config", {})
@@ -163,11 +196,10 @@ def _resolve(
 
     variants: dict[str, Config] = {}
     problems: list[Problem] = []
-    overrides = written.get("variants")
-    for name, own in overrides.items() if isinstance(overrides, dict) else ():
-        if not isinstance(own, dict):
+    for name, pieces in design.variants.items() if design else ():
+        if not all(isinstance(piece.overrides, dict) for piece in pieces):
             continue  # said already
-        layers = [*shared, Layer(document, expand(own), ("variants", name))]
+        layers = [*shared, *(Layer(document, expand(piece.overrides), piece.path) for piece in pieces)]
         resolved, errors = _validate(Config, _put_together(layers))
         inherited = [error for error in errors if (error["loc"], error["msg"]) in shared_faults]
         problems += explain(inherited, Config, shared)
@@ -178,7 +210,7 @@ def _resolve(
 
 
 def _wrong_names(written: dict[str, Any], layers: Sequence[Layer]) -> Iterator[Problem]:
-    """Names of things that do not exist, and things that are there twice."""
+    """A profile that does not exist, and what is there twice."""
 
     def problem(path: FieldPath, what: str, fix: str = "") -> Problem:
         return locate(path, layers).problem(path, what, fix)
@@ -188,25 +220,57 @@ def _wrong_names(written: dict[str, Any], layers: Sequence[Layer]) -> Iterator[P
         fix = known(profile, profile_names())
         yield problem(("profile",), f"there is no profile {shown(profile)}", fix)
 
-    seeds = written.get("seeds")
     seen: set[int] = set()
-    for index, seed in enumerate(seeds if isinstance(seeds, list) else ()):
+    for index, seed in enumerate(_list(written, "seeds")):
         if type(seed) is int and seed in seen:
             yield problem(("seeds", index), f"seed {seed} is there twice")
         elif type(seed) is int:
             seen.add(seed)
 
-    variants = written.get("variants")
-    if not isinstance(variants, dict) or not variants:
-        return
-    named: list[tuple[FieldPath, Any]] = [(("baseline",), written.get("baseline"))]
-    claims = written.get("claims")
-    for index, claim in enumerate(claims if isinstance(claims, list) else ()):
-        if isinstance(claim, dict):
-            sides = claim.get("variant"), claim.get("against")
-            named += zip([("claims", index, "variant"), ("claims", index, "against")], sides, strict=True)
-            if isinstance(sides[0], str) and sides[0] == sides[1]:
-                yield problem(("claims", index, "against"), "the claim compares a variant with itself")
-    for path, name in named:
-        if isinstance(name, str) and name not in variants:
-            yield problem(path, f"there is no variant {shown(name)}", known(name, variants))
+    for index, claim in enumerate(_list(written, "claims")):
+        sides = (claim.get("variant"), claim.get("against")) if isinstance(claim, dict) else (None, None)
+        if isinstance(sides[0], str) and sides[0] == sides[1]:
+            yield problem(("claims", index, "against"), "the claim compares a variant with itself")
+
+
+def _wrong_baseline(written: dict[str, Any], design: Design, layers: Sequence[Layer]) -> Iterator[Problem]:
+    """A baseline that is not named, or one that is where the design has its own."""
+    is_named = "baseline" in written or "baseline" in _misspelt(written)
+    if not design.baseline and not is_named:
+        fix = f"Name the variant that the others are compared with. {known('', design.variants)}"
+        yield locate((), layers).problem((), "missing: baseline", fix, key=True)
+    if design.baseline and "baseline" in written:
+        what = f"with {design.kind} it is {design.baseline} and is not written"
+        more = " To change it, put other levels first." if design.kind == "factors" else ""
+        place = locate(("baseline",), layers)
+        yield place.problem(("baseline",), what, f"Leave this line out.{more}", key=True)
+
+
+def _unknown_variants(written: dict[str, Any], design: Design, layers: Sequence[Layer]) -> Iterator[Problem]:
+    for path, name in _names_of_variants(written, design):
+        if isinstance(name, str) and name not in design.variants:
+            what, fix = f"there is no variant {shown(name)}", known(name, design.variants)
+            # In ``expect`` the name is the key.
+            yield locate(path, layers).problem(path, what, fix, key=path[0] == "expect")
+
+
+def _names_of_variants(written: dict[str, Any], design: Design) -> Iterator[tuple[FieldPath, Any]]:
+    """Each place that names a variant, and the name."""
+    if not design.baseline:
+        yield ("baseline",), written.get("baseline")
+    expect = written.get("expect")
+    for name in expect if isinstance(expect, dict) else ():
+        yield ("expect", name), name
+    for index, claim in enumerate(_list(written, "claims")):
+        for side in ("variant", "against"):
+            if isinstance(claim, dict):
+                yield ("claims", index, side), claim.get(side)
+    for index, result in enumerate(_list(written.get("published"), "results")):
+        if isinstance(result, dict):
+            yield ("published", "results", index, "variant"), result.get("variant")
+
+
+def _list(written: Any, name: str) -> list[Any]:
+    """The list below ``name``; an empty one where there is something else, which was said already."""
+    found = written.get(name) if isinstance(written, dict) else None
+    return found if isinstance(found, list) else []

@@ -129,20 +129,21 @@ def _explain(error: ErrorDetails, model: type[BaseModel], layers: Sequence[Layer
         return layer.problem(place, str(cause))
     layer = locate(path, layers)
     if kind == "literal_error":
-        return layer.problem(path, *_unknown_choice(str(value), _choices(error)))
+        return layer.problem(path, *_unknown_choice(value, _choices(error)))
+    found = str(len(value)) if kind in ("too_short", "too_long") and value else shown(value)
     return layer.problem(
-        path, f"{_expectation(error, model)}, not {shown(value)}", _advice(kind, value, path, model)
+        path, f"{_expectation(error, model)}, not {found}", _advice(kind, value, path, model)
     )
 
 
-def _unknown_choice(value: str, choices: Sequence[str]) -> tuple[str, str]:
-    near = nearest(value, choices)
+def _unknown_choice(value: Any, choices: Sequence[str]) -> tuple[str, str]:
+    near = nearest(str(value), choices)
     if len(choices) == 1:
         return f"must be {choices[0]}, not {shown(value)}", ""
     if len(choices) <= FEW:
         fix = f"Did you mean `{near}`?" if near else ""
         return f"must be one of {', '.join(choices)}, not {shown(value)}", fix
-    return f"must be one of {len(choices)} names, not {shown(value)}", known(value, choices)
+    return f"must be one of {len(choices)} names, not {shown(value)}", known(str(value), choices)
 
 
 def _advice(kind: str, value: Any, path: FieldPath, model: type[BaseModel]) -> str:
@@ -153,10 +154,16 @@ def _advice(kind: str, value: Any, path: FieldPath, model: type[BaseModel]) -> s
             return "Write it without quotes."
         case "int_from_float" | "int_type", float() if value.is_integer() and abs(value) < 1e9:
             return f"Write {int(value)}."
-        case "dict_type", None if model is ExperimentSpec and path != ("variants",):
+        case "dict_type", None if model is ExperimentSpec and len(path) == _OVERRIDES.get(path[0]):
             return f"Write `{path[-1]}: {{}}` to change nothing."
+        case "too_short", {**levels} if levels and path[0] == "factors":
+            return f"A factor needs a level to compare `{next(iter(levels))}` with."
         case _:
             return ""
+
+
+_OVERRIDES: dict[Any, int] = {"config": 1, "variants": 2, "leave_one_out": 2, "factors": 3}
+"""How far below a field of the spec overrides are written."""
 
 
 def _unknown_field(path: FieldPath, model: type[BaseModel], layers: Sequence[Layer]) -> Problem:
@@ -200,6 +207,11 @@ def _expectation(error: ErrorDetails, model: type[BaseModel]) -> str:
     for limit, words in _LIMITS.items():
         if limit in context:
             return f"must be {words} {str(context[limit]).removesuffix('.0')}"
+    if kind == "too_short":
+        least = context["min_length"]
+        return "must have at least one entry" if least == 1 else f"must have at least {least} entries"
+    if kind == "too_long":
+        return f"must have at most {context['max_length']} entries"
     expected = _EXPECTED.get(kind) or error["msg"].replace("Input should", "must")
     return f"{expected}{_or_null(model, error['loc'])}"
 
@@ -216,7 +228,6 @@ _EXPECTED = {
     "dict_type": "must be `key: value` lines",
     "model_type": "must be `key: value` lines",
     "tuple_type": "must be a list, `[…]` or lines that begin with `-`",
-    "too_short": "must have at least one entry",
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from ablate.spec.config import NAME, Config, ExperimentSpec
+from ablate.spec.designs import DESIGNS
 from ablate.spec.load import profile_names
 
 
@@ -21,7 +22,7 @@ class _Untitled(GenerateJsonSchema):
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of a spec. ``config`` and each variant are a ``Config`` with every field optional."""
+    """The schema of a spec. Overrides, wherever they stand, are a ``Config`` with every field optional."""
     schema = ExperimentSpec.model_json_schema(schema_generator=_Untitled)
     config = Config.model_json_schema(schema_generator=_Untitled)
     parts = config.pop("$defs")
@@ -40,11 +41,21 @@ def json_schema() -> dict[str, Any]:
     fields = schema["properties"]
     fields["profile"]["enum"] = profile_names()
     fields["config"] = {"description": fields["config"]["description"], **overrides}
-    fields["variants"] |= {"propertyNames": {"pattern": NAME}, "additionalProperties": overrides}
-    fields["variants"].pop("patternProperties")
+    fields["variants"] = _named(fields["variants"], overrides)
+    fields["leave_one_out"] = _named(fields["leave_one_out"], overrides)
+    levels = _named({"type": "object", "minProperties": 2}, overrides)
+    fields["factors"] = _named(fields["factors"], levels)
     return {
         **schema,
+        "oneOf": [{"required": [design]} for design in DESIGNS],
+        "dependentRequired": {"variants": ["baseline"], "baseline": ["variants"]},
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "ablate experiment",
         "$defs": schema["$defs"] | parts,
     }
+
+
+def _named(field: dict[str, Any], inner: dict[str, Any]) -> dict[str, Any]:
+    """A field that holds names → ``inner``, in words that editors understand."""
+    kept = {key: value for key, value in field.items() if key in ("type", "description", "minProperties")}
+    return {**kept, "propertyNames": {"pattern": NAME}, "additionalProperties": inner}

@@ -315,9 +315,10 @@ class _Builder:
 def _key(node: Node) -> str:
     if not isinstance(node, ScalarNode):
         raise _RefusedError(node, "a key must be text, not a list or a mapping")
+    if node.tag in (_INT, _FLOAT):
+        return str(node.value)  # as it was written: 0.90 and 0.9 are two names
     name = _scalar(node)
     if not isinstance(name, str):
-        # Converting silently would turn 1.0 and 1.00 into two keys, or into one.
         raise _RefusedError(
             node, f'the key `{cut(node.value)}` must be text: write it in quotes, "{node.value}"'
         )

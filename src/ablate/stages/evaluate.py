@@ -87,6 +87,7 @@ def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
         "reference_images": len(references["features"]),
         "feature_dimension": features.shape[1],
         "sample_seconds": sampled["seconds"],
+        "seconds_per_image": sampled["seconds"] / len(images),
         "evaluations_per_image": sampled["evaluations_per_image"],
     }
     record = {

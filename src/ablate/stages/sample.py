@@ -60,7 +60,7 @@ def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
             batch = prompts[first : first + size]
             names = [prompt["image_name"] for prompt in batch]
             states = prepared.states[[prompt["state"] for prompt in batch]]
-            images, n = draw(config, unet, vae, states, prepared.states[:1], names, keys.seed)
+            images, n = draw(config, unet, vae, states, prepared.states[:1], names, keys.sample_seed)
             evaluations += n * len(batch)
             for name, image in zip(names, images, strict=True):
                 # PNG whatever the name says: a lossy format would change the scores.
@@ -88,13 +88,12 @@ def sample_prompts(keys: RunKeys, store: Store, prompts: Mapping[str, str], out:
     for first in range(0, len(names), size):
         batch = names[first : first + size]
         rows = states[1 + first : 1 + first + len(batch)]
-        images, _ = draw(config, unet, vae, rows, states[:1], batch, keys.seed)
+        images, _ = draw(config, unet, vae, rows, states[:1], batch, keys.sample_seed)
         for name, image in zip(batch, images, strict=True):
             Image.fromarray(image.numpy()).save(out / png_name(name))
             yield out / png_name(name)
 
 
-@torch.no_grad()
 def draw(
     config: Config, unet: Any, vae: Any, states: Tensor, empty: Tensor, names: Sequence[str], seed: int
 ) -> tuple[Tensor, int]:
@@ -103,11 +102,19 @@ def draw(
     The noise of an image comes from the seed and its name alone: it is the same for all variants,
     and in whatever batch the image falls.
     """
+    images, evaluations = decoded(config, unet, vae, states, empty, names, seed)
+    return to_uint8(images), evaluations
+
+
+@torch.no_grad()
+def decoded(
+    config: Config, unet: Any, vae: Any, states: Tensor, empty: Tensor, names: Sequence[str], seed: int
+) -> tuple[Tensor, int]:
+    """What ``draw`` makes its images from: float [B, 3, S, S], about in [−1, 1]."""
     device = unet.device
-    noise = config.sample.noise or config.noise
     latents, evaluations = sample_latents(
         unet,
-        build_scheduler(config.sample.scheduler, noise.model_dump(), config.sample.options),
+        build_scheduler(config.sample.scheduler, config.sampling_noise, config.sample.options),
         states.to(device),
         empty.to(device),
         steps=config.sample.steps,
@@ -115,7 +122,7 @@ def draw(
         shape=(config.unet.latent_channels, config.unet.sample_size, config.unet.sample_size),
         generators=[generator(seed, name, "sample") for name in names],
     )
-    return to_uint8(vae.decode(latents / vae.config.scaling_factor).sample), evaluations
+    return vae.decode(latents / vae.config.scaling_factor).sample, evaluations
 
 
 def preview(training: Training, store: Store) -> str:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ablate.keys import Observer, RunKeys
+    from ablate.keys import Ingredients, Observer, RunKeys
     from ablate.records import EpochRow
     from ablate.spec.config import Config
     from ablate.store import Store
@@ -81,69 +81,123 @@ def train_epoch(training: Training, epoch: int) -> None:
     Each draw is made from (seed, epoch, batch, purpose), so this epoch is the same whether the
     training started before it or at it.
     """
-    config, data, seed, device = training.config, training.data, training.seed, training.device
-    acting = active(config, epoch, perceptual="")
-    augment = AUGMENTATIONS.get(acting.get("augmentation", "none"))
-    weights = dict(training.unet.named_parameters())
-    training.begin_observers(epoch, weights)
+    train, acting = training.config.train, active(training.config, epoch, perceptual="")
+    training.begin_observers(epoch)
 
     started = time.perf_counter()
     totals: dict[str, Tensor] = {}
-    batches = epoch_batches(len(data.mean), config.train.batch, seed, epoch)
-    for first in range(0, len(batches), config.train.accumulation):
-        group = batches[first : first + config.train.accumulation]
+    batches = epoch_batches(len(training.data.mean), train.batch, training.seed, epoch)
+    for first in range(0, len(batches), train.accumulation):
+        group = batches[first : first + train.accumulation]
         for number, rows in enumerate(group, start=first):
-            draw = (seed, epoch, number)
-            if augment or "lpips" in acting:
-                images = to_model(data.images[rows]).to(device)
-            if augment:
-                images = augment(images, *draw)
-                mean, std = training.encode(images)
-            else:
-                mean, std = data.mean[rows].to(device), data.std[rows].to(device)
-            x0 = mean + std * randomness.normal(tuple(mean.shape), *draw, "posterior").to(device)
-            noise = randomness.normal(tuple(x0.shape), *draw, "noise").to(device)
-            t = randomness.integers(training.process.timesteps, (len(rows),), *draw, "timestep").to(device)
-            context = data.states[training.caption_rows(rows, draw)].to(device)
-
-            x_t = training.process.noised(x0, noise, t)
-            with training.autocast():
-                prediction = training.unet(x_t, t, encoder_hidden_states=context).sample
-            prediction = prediction.float()
-            parts = {"mse": losses.noise_mse(prediction, training.process.target(x0, noise, t))}
-            loss = parts["mse"]
-            if "lpips" in acting or "kl" in acting:
-                predicted = training.process.predicted_x0(prediction, x_t, t)
-            if "lpips" in acting:
-                parts["lpips"] = losses.lpips(predicted, images, training.decode, training.perceptual)
-                loss = loss + acting["lpips"]["weight"] * parts["lpips"]
-            if "kl" in acting:
-                parts["kl"] = losses.kl(predicted, x0)
-                loss = loss + acting["kl"]["weight"] * parts["kl"]
+            batch = draw_batch(training, rows, epoch, number, acting)
+            parts = batch_losses(training, batch, acting)
+            loss = weighted_sum(parts, acting)
             (loss / len(group)).backward()
             for name, part in {"loss": loss, **{f"loss_{k}": v for k, v in parts.items()}}.items():
-                totals[name] = totals.get(name, torch.zeros((), device=device)) + part.detach() / len(batches)
-
-        norm = torch.nn.utils.clip_grad_norm_(
-            training.unet.parameters(), config.train.gradient_clip or math.inf
-        )
-        totals["gradient_norm"] = totals.get("gradient_norm", torch.zeros((), device=device)) + norm.detach()
-        training.optimizer.step()
-        training.optimizer.zero_grad(set_to_none=True)
-        for observer in training.observers.values():
-            observer.update(epoch, weights)
+                totals[name] = totals.get(name, 0) + part.detach() / len(batches)
+        norm = optimizer_step(training, epoch)
+        totals["gradient_norm"] = totals.get("gradient_norm", 0) + norm
 
     row: EpochRow = {name: float(total) for name, total in totals.items()}
-    row["gradient_norm"] /= math.ceil(len(batches) / config.train.accumulation)
+    row["gradient_norm"] /= math.ceil(len(batches) / train.accumulation)
     row["epoch_seconds"] = time.perf_counter() - started
     if not math.isfinite(row["loss"]):
         raise RunError(
-            f"the loss of seed {seed} became {row['loss']} in epoch {epoch}",
+            f"the loss of seed {training.seed} became {row['loss']} in epoch {epoch}",
             where="train",
             fix="Lower train.learning_rate or the weight of the loss that grew; see the loss curves.",
         )
     training.history.append(row)
     training.epoch = epoch + 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one forward pass needs, on the device. Latents are [B, C, h, w], scaled to unit variance."""
+
+    images: Tensor
+    """The images after augmentation, [B, 3, S, S] in [−1, 1]; empty where nothing needs them."""
+    mean: Tensor
+    std: Tensor
+    """The posterior of the images' latents."""
+    x0: Tensor
+    """Latents drawn from it."""
+    noise: Tensor
+    t: Tensor
+    """Timesteps [B]."""
+    context: Tensor
+    """Text states [B, L, D]."""
+
+
+def draw_batch(training: Training, rows: Tensor, epoch: int, number: int, acting: Ingredients) -> Batch:
+    """The images in ``rows`` as batch ``number`` of an epoch, with all its random draws."""
+    data, device = training.data, training.device
+    draw = (training.seed, epoch, number)
+    augment = AUGMENTATIONS.get(acting.get("augmentation", "none"))
+    images = to_model(data.images[rows]).to(device) if augment or "lpips" in acting else torch.empty(0)
+    if augment:
+        images = augment(images, *draw)
+        mean, std = training.encode(images)
+    else:
+        mean, std = data.mean[rows].to(device), data.std[rows].to(device)
+    shape = tuple(mean.shape)
+    return Batch(
+        images=images,
+        mean=mean,
+        std=std,
+        x0=mean + std * randomness.normal(shape, *draw, "posterior").to(device),
+        noise=randomness.normal(shape, *draw, "noise").to(device),
+        t=randomness.integers(training.process.timesteps, (len(rows),), *draw, "timestep").to(device),
+        context=data.states[training.caption_rows(rows, draw)].to(device),
+    )
+
+
+def batch_losses(training: Training, batch: Batch, acting: Ingredients) -> dict[str, Tensor]:
+    """The losses that act on a batch, each a scalar with its graph: ``mse``, ``lpips``, ``kl``."""
+    process, x0, t = training.process, batch.x0, batch.t
+    x_t = process.noised(x0, batch.noise, t)
+    with training.autocast():
+        prediction = training.unet(x_t, t, encoder_hidden_states=batch.context).sample
+    prediction = prediction.float()
+    parts = {"mse": losses.noise_mse(prediction, process.target(x0, batch.noise, t))}
+    if lpips := acting.get("lpips"):
+        published = lpips["form"] == "as-published"
+        with torch.set_grad_enabled(not published):
+            predicted = (
+                x_t - process.predicted_noise(prediction, x_t, t)
+                if published
+                else process.predicted_x0(prediction, x_t, t)
+            )
+            parts["lpips"] = losses.lpips(predicted, batch.images, training.decode, training.perceptual)
+    if kl := acting.get("kl"):
+        if kl["form"] == "as-published":
+            scale = training.vae.config.scaling_factor
+            parts["kl"] = losses.posterior_kl(batch.mean / scale, batch.std / scale)
+        else:
+            parts["kl"] = losses.kl(process.predicted_x0(prediction, x_t, t), x0)
+    return parts
+
+
+def weighted_sum(parts: Mapping[str, Tensor], acting: Ingredients) -> Tensor:
+    """The training loss: the noise MSE and each other loss with its weight."""
+    others = (acting[name]["weight"] * part for name, part in parts.items() if name != "mse")
+    return sum(others, start=parts["mse"])
+
+
+def optimizer_step(training: Training, epoch: int) -> Tensor:
+    """Clips the gradient, updates the weights and the averages; the gradient's norm before clipping."""
+    train, parameters = training.config.train, training.unet.parameters()
+    if train.clip == "before-step":
+        norm = torch.nn.utils.clip_grad_norm_(parameters, train.gradient_clip or math.inf)
+        training.optimizer.step()
+    else:
+        training.optimizer.step()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, train.gradient_clip or math.inf)
+    training.optimizer.zero_grad(set_to_none=True)
+    for observer in training.observers.values():
+        observer.update(epoch, training.weights)
+    return norm.detach()
 
 
 def epoch_batches(images: int, batch: int, seed: int, epoch: int) -> list[Tensor]:
@@ -246,7 +300,12 @@ class Training:
             state = {"epoch": self.epoch, "history": self.history}
             (folder / "state.json").write_text(json.dumps(state))
 
-    def begin_observers(self, epoch: int, weights: Mapping[str, Tensor]) -> None:
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The U-Net's parameters by name."""
+        return dict(self.unet.named_parameters())
+
+    def begin_observers(self, epoch: int) -> None:
         """Gives the observers that start now the weights they begin with."""
         for observer, average in self.observers.items():
             if epoch == observer.start:
@@ -254,7 +313,7 @@ class Training:
                 average.begin(
                     dict(initial_unet(self.config, self.seed).to(self.device).named_parameters())
                     if stale
-                    else weights
+                    else self.weights
                 )
 
     def caption_rows(self, rows: Tensor, draw: tuple[int, ...]) -> Tensor:

@@ -1,0 +1,68 @@
+"""What a configuration says against itself, seen without training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ablate.diffusion.samplers import build_scheduler
+from ablate.diffusion.schedule import ForwardProcess
+from ablate.records import Finding
+from ablate.spec.config import epoch_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ablate.spec.config import Config, Position
+
+LOOKED_AT = (0.1, 0.5, 0.9)
+"""Shares of the timesteps at which noise schedules are compared in words."""
+
+
+def onsets(config: Config) -> dict[str, Position]:
+    """Field → when it begins, of all that is switched on."""
+    switches = {
+        "losses.lpips": config.losses.lpips,
+        "losses.kl": config.losses.kl,
+        "augmentation": config.augmentation if config.augmentation.kind != "none" else None,
+        "ema": config.ema,
+    }
+    return {field: switch.start for field, switch in switches.items() if switch}
+
+
+def late_onsets(variant: str, config: Config) -> Iterator[Finding]:
+    """What begins after the last epoch, and so never."""
+    epochs = config.train.epochs
+    for field, start in onsets(config).items():
+        if epoch_of(start, epochs) >= epochs:
+            reason = f"it begins in epoch {epoch_of(start, epochs)} and the last epoch is {epochs - 1}"
+            yield Finding(variant, field, "inert", layer="batch", reason=reason)
+
+
+def noise_mismatch(variant: str, config: Config) -> Iterator[Finding]:
+    """Training and sampling that disagree about how much noise a timestep has, or what is predicted."""
+    scheduler = build_scheduler(config.sample.scheduler, config.sampling_noise, config.sample.options)
+    training, sampling = ForwardProcess(**config.noise.model_dump()).alpha_bar, scheduler.alphas_cumprod
+    if len(training) != len(sampling):
+        reason = f"training has {len(training)} timesteps and sampling {len(sampling)}"
+        yield Finding(variant, "noise", "warning", "images", reason)
+    elif float((training - sampling).abs().max()) > 1e-6:
+        steps = [int(share * len(training)) for share in LOOKED_AT]
+        shown = [f"{float(training[t]):.3f} and {float(sampling[t]):.3f} at t = {t}" for t in steps]
+        reason = f"noise schedules of training and sampling differ: ᾱ is {', '.join(shown)}"
+        yield Finding(variant, "noise", "warning", "images", reason)
+    if scheduler.config.prediction_type != config.noise.prediction:
+        reason = f"training predicts {config.noise.prediction}, sampling {scheduler.config.prediction_type}"
+        yield Finding(variant, "noise", "warning", "images", reason)
+
+
+def guidance_without_dropout(variant: str, config: Config) -> Iterator[Finding]:
+    """Classifier-free guidance by a prediction that was never trained."""
+    if config.sample.guidance != 1 and config.train.caption_dropout == 0:
+        reason = (
+            f"guidance {config.sample.guidance:g} needs a prediction without caption, and none is trained: "
+            "train.caption_dropout is 0"
+        )
+        yield Finding(variant, "sample.guidance", "warning", reason=reason)
+
+
+CHECKS = (late_onsets, noise_mismatch, guidance_without_dropout)

@@ -1,0 +1,183 @@
+"""A few training steps of a configuration, recorded layer by layer, and the difference of two such records.
+
+The steps are those of ``ablate.stages``: what is recorded here is what a run would do.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ablate import components
+from ablate.diffusion.ema import EmaObserver
+from ablate.keys import Observer
+from ablate.metrics.clip import cosine
+from ablate.records import LAYERS
+from ablate.stages.prepare import to_uint8
+from ablate.stages.sample import decoded
+from ablate.stages.train import (
+    Training,
+    batch_losses,
+    draw_batch,
+    epoch_batches,
+    optimizer_step,
+    weighted_sum,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from ablate.components import Evaluator
+    from ablate.keys import RunKeys
+    from ablate.spec.config import Part
+    from ablate.store import Store
+
+STEPS = 3
+"""Optimizer steps of a probe. AdamW's first step does not depend on the gradient's size, and an average
+that begins with the weights equals them until the next step."""
+PROMPTS = 2
+DRAWN = 64
+"""Batches whose captions are drawn, without training on them, to see rare differences."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in the training two configurations are looked at."""
+
+    epoch: int
+    """The epoch whose batches and losses are taken."""
+    start: int
+    """The stored link that the weights come from; 0: the initial weights."""
+    ema_starts: tuple[int, ...] = ()
+    """The epochs in which the averages of both begin, in order."""
+    sampling_differs: bool = False
+    """Otherwise a few sampling steps will do."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the layers held: tensors on the CPU, those of the weights' size from the last step only."""
+
+    layers: dict[str, list[Tensor]]
+    measured_with: dict[str, Any]
+    """The evaluator and how it is used."""
+    without_graph: frozenset[str]
+    """Losses that no trained weight can change."""
+    norm: float
+    """Largest norm of the gradient before clipping."""
+
+
+def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
+    """Trains for STEPS steps from ``moment`` on, draws a few images and scores them.
+
+    An average begins before the first step if it starts with the training, later otherwise, in the
+    order of the epochs.
+    """
+    config = keys.config
+    acting = keys.timeline[moment.epoch]
+    training = Training.at(moment.start, keys, (), store)
+    initial = {name: weight.detach().cpu().clone() for name, weight in training.weights.items()}
+    observer = Observer.of(config.ema, config.train.epochs)
+    layers: dict[str, list[Tensor]] = {name: [] for name in LAYERS}
+    norms: list[float] = []
+
+    def before_update(*_: Any) -> None:
+        layers["clipped gradient"] = _gradients(training)
+
+    training.optimizer.register_step_pre_hook(before_update)
+    batches = epoch_batches(len(training.data.mean), config.train.batch, keys.seed, moment.epoch)
+    parts: dict[str, Tensor] = {}
+    for step in range(STEPS):
+        if observer and step == _first_step(observer, moment):
+            training.observers = {observer: EmaObserver(observer.decay, start=0)}
+            training.begin_observers(observer.start)
+        group = range(step * config.train.accumulation, (step + 1) * config.train.accumulation)
+        for number in group:
+            batch = draw_batch(training, batches[number % len(batches)], moment.epoch, number, acting)
+            parts = batch_losses(training, batch, acting)
+            loss = weighted_sum(parts, acting)
+            (loss / len(group)).backward()
+            layers["batch"] += _cpu([batch.x0, batch.noise, batch.t, batch.context])
+            layers["loss"] += _cpu([loss])
+        layers["gradient"] = _gradients(training)
+        norms.append(float(optimizer_step(training, moment.epoch)))
+    for number in range(DRAWN):
+        draw = (keys.seed, moment.epoch, number)
+        layers["batch"].append(training.caption_rows(batches[number % len(batches)], draw))
+
+    weights = training.weights
+    average = next(iter(training.observers.values())).shadow if training.observers else weights
+    layers["update"] = [weight.detach().cpu() - initial[name] for name, weight in weights.items()]
+    layers["EMA weights"] = [average[name].detach().cpu() - initial[name] for name in weights]
+    if keys.observer:
+        training.unet.load_state_dict(average, strict=False)  # it has no buffers
+    images, scores = _draw(training, moment)
+    layers["images"], layers["scores"] = [images], [scores]
+    return Probe(
+        layers,
+        measured_with={k: v for k, v in keys.evaluate_ingredients.items() if k != "sample"},
+        without_graph=frozenset(name for name, part in parts.items() if not part.requires_grad),
+        norm=max(norms),
+    )
+
+
+def changes(probe: Probe, other: Probe) -> dict[str, float]:
+    """Layer → size of the difference relative to ``other``'s; 0 where all is equal to the last bit."""
+    found = {layer: _change(probe.layers[layer], other.layers[layer]) for layer in LAYERS}
+    if probe.measured_with != other.measured_with:
+        found["scores"] = 1.0
+    return found
+
+
+def _change(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
+    if [tensor.shape for tensor in ours] != [tensor.shape for tensor in theirs]:
+        return 1.0
+    if all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)):
+        return 0.0
+    squared = sum(float((a.double() - b.double()).square().sum()) for a, b in zip(ours, theirs, strict=True))
+    size = sum(float(tensor.double().square().sum()) for tensor in theirs)
+    ratio = math.sqrt(squared / size) if size else 1.0
+    return max(ratio, 1e-30) if math.isfinite(ratio) else 1.0
+
+
+def _first_step(observer: Observer, moment: Moment) -> int:
+    """The step before which an average begins: 0 with the training, then one step later for each start."""
+    later = sorted({start for start in moment.ema_starts if start})
+    return later.index(observer.start) + 1 if observer.start else 0
+
+
+def _gradients(training: Training) -> list[Tensor]:
+    return _cpu([p.grad if p.grad is not None else torch.zeros(1) for p in training.unet.parameters()])
+
+
+def _cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [tensor.detach().cpu().clone() for tensor in tensors]
+
+
+def _draw(training: Training, moment: Moment) -> tuple[Tensor, Tensor]:
+    """A few images, float [P, 3, S, S], and their CLIP-T [P]."""
+    config, data = training.config, training.data
+    if not moment.sampling_differs:
+        few = config.sample.model_copy(update={"steps": min(config.sample.steps, 4)})
+        config = config.model_copy(update={"sample": few})
+    prompts = data.prompts[:PROMPTS]
+    states = data.states[[prompt["state"] for prompt in prompts]]
+    names = [prompt["image_name"] for prompt in prompts]
+    unet = training.unet.eval()
+    seed = training.keys.sample_seed
+    images, _ = decoded(config, unet, training.vae, states, data.states[:1], names, seed)
+    evaluator = _evaluator(config.components.evaluator, str(training.device))
+    texts = evaluator.encode_texts([prompt["text"] for prompt in prompts])
+    scores = cosine(evaluator.encode_images(to_uint8(images).numpy()), texts)
+    return images.cpu(), torch.from_numpy(scores)
+
+
+@lru_cache(maxsize=2)
+def _evaluator(part: Part, device: str) -> Evaluator:
+    return components.load_evaluator(part, device)

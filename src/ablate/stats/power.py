@@ -1,0 +1,87 @@
+"""What a number of seeds can and cannot see.
+
+All levels are Bonferroni's ``alpha/claims``, the first and strictest of Holm's steps. Power is that of the
+paired t test. The sign-flip test, which decides, comes within 0.05 of it from a few seeds above
+``seeds_for_alpha``; at that least number, where all seeds must agree, it has about 0.6 instead of 0.8.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+
+from ablate.stats.paired import EXACT_UP_TO, smallest_p
+
+POWER = 0.8
+"""Probability with which a difference counts as seen."""
+
+MOST_SEEDS = 10_000
+"""``seeds_needed`` looks no further."""
+
+
+def seeds_for_alpha(claims: int, alpha: float) -> int:
+    """The smallest number of seeds whose ``smallest_p`` is at most ``alpha/claims``.
+
+    With fewer seeds no claim can be decided, however large the effect: 6 seeds for one claim at 0.05,
+    8 for four. It says what is possible, not what is likely; that is ``seeds_needed``.
+
+    Raises:
+        ValueError: no claims, alpha outside (0, 1), or a level below any p that the test can give.
+    """
+    level = _level(claims, alpha)
+    for n in range(1, EXACT_UP_TO + 2):
+        if smallest_p(n) <= level:
+            return n
+    raise ValueError(f"no number of seeds reaches p ≤ {level:g}; make fewer than {claims} claims")
+
+
+def detectable_effect(sd: float, n: int, claims: int, alpha: float) -> float:
+    """The smallest true mean difference that ``n`` seeds would show with 80 % power.
+
+    ``sd`` is the standard deviation of the paired differences; the result has its unit. The power is
+    that of a two-sided paired t test at ``alpha/claims`` to reject *on the right side*: the
+    noncentral t distribution with ``n − 1`` degrees of freedom and noncentrality ``√n · effect/sd``
+    (Cohen, "Statistical Power Analysis", 1988, ch. 2). NaN where nothing is known about the noise:
+    fewer than two seeds, or ``sd`` not above zero.
+
+    Raises:
+        ValueError: no claims, or alpha outside (0, 1).
+    """
+    level = _level(claims, alpha)
+    if n < 2 or not sd > 0:
+        return math.nan
+
+    # Not statsmodels' solve_power: it returns its bracket's end for n ≤ 3 and NaN where the far tail is.
+    from scipy.special import nctdtrinc, stdtrit
+
+    critical = stdtrit(n - 1, 1 - level / 2)
+    noncentrality = nctdtrinc(n - 1, 1 - POWER, critical)
+    return float(noncentrality * sd / math.sqrt(n))
+
+
+def seeds_needed(effect: float, sd: float, claims: int, alpha: float) -> int | None:
+    """The smallest number of seeds that shows a true mean difference of ``effect`` with 80 % power.
+
+    ``effect`` and ``sd`` have the same unit; the sign of ``effect`` does not matter. At least
+    ``seeds_for_alpha``, since the deciding test is the sign-flip test. None where no number can be
+    named: no effect, ``sd`` not above zero, or more than 10 000 seeds.
+
+    Raises:
+        ValueError: as ``seeds_for_alpha``.
+    """
+    least = seeds_for_alpha(claims, alpha)
+    if effect == 0 or not sd > 0:
+        return None
+    candidates = range(max(least, 2), MOST_SEEDS + 1)
+    found = bisect_left(
+        candidates, True, key=lambda n: detectable_effect(sd, n, claims, alpha) <= abs(effect)
+    )
+    return candidates[found] if found < len(candidates) else None
+
+
+def _level(claims: int, alpha: float) -> float:
+    if claims < 1:
+        raise ValueError(f"one or more claims, not {claims}")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, not {alpha}")
+    return alpha / claims

@@ -1,0 +1,348 @@
+"""The audit finds what does nothing, says where it dies and why, and lets everything else pass.
+
+Faults are planted in the configuration where one can be written there, otherwise in the training code
+itself. Each has a control: the same question about the form without the fault.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from ablate.audit import audit as asking
+from ablate.audit import probe as probing
+from ablate.audit.audit import _moment, audit, first_difference
+from ablate.diffusion.ema import EmaObserver
+from ablate.diffusion.schedule import ForwardProcess
+from ablate.records import LAYERS, Finding
+from ablate.stages.prepare import prepare
+from ablate.stages.train import Training, draw_batch, train
+from ablate.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.conftest import MakeKeys
+
+LPIPS = {"losses": {"lpips": {"weight": 0.1, "start": 1}}}
+KL = {"losses": {"kl": {"weight": 0.1, "start": 1}}}
+FLIP = {"augmentation": {"kind": "flip", "start": 1}}
+STRONG = {"augmentation": {"kind": "strong", "start": 2}}
+EMA = {"ema": {"decay": 0.9, "start": 0}}
+LINEAR = {"schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}
+SCALED = {"schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+
+Overrides = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def store(make_keys: MakeKeys, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with the tiny data prepared. What an audit adds to it, it has to find by its key."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    prepare(make_keys(), store, lambda text: None)
+    return store
+
+
+@pytest.fixture
+def ask(make_keys: MakeKeys, store: Store) -> Callable[..., list[Finding]]:
+    """The findings about variants, given as overrides of the tiny setting; the first is the baseline."""
+
+    def ask(variants: dict[str, Overrides], expect: Sequence[str] = ()) -> list[Finding]:
+        keys = {name: make_keys(overrides) for name, overrides in variants.items()}
+        for key, _ in list(store.entries("audit")):
+            store.remove("audit", key)  # a fault that a test plants in the code is not in the key
+        return audit(keys, next(iter(variants)), expect, store, lambda text: None)
+
+    return ask
+
+
+def about(findings: Sequence[Finding], what: str, variant: str = "it") -> Finding:
+    (finding,) = [f for f in findings if f.about == what and f.variant == variant]
+    return finding
+
+
+def alarms(findings: Sequence[Finding]) -> list[tuple[str, str, str]]:
+    return [(f.variant, f.about, f.reason) for f in findings if f.act in ("inert", "warning")]
+
+
+# ── what acts, acts ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field"),
+    [
+        (LPIPS, "losses.lpips"),
+        (KL, "losses.kl"),
+        (FLIP, "augmentation"),
+        (STRONG, "augmentation"),
+        ({"train": {"gradient_clip": 0.1}}, "train.gradient_clip"),
+    ],
+    ids=["lpips", "kl", "flip", "strong", "clip"],
+)
+def test_a_factor_of_the_training_is_active(ask: Any, overrides: Overrides, field: str) -> None:
+    findings = ask({"plain": {}, "it": overrides})
+    assert alarms(findings) == []
+    assert about(findings, field).act == about(findings, "difference").act == "active"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        EMA,
+        {"sample": {"scheduler": "DDPMScheduler"}},
+        {"sample": {"steps": 5}},
+        {"sample": {"guidance": 1.0}},
+        {"sample": {"seed": 9}},
+        {"evaluate": {"reference": "train"}},
+    ],
+    ids=["ema", "scheduler", "steps", "guidance", "sampling seed", "reference"],
+)
+def test_a_factor_that_changes_no_training_step_is_passive(ask: Any, overrides: Overrides) -> None:
+    findings = ask({"plain": {}, "it": overrides})
+    difference = about(findings, "difference")
+    assert alarms(findings) == []
+    assert difference.act == "passive"
+    assert [difference.changes[layer] for layer in LAYERS[:5]] == [0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"start": 1}, {"start": 2, "shadow": "initial"}, {"decay": 0.8}, {"start": 1, "shadow": "initial"}],
+    ids=str,
+)
+def test_averages_that_differ_in_start_decay_or_shadow_are_told_apart(ask: Any, other: Overrides) -> None:
+    """Though no trained state is there yet: each average begins at a step of its own."""
+    base = {"ema": {"decay": 0.9, "start": 1 if "shadow" in other and other["start"] == 1 else 0}}
+    findings = ask({"plain": base, "it": {"ema": {**base["ema"], **other}}})
+    assert alarms(findings) == []
+    assert about(findings, "difference").act == "passive"
+
+
+def test_longer_training_is_active(ask: Any) -> None:
+    findings = ask({"plain": {}, "it": {"train": {"epochs": 5}}})
+    assert about(findings, "difference").act == "active"
+    assert alarms(findings) == []
+
+
+# ── a factor is looked at where it begins ────────────────────────────────────────────────────────
+
+
+def test_a_late_factor_is_looked_at_in_its_first_epoch(ask: Any, make_keys: MakeKeys) -> None:
+    assert make_keys().timeline[1] == make_keys(STRONG).timeline[1]
+    findings = ask({"plain": {}, "it": STRONG})
+    assert about(findings, "difference").epoch == about(findings, "augmentation").epoch == 2
+    assert about(findings, "difference").changes["batch"] > 0
+
+
+def test_each_of_several_late_factors_is_looked_at_in_its_own_epoch(ask: Any) -> None:
+    both = {"losses": {**LPIPS["losses"], "kl": {"weight": 0.1, "start": 2}}}
+    findings = ask({"plain": {}, "it": both})
+    assert {f.about: f.epoch for f in findings if f.variant == "it"} == {
+        "losses.lpips": 1,
+        "losses.kl": 2,
+        "difference": 1,
+    }
+
+
+def test_the_steps_begin_at_the_newest_state_before_the_factor(make_keys: MakeKeys, store: Store) -> None:
+    plain, late = make_keys(seed=5), make_keys(STRONG, seed=5)
+    assert first_difference(late, plain) == 2
+    assert _moment(late, plain, 2, store).start == 0
+    train(plain, (), 0, 2, store, lambda training: None)
+    assert _moment(late, plain, 2, store).start == 2
+
+
+# ── planted faults ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_published_lpips_has_no_path_to_the_unet(ask: Any) -> None:
+    findings = ask(
+        {"plain": {}, "it": {"losses": {"lpips": {**LPIPS["losses"]["lpips"], "form": "as-published"}}}}
+    )
+    for finding in (about(findings, "losses.lpips"), about(findings, "difference")):
+        assert (finding.act, finding.layer) == ("inert", "gradient")
+        assert (
+            finding.reason
+            == "the LPIPS term has no path to the U-Net: its input was computed without gradient"
+        )
+        assert finding.changes["loss"] > 0
+
+
+def test_the_published_kl_has_no_path_to_the_unet(ask: Any) -> None:
+    findings = ask({"plain": {}, "it": {"losses": {"kl": {**KL["losses"]["kl"], "form": "as-published"}}}})
+    assert (about(findings, "losses.kl").act, about(findings, "losses.kl").layer) == ("inert", "gradient")
+    assert "the KL term has no path to the U-Net" in about(findings, "losses.kl").reason
+
+
+def test_clipping_after_the_step_reaches_no_update(ask: Any) -> None:
+    findings = ask({"plain": {}, "it": {"train": {"clip": "after-step"}}})
+    finding = about(findings, "train.gradient_clip")
+    assert (finding.act, finding.layer) == ("inert", "clipped gradient")
+    assert finding.reason == "the optimizer sees the gradient as it was: clipping comes after its step"
+
+
+def test_different_noise_in_training_and_sampling_is_a_warning_with_both_schedules(ask: Any) -> None:
+    two = {"noise": LINEAR, "sample": {"noise": SCALED}}
+    finding = about(ask({"plain": {}, "it": two}), "noise")
+    assert finding.act == "warning"
+    assert "0.078 and 0.276 at t = 500" in finding.reason
+    assert alarms(ask({"plain": {}, "it": {"noise": LINEAR}})) == []
+    assert alarms(ask({"plain": {}, "it": {"noise": LINEAR, "sample": {"noise": LINEAR}}})) == []
+
+
+def test_a_scheduler_option_can_hide_the_mismatch_and_is_seen(ask: Any) -> None:
+    hidden = {"sample": {"options": {"beta_schedule": "linear"}}}
+    assert about(ask({"plain": {}, "it": hidden}), "noise").act == "warning"
+    wrong = {"sample": {"options": {"prediction_type": "v_prediction"}}}
+    finding = about(ask({"plain": {}, "it": wrong}), "noise")
+    assert finding.reason == "training predicts epsilon, sampling v_prediction"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field"),
+    [
+        ({"losses": {"lpips": {"start": 3}}}, "losses.lpips"),
+        ({"losses": {"kl": {"start": "100%"}}}, "losses.kl"),
+        ({"augmentation": {"kind": "flip", "start": 7}}, "augmentation"),
+        ({"ema": {"decay": 0.9, "start": 3}}, "ema"),
+    ],
+    ids=["lpips", "kl", "augmentation", "ema"],
+)
+def test_an_onset_after_the_last_epoch_is_inert(ask: Any, overrides: Overrides, field: str) -> None:
+    finding = about(ask({"plain": {}, "it": overrides}), field)
+    assert finding.act == "inert"
+    assert "the last epoch is 2" in finding.reason
+
+
+@pytest.mark.parametrize("share", ["0%", "50%", "87%", "99.9%"])
+def test_an_onset_as_a_share_below_all_epochs_acts(ask: Any, share: str) -> None:
+    assert alarms(ask({"plain": {}, "it": {"augmentation": {"kind": "flip", "start": share}}})) == []
+
+
+def test_an_average_that_nothing_samples_is_inert(ask: Any) -> None:
+    findings = ask({"plain": {}, "it": {**EMA, "sample": {"weights": "current"}}})
+    finding = about(findings, "ema")
+    assert (finding.act, finding.layer) == ("inert", "images")
+    assert finding.changes["EMA weights"] > 0
+    assert about(findings, "difference").act == "inert"
+
+
+@pytest.mark.parametrize("overrides", [{}, {"track": {"preview_prompts": 4}}], ids=["same", "tracking only"])
+def test_two_variants_with_the_same_key_are_found(ask: Any, overrides: Overrides) -> None:
+    findings = ask({"plain": {}, "other": LPIPS, "it": overrides})
+    assert about(findings, "difference").act == "inert"
+    assert about(findings, "difference").reason.startswith("the same key as plain")
+    findings = ask({"plain": {}, "other": LPIPS, "it": {**LPIPS, **overrides}})
+    assert about(findings, "difference").reason.startswith("the same key as other")
+    assert alarms(ask({"plain": {}, "other": LPIPS, "it": KL})) == []
+
+
+def test_guidance_without_caption_dropout_is_a_warning(ask: Any) -> None:
+    none = {"train": {"caption_dropout": 0.0}}
+    assert about(ask({"plain": {}, "it": none}), "sample.guidance").act == "warning"
+    assert alarms(ask({"plain": {}, "it": {**none, "sample": {"guidance": 1.0}}})) == []
+    assert alarms(ask({"plain": {}, "it": {"train": {"caption_dropout": 0.2}}})) == []
+
+
+def test_a_scheduler_option_that_says_what_holds_anyway_is_inert(ask: Any) -> None:
+    findings = ask({"plain": {}, "it": {"sample": {"options": {"solver_order": 2}}}})
+    assert (about(findings, "difference").act, about(findings, "difference").layer) == ("inert", "batch")
+    assert alarms(ask({"plain": {}, "it": {"sample": {"options": {"solver_order": 1}}}})) == []
+
+
+def test_a_cache_that_bypasses_the_augmentation_is_found(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert alarms(ask({"plain": {}, "it": FLIP})) == []
+
+    def from_the_cache(training: Training, rows: Any, epoch: int, number: int, acting: Any) -> Any:
+        kept = {name: value for name, value in acting.items() if name != "augmentation"}
+        return draw_batch(training, rows, epoch, number, kept)
+
+    monkeypatch.setattr(probing, "draw_batch", from_the_cache)
+    finding = about(ask({"plain": {}, "it": FLIP}), "augmentation")
+    assert (finding.act, finding.layer) == ("inert", "batch")
+    assert "a cache bypasses the augmentation" in finding.reason
+
+
+@pytest.mark.parametrize("place", ["decode", "x0"])
+def test_a_gradient_cut_on_the_way_to_lpips_is_found(
+    ask: Any, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    if place == "decode":
+        monkeypatch.setattr(Training, "decode", torch.no_grad()(Training.decode))
+    else:
+        whole = ForwardProcess.predicted_x0
+        monkeypatch.setattr(ForwardProcess, "predicted_x0", lambda *args: whole(*args).detach())
+    finding = about(ask({"plain": {}, "it": LPIPS}), "losses.lpips")
+    assert (finding.act, finding.layer) == ("inert", "gradient")
+    assert "computed without gradient" in finding.reason
+
+
+def test_an_optimizer_that_moves_nothing_is_found(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Training.at
+
+    def frozen(*arguments: Any) -> Training:
+        training = made(*arguments)
+        training.optimizer.param_groups[0]["lr"] = 0.0
+        return training
+
+    monkeypatch.setattr(Training, "at", frozen)
+    finding = about(ask({"plain": {}, "it": LPIPS}), "losses.lpips")
+    assert (finding.act, finding.layer) == ("inert", "update")
+
+
+def test_an_average_that_follows_the_weights_at_once_is_found(
+    ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EmaObserver, "update", lambda self, epoch, weights: self.begin(weights))
+    finding = about(ask({"plain": {}, "it": EMA}), "ema")
+    assert (finding.act, finding.layer, finding.reason) == (
+        "inert",
+        "EMA weights",
+        "the average equals the weights",
+    )
+
+
+def test_a_limit_that_no_gradient_reached_is_a_warning_and_no_alarm_that_stops(ask: Any) -> None:
+    findings = ask({"plain": {"train": {"gradient_clip": 1e6}}, "it": {"train": {"gradient_clip": 1e7}}})
+    assert about(findings, "difference").act == "warning"
+    assert "no gradient was clipped" in about(findings, "difference").reason
+    assert about(findings, "train.gradient_clip").act == "active"
+
+
+# ── what the spec expects ────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_expected_to_be_inert_is_marked(ask: Any) -> None:
+    published = {"train": {"clip": "after-step"}}
+    findings = ask({"plain": {}, "it": published}, expect=["it"])
+    assert about(findings, "train.gradient_clip").expected
+    assert [f for f in findings if f.act == "inert" and not f.expected] == []
+
+
+def test_what_acts_though_it_is_expected_to_be_inert_is_a_warning(ask: Any) -> None:
+    findings = ask({"plain": {}, "it": LPIPS}, expect=["it"])
+    assert about(findings, "expect").act == "warning"
+
+
+def test_what_the_baseline_has_too_is_said_once(ask: Any) -> None:
+    two = {"noise": LINEAR, "sample": {"noise": SCALED}}
+    findings = ask({"plain": two, "it": {**two, **KL}})
+    assert [f.variant for f in findings if f.about == "noise"] == ["plain"]
+
+
+def test_a_variant_that_cannot_be_looked_at_gets_the_reason(ask: Any, tmp_path: Any) -> None:
+    findings = ask({"plain": {}, "it": {"components": {"vae": "openai/no-such-model"}}})
+    assert about(findings, "difference").act == "warning"
+    assert about(findings, "difference").reason.startswith("not looked at: no VAE")
+    assert [f.variant for f in findings if f.act == "active"] == ["plain"]
+
+
+def test_the_same_question_is_answered_from_the_store(
+    make_keys: MakeKeys, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variants = {"plain": make_keys(), "it": make_keys(KL)}
+    first = audit(variants, "plain", (), store, lambda text: None)
+    monkeypatch.setattr(asking, "probe", None)
+    assert audit(variants, "plain", (), store, lambda text: None) == first
