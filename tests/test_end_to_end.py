@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -278,3 +279,87 @@ def test_a_variant_that_fails_is_recorded_with_its_reason_and_the_others_finish(
     assert "Traceback" in runs["no-variance"].reason
     page = (folder / "reports" / "tiny.md").read_text()
     assert "the loss of seed 0 became" in page
+
+
+# ── the audit, verdicts, and trunks put to the test ──────────────────────────────────────────────
+
+
+def test_the_audit_is_part_of_the_record(record: ExperimentRecord) -> None:
+    assert record.findings is not None
+    acts = {(finding.variant, finding.about): finding.act for finding in record.findings}
+    assert acts == {
+        ("plain", "train.gradient_clip"): "active",
+        ("late", "losses.lpips"): "active",
+        ("late", "losses.kl"): "active",
+        ("late", "ema"): "passive",
+        ("late", "difference"): "active",
+    }
+
+
+def test_trained_together_and_each_alone_the_weights_are_equal(
+    finished: Path, call: Callable[..., str], read_record: Callable[[Path], ExperimentRecord]
+) -> None:
+    assert read_record(finished).verified is None
+    shown = call("verify", "tiny.yaml", "--seed", "1")
+    measured = read_record(finished).verified
+    assert measured is not None
+    assert (measured.seed, dict(measured.equal)) == (1, {"plain": True, "late": True})
+    assert f"{measured.ratio:.2f} times as long" in shown
+    assert not list((finished / ".ablate").glob("verify-*"))
+
+
+@pytest.fixture(scope="module")
+def inert(make_workplace: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workplace whose spec has a variant that does nothing, and a claim that must be supported."""
+    claim = {
+        "text": "It helps.",
+        "variant": "it",
+        "against": "plain",
+        "metric": "fid",
+        "direction": "lower",
+        "must": "supported",
+    }
+    variants = {"plain": {}, "it": {"train": {"clip": "after-step"}}}
+    folder = tmp_path_factory.mktemp("inert")
+    return make_workplace(folder, variants=variants, seeds=[0], claims=[claim])
+
+
+def test_what_does_nothing_stops_the_run_before_anything_is_trained_or_recorded(
+    inert: Path, command: Callable[..., list[str]]
+) -> None:
+    done = subprocess.run(command("run", "tiny.yaml"), cwd=inert, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "train.gradient_clip of it does nothing: the optimizer sees the gradient as it was" in done.stderr
+    assert "`expect: {it: inert}`" in done.stderr and "Traceback" not in done.stderr
+    assert not list((inert / ".ablate").glob("train/*"))
+    with closing(sqlite3.connect(inert / "mlflow.db")) as database:
+        assert database.execute("select count(*) from runs").fetchone() == (0,)
+
+
+def test_without_the_audit_it_runs_and_a_claim_that_must_hold_fails_the_check(
+    inert: Path, command: Callable[..., list[str]]
+) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command(*arguments), cwd=inert, capture_output=True, text=True, check=False)
+
+    done = run("run", "tiny.yaml", "--no-audit")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning:" in done.stdout  # one seed decides nothing
+    assert "without an audit" in (inert / "reports" / "tiny.md").read_text()
+    assert run("report", "tiny.yaml").returncode == 0
+    checked = run("report", "tiny.yaml", "--check")
+    assert checked.returncode == 1
+    assert "It helps." in checked.stdout and "inconclusive" in checked.stdout
+
+
+def test_the_audit_by_itself_says_what_acts(inert: Path, command: Callable[..., list[str]]) -> None:
+    done = subprocess.run(
+        command("audit", "tiny.yaml"),
+        cwd=inert,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == 2
+    assert "inert" in done.stdout and "clipped gradient" in done.stdout

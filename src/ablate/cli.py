@@ -82,7 +82,7 @@ def run(
         raise typer.Exit(130) from None
     finally:
         screen.close()
-    from ablate.report.write import write_report
+    from ablate.report import write_report
 
     page = write_report(outcome.tracking.read(outcome.parent), reports)
     finished, failed = len(outcome.finished), len(outcome.failed)
@@ -188,7 +188,7 @@ def report(
     """Write an experiment's report from MLflow alone."""
     made = _plan(spec, profile, sets, seeds, store)
     from ablate.console import out
-    from ablate.report.write import write_report
+    from ablate.report import gather, unmet, write_report
     from ablate.tracking import Tracking, default_uri, spec_key
 
     tracking = Tracking(tracking_uri or default_uri(), made.experiment.name)
@@ -199,7 +199,12 @@ def report(
             where=str(spec),
             fix=f"Run it first: ablate run {spec} (with the same --profile, --set and --seeds).",
         )
-    out.print(f"Report: {write_report(tracking.read(parent), reports)}")
+    record = tracking.read(parent)
+    out.print(f"Report: {write_report(record, reports, format=form.value)}")
+    if check and (failing := unmet(gather(record))):
+        for claim in failing:
+            out.print(f"{claim.verdict}, and must be supported: {claim.text}", markup=False, soft_wrap=True)
+        raise typer.Exit(1)
 
 
 @app.command()

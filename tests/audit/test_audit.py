@@ -252,6 +252,17 @@ def test_a_scheduler_option_that_says_what_holds_anyway_is_inert(ask: Any) -> No
     assert alarms(ask({"plain": {}, "it": {"sample": {"options": {"solver_order": 1}}}})) == []
 
 
+@pytest.mark.parametrize("scheduler", ["DDPMScheduler", "DDIMScheduler"])
+def test_clipping_latents_as_if_they_were_pixels_is_a_warning(ask: Any, scheduler: str) -> None:
+    clipped = {"sample": {"scheduler": scheduler, "options": {"clip_sample": True}}}
+    finding = about(ask({"plain": {}, "it": clipped}), "sample.options")
+    assert (finding.act, finding.layer) == ("warning", "images")
+    assert "by ±1" in finding.reason and "32% lie beyond" in finding.reason
+    assert alarms(ask({"plain": {}, "it": {"sample": {"scheduler": scheduler}}})) == []
+    threshold = {"sample": {"options": {"thresholding": True}}}
+    assert about(ask({"plain": {}, "it": threshold}), "sample.options").act == "warning"
+
+
 def test_a_cache_that_bypasses_the_augmentation_is_found(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert alarms(ask({"plain": {}, "it": FLIP})) == []
 

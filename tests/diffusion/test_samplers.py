@@ -130,3 +130,16 @@ def test_what_cannot_be_made_is_the_users_error(
 ) -> None:
     with pytest.raises(UserError, match=complaint):
         build_scheduler(scheduler, NOISE, options)
+
+
+@pytest.mark.parametrize("name", ["DDPMScheduler", "DDIMScheduler"])
+def test_predicted_latents_are_not_clipped_as_pixels_unless_asked_for(name: str) -> None:
+    noise = {
+        "timesteps": 1000,
+        "schedule": "scaled_linear",
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "prediction": "v_prediction",
+    }
+    assert build_scheduler(name, noise, {}).config.clip_sample is False
+    assert build_scheduler(name, noise, {"clip_sample": True}).config.clip_sample is True

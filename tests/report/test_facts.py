@@ -5,30 +5,20 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from synthetic import changed
 
-from ablate.report.facts import MISSING, config_changes, gather
+from ablate.report import gather
+from ablate.report.facts.runs import MISSING
+from ablate.report.facts.variants import config_changes
 from ablate.stats import mean_interval, paired_difference
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ablate.records import ExperimentRecord, RunRecord
-
-
-def changed(
-    record: ExperimentRecord, variant: str, seed: int | None = None, **fields: Any
-) -> ExperimentRecord:
-    """The record with fields of one variant's runs replaced; ``metrics`` are merged."""
-
-    def change(run: RunRecord) -> RunRecord:
-        if run.variant != variant or seed not in (None, run.seed):
-            return run
-        return replace(run, **fields | {"metrics": {**run.metrics, **fields.get("metrics", {})}})
-
-    return replace(record, runs=[change(run) for run in record.runs])
+    from ablate.records import ExperimentRecord
 
 
 def test_metrics_are_means_over_seeds_and_differences_are_paired(record: ExperimentRecord) -> None:
@@ -56,9 +46,9 @@ def test_variants_in_different_spaces_are_not_compared(record: ExperimentRecord)
     fid, _, clip_i, _ = facts.metrics
     assert fid.mixed_spaces
     assert fid.label == "FID (inception, sprites-clip)"
-    assert set(fid.differences) == {"from-start", "lpips-late"}
+    assert set(fid.differences) == {"from-start", "lpips-late", "as-published"}
     assert "mid-way-stale" in clip_i.differences
-    assert facts.claims[0].difference is None
+    assert facts.claims[0].judgement.difference is None
 
 
 def test_gains_are_positive_where_better_whatever_the_metric(record: ExperimentRecord) -> None:
@@ -70,14 +60,14 @@ def test_gains_are_positive_where_better_whatever_the_metric(record: ExperimentR
 
 def test_baseline_comes_first_whatever_its_place_in_the_spec(record: ExperimentRecord) -> None:
     facts = gather(replace(record, spec={**record.spec, "baseline": "mid-way-stale"}))
-    assert facts.variants == ("mid-way-stale", "none", "from-start", "lpips-late")
+    assert facts.variants == ("mid-way-stale", "none", "from-start", "lpips-late", "as-published")
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_value_that_is_not_finite_is_a_gap_and_enters_no_mean(record: ExperimentRecord, bad: float) -> None:
     facts = gather(changed(record, "from-start", 2, metrics={"fid": bad}))
     fid = facts.metrics[0]
-    assert fid.intervals["from-start"].n == fid.differences["from-start"].n == 5
+    assert fid.intervals["from-start"].n == fid.differences["from-start"].n == 7
     assert [(g.variant, g.seed, g.reason) for g in facts.gaps] == [("from-start", 2, "no FID")]
 
 
@@ -89,8 +79,8 @@ def test_failed_and_missing_runs_are_gaps_with_their_reason(record: ExperimentRe
         ("from-start", 1, "FAILED"),
     ]
     assert facts.gaps[1].reason == "loss is NaN"
-    assert facts.finished == 22
-    assert facts.metrics[0].differences["from-start"].n == 4
+    assert facts.finished == 38
+    assert facts.metrics[0].differences["from-start"].n == 6
 
 
 def test_a_run_made_again_replaces_the_failed_one(record: ExperimentRecord) -> None:
@@ -102,47 +92,47 @@ def test_a_run_made_again_replaces_the_failed_one(record: ExperimentRecord) -> N
 
 
 def test_epochs_on_a_shared_trunk_are_counted_once(record: ExperimentRecord) -> None:
-    cost = gather(record).cost
-    # Six seeds: 12 epochs of the trunk and 4 of the branch are trained for 4 × 12 asked for.
-    assert (cost.epochs_asked, cost.epochs_trained) == (6 * 48, 6 * 16)
-    assert (cost.steps_asked, cost.steps_trained) == (6 * 48 * 48, 6 * 16 * 48)
-    assert cost.shared == pytest.approx(2 / 3)
+    sharing = gather(record).sharing
+    # Eight seeds: 12 epochs of the trunk and 4 of each branch are trained for 5 × 12 asked for.
+    assert (sharing.epochs_asked, sharing.epochs_trained) == (8 * 60, 8 * 20)
+    assert (sharing.steps_asked, sharing.steps_trained) == (8 * 60 * 48, 8 * 20 * 48)
+    assert sharing.shared == pytest.approx(2 / 3)
     seconds = {
         link: value
         for run in record.runs
         for link, (_, value) in zip(run.links, run.history["epoch_seconds"], strict=True)
     }
-    assert cost.seconds_trained == pytest.approx(sum(seconds.values()))
-    assert cost.seconds_asked == pytest.approx(
+    assert sharing.seconds_trained == pytest.approx(sum(seconds.values()))
+    assert sharing.seconds_asked == pytest.approx(
         sum(value for run in record.runs for _, value in run.history["epoch_seconds"])
     )
-    assert cost.sample_seconds == pytest.approx(24 * 21)
+    assert sharing.sample_seconds == pytest.approx(40 * 21)
 
 
 def test_a_failed_run_trained_as_far_as_its_history_goes(record: ExperimentRecord) -> None:
     short = {"epoch_seconds": [(0, 5.0), (1, 5.0), (1, 6.0)]}
     failed = replace(record.runs[0], status="FAILED", history=short)
-    cost = gather(replace(record, runs=[failed])).cost
-    assert (cost.epochs_asked, cost.epochs_trained) == (12, 2)
-    assert cost.seconds_trained == 11.0  # of an epoch logged twice the later value stands
+    sharing = gather(replace(record, runs=[failed])).sharing
+    assert (sharing.epochs_asked, sharing.epochs_trained) == (12, 2)
+    assert sharing.seconds_trained == 11.0  # of an epoch logged twice the later value stands
 
 
 def test_each_distinct_training_is_one_curve_and_a_branch_knows_its_fork(record: ExperimentRecord) -> None:
-    trunk, branch = gather(record).curves
+    trunk, branch, _ = gather(record).curves
     assert (trunk.variants, trunk.fork) == (("none", "from-start", "mid-way-stale"), 0)
     assert (branch.variants, branch.fork) == (("lpips-late",), 8)
-    assert list(trunk.series["loss_mse"]) == [0, 1, 2, 3, 4, 5]
+    assert list(trunk.series["loss_mse"]) == list(range(8))
 
 
 def test_a_failed_seed_does_not_split_a_shared_curve(record: ExperimentRecord) -> None:
-    trunk, _ = gather(changed(record, "from-start", 1, status="FAILED")).curves
+    trunk, *_ = gather(changed(record, "from-start", 1, status="FAILED")).curves
     assert trunk.variants == ("none", "from-start", "mid-way-stale")
 
 
 def test_without_links_nothing_counts_as_shared(record: ExperimentRecord) -> None:
     facts = gather(replace(record, runs=[replace(run, links=()) for run in record.runs]))
-    assert len(facts.curves) == 4
-    assert facts.cost.shared == 0
+    assert len(facts.curves) == 5
+    assert facts.sharing.shared == 0
 
 
 def test_config_changes_are_the_fields_that_differ(record: ExperimentRecord) -> None:
@@ -150,8 +140,9 @@ def test_config_changes_are_the_fields_that_differ(record: ExperimentRecord) -> 
         "ema.decay": {"from-start": 0.99, "mid-way-stale": 0.99},
         "ema.start": {"from-start": "0%", "mid-way-stale": "50%"},
         "ema.shadow": {"mid-way-stale": "initial"},
-        "losses.lpips.weight": {"lpips-late": 0.1},
-        "losses.lpips.start": {"lpips-late": 8},
+        "losses.lpips.weight": {"lpips-late": 0.1, "as-published": 0.1},
+        "losses.lpips.start": {"lpips-late": 8, "as-published": 8},
+        "losses.lpips.form": {"as-published": "as-published"},
     }
 
 
@@ -165,14 +156,6 @@ def test_config_changes_compare_lists_whole_and_switches_by_their_fields() -> No
     assert config_changes({"a": one, "b": one}) == {}
 
 
-def test_claims_carry_what_was_measured_and_what_could_be(record: ExperimentRecord) -> None:
-    (claim,) = gather(record).claims
-    assert claim.metric_label == "FID (sprites-clip)"
-    assert claim.difference is not None
-    assert claim.difference.mean == pytest.approx(12.3, abs=1.5)
-    assert claim.difference.p == claim.smallest_p == 2**-5
-
-
 def test_chance_is_known_where_the_number_of_labels_is(record: ExperimentRecord) -> None:
     body, colour = gather(record).accuracies
     assert (body.attribute, body.chance) == ("body", 1 / 8)
@@ -181,7 +164,7 @@ def test_chance_is_known_where_the_number_of_labels_is(record: ExperimentRecord)
         for run in record.runs
     ]
     assert gather(replace(record, runs=runs)).accuracies[1].chance is None
-    assert colour.intervals["none"].n == 6
+    assert colour.intervals["none"].n == 8
 
 
 def test_few_images_are_flagged_generated_or_real(record: ExperimentRecord) -> None:
@@ -203,7 +186,7 @@ def test_grid_shows_the_seed_that_most_variants_have_and_the_same_prompts(record
 
 def test_a_record_without_a_run_has_facts_too(record: ExperimentRecord) -> None:
     facts = gather(replace(record, runs=[]))
-    assert (facts.metrics, facts.curves, facts.grid, len(facts.gaps)) == ((), (), None, 24)
+    assert (facts.metrics, facts.curves, facts.grid, len(facts.gaps)) == ((), (), None, 40)
 
 
 def test_report_imports_neither_torch_nor_mlflow(tmp_path: Path) -> None:

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
-from ablate.report import write_report
-from ablate.report.facts import gather
-from ablate.report.figures import FIGURES, draw
+from ablate.report import gather
+from ablate.report.figures import draw
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,18 +21,26 @@ if TYPE_CHECKING:
     from ablate.records import ExperimentRecord
 
 
+FACTORIAL, FRONTIER = {"main-effects", "interactions"}, {"frontier"}
+
+
 def drawn(record: ExperimentRecord, folder: Path) -> set[str]:
     folder.mkdir(exist_ok=True)
     return set(draw(gather(record), folder))
 
 
+@pytest.mark.parametrize(
+    ("name", "added"),
+    [("record", {"samples"}), ("factorial_record", FACTORIAL), ("scheduler_record", FRONTIER)],
+)
 def test_same_record_gives_the_same_bytes_and_leaves_the_style_alone(
-    record: ExperimentRecord, tmp_path: Path
+    name: str, added: set[str], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    before = dict(mpl.rcParams)
+    record, before = request.getfixturevalue(name), dict(mpl.rcParams)
+    figures = {"metrics", "differences", "losses", *added}
     for folder in ("one", "two"):
-        assert drawn(record, tmp_path / folder) == set(FIGURES)
-    for name in FIGURES:
+        assert drawn(record, tmp_path / folder) == figures
+    for name in figures:
         one, two = ((tmp_path / folder / f"{name}.png").read_bytes() for folder in ("one", "two"))
         assert one == two
         assert b"Software" not in one
@@ -114,46 +120,3 @@ def test_prompts_with_dollar_signs_are_no_formulas(make_record: MakeRecord, tmp_
     prompts = dict.fromkeys(record.runs[0].prompts, r"costs $1 and \frac$")
     record = replace(record, runs=[replace(record.runs[0], prompts=prompts)])
     assert "samples" in drawn(record, tmp_path / "out")
-
-
-def test_report_and_figures_lie_where_they_are_linked_and_nothing_else_does(
-    record: ExperimentRecord, tmp_path: Path
-) -> None:
-    out = tmp_path / "reports"
-    page = write_report(record, out)
-    assert page == out / "synthetic.md"
-    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    assert files == {"synthetic.md", "synthetic/runs.csv", *(f"synthetic/{name}.png" for name in FIGURES)}
-    assert all(f"](synthetic/{name}.png)" in page.read_text("utf-8") for name in FIGURES)
-
-
-def test_the_table_of_runs_holds_the_figures_unrounded(record: ExperimentRecord, tmp_path: Path) -> None:
-    write_report(record, tmp_path)
-    table = pd.read_csv(tmp_path / "synthetic" / "runs.csv")
-    assert list(table["run_id"]) == [run.run_id for run in record.runs]
-    assert list(table["fid"]) == pytest.approx([run.metrics["fid"] for run in record.runs], rel=1e-12)
-
-
-def test_a_figure_that_is_no_longer_drawn_is_removed(make_record: MakeRecord, tmp_path: Path) -> None:
-    record = make_record(variants=["none"], seeds=[0])
-    write_report(record, tmp_path / "out")
-    write_report(replace(record, runs=[replace(run, samples=None) for run in record.runs]), tmp_path / "out")
-    assert not (tmp_path / "out" / "synthetic" / "samples.png").exists()
-    assert (tmp_path / "out" / "synthetic" / "metrics.png").exists()
-
-
-def test_an_error_while_drawing_leaves_the_old_report_whole(
-    make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record = make_record(variants=["none"], seeds=[0])
-    page = write_report(record, tmp_path / "out")
-    before = page.read_bytes()
-
-    def broken(*_: object) -> None:
-        raise RuntimeError("disk is full")
-
-    monkeypatch.setattr("ablate.report.write.render", broken)
-    with pytest.raises(RuntimeError, match="disk is full"):
-        write_report(record, tmp_path / "out")
-    assert page.read_bytes() == before
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"synthetic.md", "synthetic"}

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ablate.report import numbers, write_report
-from ablate.report.facts import gather
-from ablate.report.markdown import headlines, line, render, table
+from ablate.report import gather, numbers, write_report
+from ablate.report.markdown import render
+from ablate.report.markdown.summary import headlines
+from ablate.report.markdown.text import line, listed, table
 from ablate.stats import Interval
 
 if TYPE_CHECKING:
@@ -29,10 +30,20 @@ def rendered(record: ExperimentRecord) -> str:
     return render(gather(record), {}, NOON)
 
 
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("record", "report.md"),
+        ("factorial_record", "report-factorial.md"),
+        ("scheduler_record", "report-schedulers.md"),
+        ("noise_record", "report-noises.md"),
+    ],
+)
 def test_report_is_as_the_golden_file(
-    record: ExperimentRecord, tmp_path: Path, golden: Callable[[str, str], None]
+    name: str, file: str, request: pytest.FixtureRequest, tmp_path: Path, golden: Callable[[str, str], None]
 ) -> None:
-    golden("report.md", write_report(record, tmp_path / "out", now=NOON).read_text("utf-8"))
+    record = request.getfixturevalue(name)
+    golden(file, write_report(record, tmp_path / "out", now=NOON).read_text("utf-8"))
 
 
 def test_two_reports_differ_in_the_line_with_the_time_only(record: ExperimentRecord) -> None:
@@ -42,21 +53,23 @@ def test_two_reports_differ_in_the_line_with_the_time_only(record: ExperimentRec
 
 
 def test_headlines_say_in_words_what_the_intervals_say(record: ExperimentRecord) -> None:
-    start, stale, lpips = headlines(gather(record))
+    start, stale, lpips, published = headlines(gather(record))
     assert start.startswith("**from-start − none**: FID (sprites-clip) −")
-    assert "better (in 6 of 6 seeds)" in start
-    assert "worse (in 6 of 6 seeds); KID, CLIP-I, CLIP-T worse." in stale
+    assert "better (in 8 of 8 seeds)" in start
+    assert "worse (in 8 of 8 seeds); KID, CLIP-I, CLIP-T worse." in stale
     assert "not told apart" in lpips
+    assert "FID (sprites-clip) 0, equal in every seed; KID, CLIP-I, CLIP-T equal in every seed." in published
 
 
-def test_equal_results_are_called_equal(record: ExperimentRecord) -> None:
-    results = {run.seed: run.metrics for run in record.runs if run.variant == "none"}
-    runs = [
-        replace(run, metrics=results[run.seed]) if run.variant == "from-start" else run for run in record.runs
+def test_headlines_of_a_factorial_design_are_its_main_effects(factorial_record: ExperimentRecord) -> None:
+    found = headlines(gather(factorial_record))
+    assert [sentence.split("**")[1] for sentence in found] == [
+        "lpips: on − off",
+        "ema: late − off",
+        "ema: early − off",
+        "guidance: 3 − 1.5",
     ]
-    assert (
-        "equal in every seed; KID, CLIP-I, CLIP-T equal" in headlines(gather(replace(record, runs=runs)))[0]
-    )
+    assert "CLIP-T better" in found[-1]
 
 
 def test_one_seed_has_numbers_and_a_warning(make_record: MakeRecord) -> None:
@@ -75,14 +88,14 @@ def test_one_variant_has_nothing_to_compare_with(make_record: MakeRecord) -> Non
 def test_without_any_run_the_report_says_so(record: ExperimentRecord) -> None:
     text = rendered(replace(record, runs=[]))
     assert "No finished run has a metric yet." in text
-    assert text.count("no run was recorded") == 24
-    assert "measured: nothing" in text
+    assert text.count("no run was recorded") == 40
+    assert "Measured: nothing." in text
 
 
 def test_missing_metrics_leave_an_empty_cell(record: ExperimentRecord) -> None:
     runs = [replace(r, metrics={"clip_t": 0.3}) if r.variant == "from-start" else r for r in record.runs]
     row = next(
-        x for x in rendered(replace(record, runs=runs)).splitlines() if x.startswith("| from-start | 0–6")
+        x for x in rendered(replace(record, runs=runs)).splitlines() if x.startswith("| from-start | 0–8")
     )
     assert row.split(" | ")[2:5] == ["–", "–", "–"]
 
@@ -124,12 +137,6 @@ def test_a_commit_with_changes_can_still_be_checked_out(record: ExperimentRecord
     assert "git checkout" not in rendered(replace(record, provenance={}))
 
 
-def test_a_claim_of_equality_prints_its_margin(record: ExperimentRecord) -> None:
-    claim = {**record.spec["claims"][0], "direction": "equal", "margin": 0.5}
-    text = rendered(replace(record, spec={**record.spec, "claims": [claim]}))
-    assert "claimed: FID (sprites-clip) of mid-way-stale is equal within ±0.5 to that of none" in text
-
-
 @pytest.mark.parametrize(
     ("value", "places", "sign", "text"),
     [
@@ -149,6 +156,20 @@ def test_intervals_are_left_out_where_there_is_none() -> None:
     assert numbers.mean(Interval(1.0, NAN, NAN, 1), 2) == "1.00"
     assert numbers.difference(Interval(1.0, -0.5, 2.5, 6), 1) == "+1.0 [−0.5, +2.5]"
     assert numbers.difference(Interval(1.0, NAN, NAN, 1), 1) == "+1.0"
+    assert numbers.ratio(Interval(2.447, 2.31, 2.6, 6)) == "×2.45 [2.31, 2.60]"
+    assert numbers.ratio(Interval(2.447, NAN, NAN, 1)) == "×2.447"
+
+
+def test_a_difference_that_is_zero_in_every_seed_has_no_interval() -> None:
+    assert numbers.difference(Interval(0.0, 0.0, 0.0, 6), 1) == "0"
+
+
+def test_changes_have_two_digits_and_none_is_zero() -> None:
+    assert [numbers.change(x) for x in (0.0, 0.00013, 1e-30)] == ["0", "1.3e-04", "1.0e-30"]
+
+
+def test_measured_times_keep_their_decimals_below_a_minute() -> None:
+    assert [numbers.seconds(x, 2) for x in (9.874, 59.9, 61.2)] == ["9.87 s", "59.90 s", "1 min 01 s"]
 
 
 @pytest.mark.parametrize(
@@ -164,4 +185,6 @@ def test_p_value_has_two_digits() -> None:
 
 def test_table_and_line_keep_to_one_line() -> None:
     assert table([["a", "b"], ["x|y", "1"]]) == "| a | b |\n| :-- | :-: |\n| x\\|y | 1 |"
+    assert table([["a", "b"]], words=2) == "| a | b |\n| :-- | :-- |"
     assert line(" a\n  <b>") == "a &lt;b>"
+    assert [listed(x) for x in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]

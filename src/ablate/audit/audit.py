@@ -112,7 +112,9 @@ def _audit(
     store: Store,
     progress: Callable[[str], None],
 ) -> list[Finding]:
-    look = lru_cache(maxsize=4)(lambda keys, moment: probe(keys, moment, store))
+    # The baseline is looked at once for all variants that begin to differ at the same moment. No more is
+    # kept: at full size a probe takes gigabytes.
+    look = lru_cache(maxsize=3)(lambda keys, moment: probe(keys, moment, store))
     base, found = variants[baseline], list[Finding]()
     for name in (baseline, *(name for name in variants if name != baseline)):
         progress(f"audit of {name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ablate.diffusion.samplers import build_scheduler
@@ -55,6 +56,21 @@ def noise_mismatch(variant: str, config: Config) -> Iterator[Finding]:
         yield Finding(variant, "noise", "warning", "images", reason)
 
 
+def clipped_latents(variant: str, config: Config) -> Iterator[Finding]:
+    """Bounds that are meant for pixels."""
+    scheduler = build_scheduler(config.sample.scheduler, config.sampling_noise, config.sample.options)
+    bound = scheduler.config.get("clip_sample_range", 1.0)
+    if scheduler.config.get("clip_sample"):
+        reason = (
+            f"clip_sample bounds the predicted latents by ±{bound:g}, which is meant for pixels: of latents "
+            f"of unit variance {math.erfc(bound / math.sqrt(2)):.0%} lie beyond"
+        )
+        yield Finding(variant, "sample.options", "warning", "images", reason)
+    if scheduler.config.get("thresholding"):
+        reason = "thresholding bounds the predicted latents; it is meant for pixels (Saharia et al. 2022)"
+        yield Finding(variant, "sample.options", "warning", "images", reason)
+
+
 def guidance_without_dropout(variant: str, config: Config) -> Iterator[Finding]:
     """Classifier-free guidance by a prediction that was never trained."""
     if config.sample.guidance != 1 and config.train.caption_dropout == 0:
@@ -65,4 +81,4 @@ def guidance_without_dropout(variant: str, config: Config) -> Iterator[Finding]:
         yield Finding(variant, "sample.guidance", "warning", reason=reason)
 
 
-CHECKS = (late_onsets, noise_mismatch, guidance_without_dropout)
+CHECKS = (late_onsets, noise_mismatch, clipped_latents, guidance_without_dropout)

@@ -111,12 +111,12 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
         draw = (keys.seed, moment.epoch, number)
         layers["batch"].append(training.caption_rows(batches[number % len(batches)], draw))
 
-    weights = training.weights
-    average = next(iter(training.observers.values())).shadow if training.observers else weights
-    layers["update"] = [weight.detach().cpu() - initial[name] for name, weight in weights.items()]
-    layers["EMA weights"] = [average[name].detach().cpu() - initial[name] for name in weights]
-    if keys.observer:
-        training.unet.load_state_dict(average, strict=False)  # it has no buffers
+    layers["update"] = [weight.detach().cpu() - initial[name] for name, weight in training.weights.items()]
+    layers["EMA weights"] = layers["update"]
+    for average in training.observers.values():
+        layers["EMA weights"] = [average.shadow[name].cpu() - initial[name] for name in training.weights]
+        if keys.observer:
+            training.unet.load_state_dict(average.shadow)
     images, scores = _draw(training, moment)
     layers["images"], layers["scores"] = [images], [scores]
     return Probe(

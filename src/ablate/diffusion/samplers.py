@@ -22,7 +22,7 @@ def build_scheduler(name: str, noise: Mapping[str, Any], options: Mapping[str, A
 
     Args:
         noise: timesteps, schedule, beta_start, beta_end, prediction.
-        options: further constructor arguments.
+        options: further constructor arguments. ``clip_sample`` is off unless they say otherwise.
 
     Raises:
         UserError: the class does not exist or refuses an argument.
@@ -47,6 +47,9 @@ def build_scheduler(name: str, noise: Mapping[str, Any], options: Mapping[str, A
         "prediction_type": noise["prediction"],
     }
     missing = sorted(set(arguments) - accepted)
+    if "clip_sample" in accepted:
+        # DDPM and DDIM clip predicted pixels to ±1 unless told otherwise. Latents are not bounded.
+        arguments["clip_sample"] = False
     if missing:
         raise UserError(
             f"{name} does not sample a discrete noise schedule (it has no {missing[0]})",

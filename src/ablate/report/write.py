@@ -1,57 +1,94 @@
-"""Write a report: figures and markdown, each aside and then renamed."""
+"""Write a report: figures and text, each aside and then moved into place."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate.report.facts import gather
+from ablate.report import latex, markdown, tables
+from ablate.report.facts import Facts, gather
 from ablate.report.figures import FIGURES, draw
-from ablate.report.markdown import render
+from ablate.report.index import SUMMARY, summary, write_index
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Callable
 
     from ablate.records import ExperimentRecord
 
-RUNS = "runs.csv"
+DIGITS = "%.8g"
+"""How computed figures are written to CSV; those of runs are written in full."""
 
 
-def write_report(record: ExperimentRecord, out: Path, *, now: datetime | None = None) -> Path:
-    """Write ``<out>/<name>.md``, its figures ``<out>/<name>/*.png`` and the figures of each run,
-    ``<out>/<name>/runs.csv``; gives the markdown's path.
+def write_report(
+    record: ExperimentRecord, out: Path, *, format: str = "markdown", now: datetime | None = None
+) -> Path:
+    """Write a report into the folder ``out``; gives the path to show.
 
-    Two reports of the same record differ in the line "Generated …" only. ``now`` is the time in that
-    line, by default the present one in UTC. A reader never sees half a file; the markdown is replaced
-    last. Figures of an earlier report that this one does not have are removed.
+    - ``markdown``: ``<name>.md``, figures and ``runs.csv`` in ``<name>/``, and the index of all reports
+      in the folder, ``README.md``.
+    - ``latex``: ``<name>.tex``, a document of tables.
+    - ``csv``: ``results.csv``, ``claims.csv`` and ``runs.csv`` in ``<name>/``.
+
+    Two reports of the same record differ in the time of writing only; ``now`` is that time, by default
+    the present one in UTC. A reader never sees half a file; the page is replaced last. Figures of an
+    earlier report that this one does not have are removed.
     """
     facts = gather(record)
-    page, folder = out / f"{record.name}.md", out / record.name
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=f".{record.name}-") as aside:
-        figures = draw(facts, Path(aside))
-        paths = {name: f"{record.name}/{file}" for name, file in figures.items()}
-        text = render(facts, paths, now or datetime.now(UTC))
-        (Path(aside) / page.name).write_text(text, encoding="utf-8")
-        run_table(record).to_csv(Path(aside) / RUNS, index=False)
-        folder.mkdir(exist_ok=True)
-        for file in (*figures.values(), RUNS):
-            (Path(aside) / file).replace(folder / file)
-        (Path(aside) / page.name).replace(page)
-    for name in FIGURES.keys() - figures.keys():
-        (folder / f"{name}.png").unlink(missing_ok=True)
-    return page
+        (Path(aside) / record.name).mkdir()
+        shown = FORMATS[format](facts, Path(aside), now or datetime.now(UTC))
+        moved = _move(Path(aside), out)
+    if format == "markdown":
+        for figure in FIGURES:
+            if (file := Path(record.name, f"{figure}.png")) not in moved:
+                (out / file).unlink(missing_ok=True)
+        write_index(out)
+    return out / shown
 
 
-def run_table(record: ExperimentRecord) -> pd.DataFrame:
-    """One row a run: variant, seed, MLflow run, status, and all its final figures."""
-    import pandas as pd
+def _markdown(facts: Facts, folder: Path, now: datetime) -> str:
+    name = facts.record.name
+    figures = draw(facts, folder / name)
+    text = markdown.render(facts, {figure: f"{name}/{file}" for figure, file in figures.items()}, now)
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    tables.run_table(facts.record).to_csv(folder / name / "runs.csv", index=False)
+    (folder / name / SUMMARY).write_text(json.dumps(summary(facts, now), indent=1), encoding="utf-8")
+    return f"{name}.md"
 
-    rows = [
-        {"variant": run.variant, "seed": run.seed, "run_id": run.run_id, "status": run.status}
-        | dict(sorted(run.metrics.items()))
-        for run in record.runs
-    ]
-    return pd.DataFrame(rows)
+
+def _latex(facts: Facts, folder: Path, now: datetime) -> str:
+    name = facts.record.name
+    (folder / f"{name}.tex").write_text(latex.render(facts, now), encoding="utf-8")
+    return f"{name}.tex"
+
+
+def _csv(facts: Facts, folder: Path, now: datetime) -> str:
+    target = folder / facts.record.name
+    tables.run_table(facts.record).to_csv(target / "runs.csv", index=False)
+    tables.result_table(facts).to_csv(target / "results.csv", index=False, float_format=DIGITS)
+    tables.claim_table(facts).to_csv(target / "claims.csv", index=False, float_format=DIGITS)
+    return facts.record.name
+
+
+FORMATS: dict[str, Callable[[Facts, Path, datetime], str]] = {
+    "markdown": _markdown,
+    "latex": _latex,
+    "csv": _csv,
+}
+"""What writes a report into a folder, and gives the path in it to show."""
+
+
+def _move(folder: Path, out: Path) -> set[Path]:
+    """Move all files, those in subfolders first: a page is replaced when all that it shows is there."""
+    files = sorted(
+        (path.relative_to(folder) for path in folder.rglob("*") if path.is_file()),
+        key=lambda file: (-len(file.parts), file),
+    )
+    for file in files:
+        (out / file).parent.mkdir(exist_ok=True)
+        (folder / file).replace(out / file)
+    return set(files)

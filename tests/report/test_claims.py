@@ -1,0 +1,120 @@
+"""Claims: judged together, told in words, and checked where they must be supported."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ablate.report import gather, unmet
+from ablate.report.markdown import render
+from ablate.report.markdown.claims import details, says, verdict_table
+
+if TYPE_CHECKING:
+    from conftest import MakeRecord
+
+    from ablate.records import ExperimentRecord
+
+NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+
+
+def claiming(record: ExperimentRecord, *claims: dict[str, Any]) -> ExperimentRecord:
+    """The record with other claims, each the first one with some fields replaced."""
+    return replace(
+        record, spec={**record.spec, "claims": [{**record.spec["claims"][0], **claim} for claim in claims]}
+    )
+
+
+def words(record: ExperimentRecord, claim: int = 0) -> str:
+    return " ".join(details(gather(record))[claim]["lines"])  # type: ignore[arg-type]
+
+
+def test_claims_are_judged_together(record: ExperimentRecord) -> None:
+    claims = gather(record).claims
+    assert [str(claim.verdict) for claim in claims] == [
+        "supported",
+        "refuted",
+        "inconclusive",
+        "supported",
+        "supported",
+    ]
+    first = claims[0]
+    assert first.metric_label == "FID (sprites-clip)"
+    assert first.judgement.difference is not None
+    assert first.judgement.difference.mean == pytest.approx(12.3, abs=1.5)
+    assert first.judgement.p == first.smallest_p == 2**-7
+    assert first.judgement.p_corrected == pytest.approx(4 * 2**-7)  # one of five has p = 0
+
+
+def test_the_level_is_that_of_the_spec(record: ExperimentRecord) -> None:
+    strict = gather(replace(record, spec={**record.spec, "alpha": 0.01}))
+    assert strict.alpha == 0.01
+    assert str(strict.claims[0].verdict) == "inconclusive"
+
+
+def test_a_claim_on_a_cost_is_one_like_any_other(record: ExperimentRecord) -> None:
+    claim = gather(record).claims[3]
+    assert says(claim) == "seconds per epoch: lpips-late higher than none by 10 or more"
+    assert claim.judgement.difference is not None
+    assert claim.judgement.difference.mean == pytest.approx(14.5, abs=0.2)
+
+
+def test_a_claim_that_must_be_supported_and_is_not_is_unmet(record: ExperimentRecord) -> None:
+    facts = gather(record)
+    assert [claim.text for claim in unmet(facts)] == ["LPIPS improves results."]
+    assert "**Note.** Claim 3 must be supported and is not." in render(facts, {}, NOON)
+    rows = verdict_table(facts)
+    assert [row[1].endswith("*(must be supported)*") for row in rows[1:]] == [False, False, True, True, False]
+
+
+def test_a_claim_of_equality_prints_its_margin_and_its_own_test(record: ExperimentRecord) -> None:
+    claim = {"variant": "lpips-late", "direction": "equal", "margin": 2.0}
+    record = claiming(record, claim)
+    assert says(gather(record).claims[0]) == "FID (sprites-clip): lpips-late equal to none within ±2"
+    assert "Two one-sided t tests: p = " in words(record)
+    assert "can give no less" not in words(record)
+
+
+def test_inconclusive_comes_with_what_the_design_sees_and_what_it_would_take(
+    record: ExperimentRecord,
+) -> None:
+    text = words(record, 2)
+    assert "This design sees a true difference of 1.5 with 80 % power." in text
+    assert "If the measured difference is the true one, 85 seeds would decide with 80 % power." in text
+
+
+def test_differences_that_are_all_zero_are_called_so(record: ExperimentRecord) -> None:
+    assert "Measured over 8 seeds: as-published − none = 0 in each." in words(record, 4)
+
+
+def test_too_few_seeds_are_said_on_top_and_with_the_claim(make_record: MakeRecord) -> None:
+    record = make_record(seeds=range(5))
+    facts = gather(record)
+    assert "8 seeds are the least that can decide the first of 5 claims." in words(record)
+    assert "Too few seeds for 5 claims at α = 0.05" in render(facts, {}, NOON)
+    alone = claiming(record, {})
+    assert "6 seeds are the least that can decide a claim." in words(alone)
+
+
+def test_one_seed_decides_nothing(make_record: MakeRecord) -> None:
+    record = make_record(seeds=[3])
+    assert {str(claim.verdict) for claim in gather(record).claims} == {"inconclusive"}
+    assert "One seed decides nothing." in words(record)
+    assert "nan" not in words(record)
+
+
+def test_a_claim_on_runs_that_are_not_there_is_inconclusive(record: ExperimentRecord) -> None:
+    facts = gather(replace(record, runs=[]))
+    assert {str(claim.verdict) for claim in facts.claims} == {"inconclusive"}
+    assert verdict_table(facts)[1][2:] == [
+        "FID: mid-way-stale higher than none",
+        "–",
+        "1",
+        "**inconclusive**",
+    ]
+
+
+def test_a_record_without_claims_has_no_verdicts(record: ExperimentRecord) -> None:
+    assert "## Verdicts" not in render(gather(claiming(record)), {}, NOON)

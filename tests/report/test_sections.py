@@ -1,0 +1,224 @@
+"""The sections that some reports have: audit, costs, frontier, effects, published figures, variance."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from synthetic import changed
+
+from ablate.records import LAYERS, Finding
+from ablate.report import gather
+from ablate.report.markdown import audit, costs, published, render
+from ablate.report.markdown.factorial import interactions_table, main_effects_table
+from ablate.stats import effects, variance_split
+
+if TYPE_CHECKING:
+    from ablate.records import ExperimentRecord
+
+NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+
+
+def rendered(record: ExperimentRecord) -> str:
+    return render(gather(record), {}, NOON)
+
+
+# ── audit ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_does_nothing_and_what_is_warned_of_stands_on_top(record: ExperimentRecord) -> None:
+    assert audit.notes(gather(record)) == [
+        "Something in **as-published** does nothing, as expected: see [Audit](#audit).",
+        "The audit warns of **none**: see [Audit](#audit).",
+    ]
+    surprise = Finding("lpips-late", "losses.lpips", "inert", "loss", "no weight")
+    assert audit.notes(gather(replace(record, findings=[surprise]))) == [
+        "Something in **lpips-late** was meant to act and does not: see [Audit](#audit)."
+    ]
+
+
+def test_an_experiment_without_an_audit_says_so(record: ExperimentRecord) -> None:
+    text = rendered(replace(record, findings=None))
+    assert "> **Note.** This experiment ran without an audit." in text
+    assert "## Audit" not in text
+
+
+def test_an_audit_that_had_nothing_to_look_at_is_no_missing_audit(record: ExperimentRecord) -> None:
+    text = rendered(replace(record, findings=[]))
+    assert "without an audit" not in text
+    assert "## Audit" not in text
+
+
+def test_findings_say_what_acts_where_it_dies_and_why(record: ExperimentRecord) -> None:
+    rows = {(row[0], row[1]): row[2:] for row in audit.findings_table(gather(record))}
+    assert rows["from-start", "`ema`"] == ["passive by design", "–", "–"]
+    assert rows["as-published", "difference to none"][:2] == ["**inert** (expected)", "gradient"]
+
+
+def test_changes_have_a_column_for_each_layer(record: ExperimentRecord) -> None:
+    head, start, *_ = audit.changes_table(gather(record))
+    assert head == ["variant", "epoch", *LAYERS]
+    assert start == ["from-start", "0", "0", "0", "–", "–", "0", "1.2e-03", "1.1e-04", "–"]
+
+
+# ── costs ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_ratios_are_paired_by_seed(record: ExperimentRecord) -> None:
+    _, epochs = gather(record).costs
+    ratio = epochs.ratio("lpips-late", "none")
+    assert ratio is not None
+    logs = [
+        math.log(epochs.values["lpips-late"][seed] / epochs.values["none"][seed])
+        for seed in epochs.values["none"]
+    ]
+    assert ratio.mean == pytest.approx(math.exp(sum(logs) / len(logs)))
+    assert ratio.low < 2.45 < ratio.high
+
+
+def test_a_ratio_needs_values_above_zero(record: ExperimentRecord) -> None:
+    facts = gather(changed(record, "none", 0, metrics={"kid": -0.01}))
+    assert facts.metrics[1].ratio("from-start", "none") is None
+
+
+def test_variants_on_one_training_are_not_said_to_take_as_long(record: ExperimentRecord) -> None:
+    rows = {row[0]: row for row in costs.times_table(gather(record))}
+    assert rows["from-start"][4] == "one measurement"
+    assert rows["lpips-late"][4].startswith("×2.45")
+    assert rows["lpips-late"][-1] == "24"
+
+
+def test_records_without_times_have_no_table_of_times(record: ExperimentRecord) -> None:
+    runs = [replace(run, metrics={"fid": 1.0}) for run in record.runs]
+    assert len(costs.times_table(gather(replace(record, runs=runs)))) == 1
+
+
+def test_verification_is_told_in_a_sentence(record: ExperimentRecord) -> None:
+    assert "so separate training takes 3.01 times as long" in rendered(record)
+    assert "equal to the last bit in 5 of 5." in rendered(record)
+    assert "ablate verify" not in rendered(replace(record, verified=None))
+
+
+# ── quality and time ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_frontier_joins_what_differs_in_steps_and_finds_what_no_other_beats(
+    scheduler_record: ExperimentRecord,
+) -> None:
+    front = gather(scheduler_record).frontier
+    assert front is not None
+    assert front.lines == (
+        ("dpm-6", "dpm-12", "dpm-25"),
+        ("ddim-6", "ddim-12", "ddim-25"),
+        ("ddpm-12", "ddpm-50"),
+    )
+    # ddim-6 is a little faster than dpm-6 by its mean, but not measurably, and much worse.
+    assert front.optimal["fid"] == ("dpm-6", "dpm-12", "dpm-25")
+
+
+def test_a_variant_with_another_training_is_not_on_the_frontier(scheduler_record: ExperimentRecord) -> None:
+    configs = dict(scheduler_record.configs)
+    configs["ddim-6"] = {**configs["ddim-6"], "train": {"epochs": 99}}
+    front = gather(replace(scheduler_record, configs=configs)).frontier
+    assert front is not None
+    assert "ddim-6" not in front.steps
+
+
+@pytest.mark.parametrize("name", ["record", "noise_record"])
+def test_fewer_than_three_ways_of_sampling_are_no_frontier(name: str, request: pytest.FixtureRequest) -> None:
+    assert gather(request.getfixturevalue(name)).frontier is None
+
+
+# ── factorial designs ────────────────────────────────────────────────────────────────────────────
+
+
+def test_effects_are_those_of_the_statistics(factorial_record: ExperimentRecord) -> None:
+    facts = gather(factorial_record)
+    design, fid = facts.factorial, facts.metrics[0]
+    assert design is not None
+    by_levels = {
+        (lpips, ema, guidance): fid.values[f"lpips-{lpips}.ema-{ema}.guidance-{guidance}"]
+        for lpips in ("off", "on")
+        for ema in ("off", "late", "early")
+        for guidance in ("1.5", "3")
+    }
+    assert list(design.metrics[0].effects.values()) == effects(by_levels, design.factors)
+    step = design.metrics[0].steps[("ema", "early"),]
+    assert step.mean == pytest.approx(design.metrics[0].effects[("ema", "early"),].difference.mean)
+    assert [row[0] for row in main_effects_table(design)[1:3]] == ["lpips: on − off", "ema: late − off"]
+    assert interactions_table(design)[2][0] == "lpips: on × ema: early"
+
+
+def test_a_combination_that_is_missing_leaves_its_metric_without_effects(
+    factorial_record: ExperimentRecord,
+) -> None:
+    name = "lpips-on.ema-off.guidance-3"
+    record = changed(factorial_record, name, metrics={"kid": math.nan})
+    text = rendered(record)
+    assert "Without effects, since a combination of levels lacks it: KID (sprites-clip)." in text
+    assert "| ema: early − off |" in text
+    failed = changed(factorial_record, name, status="FAILED")
+    assert "| ema: early − off |" not in rendered(failed)
+
+
+def test_the_spec_is_printed_as_it_can_run_again(factorial_record: ExperimentRecord) -> None:
+    spec = rendered(factorial_record).split("```yaml\n")[1].split("```")[0]
+    assert "factors:" in spec
+    assert "variants:" not in spec
+    assert "baseline:" not in spec
+
+
+# ── published figures ────────────────────────────────────────────────────────────────────────────
+
+
+def test_published_figures_stand_beside_measured_ones_each_with_its_setting(
+    record: ExperimentRecord,
+) -> None:
+    text = rendered(record)
+    assert "- **Published** (a README): 256 px game monsters" in text
+    assert "- **Measured here**: profile `sprites`, 32 px, 12 epochs, 512 images a run, 8 seeds" in text
+    assert "must not be compared with each other" in text
+    _, fid, *_ = published.published_table(gather(record))
+    assert fid[:5] == ["FID", "82.6531", "90", "FID (sprites-clip)", "lpips-late"]
+
+
+def test_two_published_times_are_compared_by_their_ratio(record: ExperimentRecord) -> None:
+    (line,) = published.ratio_lines(gather(record))
+    assert "published 11 min 00 s → 27 min 00 s, ×2.45; measured 9.987 s → 24.461 s, ×2.4" in line
+
+
+def test_published_figures_without_a_measured_one_stay(record: ExperimentRecord) -> None:
+    facts = gather(replace(record, runs=[]))
+    assert published.published_table(facts)[1][3:] == ["–", "lpips-late", "–", "–"]
+    assert published.ratio_lines(facts)[0].endswith("×2.45; not measured here.")
+
+
+# ── variance ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_spread_is_split_where_each_training_is_sampled_with_the_same_noises(
+    noise_record: ExperimentRecord,
+) -> None:
+    facts = gather(noise_record)
+    (group,) = facts.variances
+    assert (group.variants, group.trainings) == (("noise-0", "noise-1", "noise-2"), 4)
+    values = facts.metrics[0].values
+    crossed = {(seed, noise): values[f"noise-{noise}"][seed] for seed in range(4) for noise in range(3)}
+    assert group.splits["fid"] == variance_split(crossed)
+
+
+@pytest.mark.parametrize("own", [None, 0])
+def test_without_two_noises_there_is_no_split(noise_record: ExperimentRecord, own: Any) -> None:
+    configs = {
+        name: {**config, "sample": {**config["sample"], "seed": own}}
+        for name, config in noise_record.configs.items()
+    }
+    assert gather(replace(noise_record, configs=configs)).variances == ()
+
+
+def test_samples_of_different_noises_are_not_said_to_share_it(noise_record: ExperimentRecord) -> None:
+    assert not gather(noise_record).same_noise
+    assert "initial weights, data order and training noise, so" in rendered(noise_record)

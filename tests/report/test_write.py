@@ -1,0 +1,157 @@
+"""What a report leaves on the disk: pages, figures, tables, and the index of all reports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+from ablate.report import gather, write_index, write_report
+from ablate.report.figures import FIGURES
+from ablate.report.latex import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import MakeRecord
+
+    from ablate.records import ExperimentRecord
+
+NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+
+
+def test_report_and_figures_lie_where_they_are_linked_and_nothing_else_does(
+    record: ExperimentRecord, tmp_path: Path
+) -> None:
+    out = tmp_path / "reports"
+    page = write_report(record, out)
+    assert page == out / "synthetic.md"
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    figures = {
+        f"synthetic/{name}.png" for name in FIGURES.keys() - {"main-effects", "interactions", "frontier"}
+    }
+    beside = {"synthetic/runs.csv", "synthetic/summary.json"}
+    assert files == {"README.md", "synthetic.md", *beside, *figures}
+    assert all(f"]({figure})" in page.read_text("utf-8") for figure in figures)
+
+
+def test_a_figure_that_is_no_longer_drawn_is_removed(make_record: MakeRecord, tmp_path: Path) -> None:
+    record = make_record(variants=["none"], seeds=[0])
+    write_report(record, tmp_path / "out")
+    write_report(replace(record, runs=[replace(run, samples=None) for run in record.runs]), tmp_path / "out")
+    assert not (tmp_path / "out" / "synthetic" / "samples.png").exists()
+    assert (tmp_path / "out" / "synthetic" / "metrics.png").exists()
+
+
+def test_an_error_while_drawing_leaves_the_old_report_whole(
+    make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = make_record(variants=["none"], seeds=[0])
+    page = write_report(record, tmp_path / "out")
+    before = page.read_bytes()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("disk is full")
+
+    monkeypatch.setattr("ablate.report.markdown.render", broken)
+    with pytest.raises(RuntimeError, match="disk is full"):
+        write_report(record, tmp_path / "out")
+    assert page.read_bytes() == before
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"README.md", "synthetic.md", "synthetic"}
+
+
+# ── CSV ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_table_of_runs_holds_the_figures_unrounded(record: ExperimentRecord, tmp_path: Path) -> None:
+    write_report(record, tmp_path, format="csv")
+    table = pd.read_csv(tmp_path / "synthetic" / "runs.csv")
+    assert list(table["run_id"]) == [run.run_id for run in record.runs]
+    assert list(table["fid"]) == pytest.approx([run.metrics["fid"] for run in record.runs], rel=1e-12)
+
+
+def test_the_table_of_results_has_a_row_for_each_variant_and_metric(
+    record: ExperimentRecord, tmp_path: Path
+) -> None:
+    folder = write_report(record, tmp_path, format="csv")
+    assert folder == tmp_path / "synthetic"
+    table = pd.read_csv(folder / "results.csv").set_index(["metric", "variant"])
+    assert len(table) == 6 * 5
+    fid = gather(record).metrics[0]
+    row = table.loc[("fid", "from-start")]
+    interval, difference = fid.intervals["from-start"], fid.differences["from-start"]
+    assert row["n"] == 8
+    assert row["mean"] == pytest.approx(interval.mean, rel=1e-7)
+    assert row["difference_low"] == pytest.approx(difference.low, rel=1e-7)
+    assert row["p"] == pytest.approx(difference.p)
+    assert pd.isna(table.loc[("fid", "none"), "difference"])
+
+
+def test_the_table_of_claims_is_as_the_golden_file(
+    record: ExperimentRecord, tmp_path: Path, golden: Callable[[str, str], None]
+) -> None:
+    golden("report-claims.csv", (write_report(record, tmp_path, format="csv") / "claims.csv").read_text())
+
+
+# ── LaTeX ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_latex_document_is_as_the_golden_file(
+    record: ExperimentRecord, tmp_path: Path, golden: Callable[[str, str], None]
+) -> None:
+    page = write_report(record, tmp_path, format="latex", now=NOON)
+    assert page == tmp_path / "synthetic.tex"
+    golden("report.tex", page.read_text("utf-8"))
+
+
+def test_every_character_of_a_claim_is_shown_as_it_is(record: ExperimentRecord, tmp_path: Path) -> None:
+    claim = {**record.spec["claims"][0], "text": r"50 % of \{a_b} & c#d ~ $x^2$ [1] <2>"}
+    spec = {**record.spec, "claims": [claim]}
+    text = write_report(replace(record, spec=spec), tmp_path, format="latex").read_text("utf-8")
+    assert (
+        r"50 \% of \textbackslash{}\{a\_b\} \& c\#d \textasciitilde{} \$x\textasciicircum{}2\$ {[}1] "
+        r"\textless{}2\textgreater{}"
+    ) in text
+    assert escape("−0.3 ± 1\u202f000 ↓") == (
+        r"\ensuremath{-}0.3 \ensuremath{\pm} 1\,000 \ensuremath{\downarrow}"
+    )
+
+
+@pytest.mark.parametrize("form", ["latex", "csv"])
+def test_an_experiment_without_a_run_or_a_claim_has_tables_too(
+    record: ExperimentRecord, tmp_path: Path, form: str
+) -> None:
+    empty = replace(record, runs=[], spec={**record.spec, "claims": []})
+    assert write_report(empty, tmp_path, format=form).exists()
+
+
+# ── the index ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_index_is_as_the_golden_file_whatever_the_order_of_writing(
+    make_record: MakeRecord,
+    noise_record: ExperimentRecord,
+    tmp_path: Path,
+    golden: Callable[[str, str], None],
+) -> None:
+    records = [make_record(samples=False), noise_record]
+    pages = []
+    for number, order in enumerate((records, records[::-1])):
+        for record in order:
+            write_report(record, tmp_path / str(number), now=NOON)
+        pages.append((tmp_path / str(number) / "README.md").read_text("utf-8"))
+    assert pages[0] == pages[1]
+    golden("report-index.md", pages[0])
+
+
+def test_a_report_that_was_removed_leaves_the_index(noise_record: ExperimentRecord, tmp_path: Path) -> None:
+    write_report(noise_record, tmp_path, now=NOON)
+    write_report(replace(noise_record, name="other"), tmp_path, now=NOON)
+    (tmp_path / "other.md").unlink()
+    text = write_index(tmp_path).read_text("utf-8")
+    assert "noises.md" in text
+    assert "other.md" not in text
