@@ -107,7 +107,7 @@ def outcome(folder: Path, run: RunRecord) -> dict[str, object]:
         "scores": json.loads((artifacts / "scores.json").read_text()),
         "samples": {file.name: file.read_bytes() for file in (artifacts / "samples").iterdir()},
         "curves": {name: points for name, points in run.history.items() if name != "epoch_seconds"},
-        "figures": {name: value for name, value in run.metrics.items() if not name.endswith("_seconds")},
+        "figures": {name: value for name, value in run.metrics.items() if "seconds" not in name},
     }
 
 

@@ -155,3 +155,15 @@ def test_a_report_that_was_removed_leaves_the_index(noise_record: ExperimentReco
     text = write_index(tmp_path).read_text("utf-8")
     assert "noises.md" in text
     assert "other.md" not in text
+
+
+def test_a_report_on_an_experiment_called_readme_is_not_the_index(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    """Where file names do not tell upper from lower case, ``readme.md`` would be it."""
+    record = replace(make_record(variants=["none"], seeds=[0], samples=False), name="readme")
+    page = write_report(record, tmp_path)
+    assert page.name == "readme-report.md"
+    index = (tmp_path / "README.md").read_text("utf-8")
+    assert "[readme](readme-report.md)" in index
+    assert len({path.name.lower() for path in tmp_path.glob("*.md")}) == 2

@@ -22,6 +22,11 @@ INDEX = "README.md"
 SUMMARY = "summary.json"
 
 
+def page_of(name: str) -> str:
+    """The file of an experiment's report. ``readme`` would be the index where upper case is lower case."""
+    return f"{name}-report.md" if f"{name}.md".lower() == INDEX.lower() else f"{name}.md"
+
+
 def summary(facts: Facts, now: datetime) -> dict[str, Any]:
     """What the index says of a report."""
     return {
@@ -43,7 +48,7 @@ def summary(facts: Facts, now: datetime) -> dict[str, Any]:
 def write_index(out: Path) -> Path:
     """Write ``<out>/README.md`` over all reports in the folder, by name; gives its path."""
     found = [json.loads(file.read_text("utf-8")) for file in sorted(out.glob(f"*/{SUMMARY}"))]
-    reports = [report for report in found if (out / f"{report['name']}.md").exists()]
+    reports = [report for report in found if (out / page_of(report["name"])).exists()]
     with tempfile.TemporaryDirectory(dir=out, prefix=".index-") as aside:
         (Path(aside) / INDEX).write_text(_page(reports), encoding="utf-8")
         (Path(aside) / INDEX).replace(out / INDEX)
@@ -56,7 +61,7 @@ def _page(reports: Sequence[dict[str, Any]]) -> str:
     ]
     claims = [["claim", "experiment", "verdict"]]
     for report in reports:
-        link = f"[{report['name']}]({quote(report['name'])}.md)"
+        link = f"[{report['name']}]({quote(page_of(report['name']))})"
         steps = (numbers.number(report[key], 0) for key in ("steps_trained", "steps_asked"))
         experiments.append(
             [

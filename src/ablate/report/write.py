@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ablate.report import latex, markdown, tables
 from ablate.report.facts import Facts, gather
 from ablate.report.figures import FIGURES, draw
-from ablate.report.index import SUMMARY, summary, write_index
+from ablate.report.index import SUMMARY, page_of, summary, write_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,10 +54,10 @@ def _markdown(facts: Facts, folder: Path, now: datetime) -> str:
     name = facts.record.name
     figures = draw(facts, folder / name)
     text = markdown.render(facts, {figure: f"{name}/{file}" for figure, file in figures.items()}, now)
-    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    (folder / page_of(name)).write_text(text, encoding="utf-8")
     tables.run_table(facts.record).to_csv(folder / name / "runs.csv", index=False)
     (folder / name / SUMMARY).write_text(json.dumps(summary(facts, now), indent=1), encoding="utf-8")
-    return f"{name}.md"
+    return page_of(name)
 
 
 def _latex(facts: Facts, folder: Path, now: datetime) -> str:
