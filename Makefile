@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed
 SPEC   ?= experiments/ema.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test ui clean
+.PHONY: help run test bench ui clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: $(STAMP)  ## Check style and types, run the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile
+
+bench: $(STAMP)  ## Measure what each optimization is worth, into benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/bench.py --out benchmarks
 
 ui: $(STAMP)  ## Open the MLflow UI on what was recorded (http://127.0.0.1:5000)
 	$(BIN)/ablate ui

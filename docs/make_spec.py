@@ -70,6 +70,7 @@ REFERENCES = {
 """Model → how a field that holds one is called."""
 
 TYPES = {
+    "boolean": "`true` or `false`",
     "integer": "whole number",
     "number": "number",
     "string": "text",

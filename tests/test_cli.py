@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,6 @@ from ablate.errors import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -152,3 +152,15 @@ def test_the_schema_is_json(call: Callable[..., tuple[int, str]]) -> None:
     code, shown = call("schema")
     assert code == 0
     assert "variants" in json.loads(shown)["properties"]
+
+
+def test_a_data_set_of_the_hub_that_is_not_here_is_named_with_what_fetches_it(
+    call: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    spec = Path(__file__).parent.parent / "experiments" / "ema.yaml"
+    arguments = ("--store", str(tmp_path), "--set", "data.path=hub:owner/name")
+    code, shown = call("plan", str(spec), *arguments)
+    assert code == 2
+    assert "ablate data fetch hub:owner/name" in shown
+    code, shown = call("data", "fetch", "owner/name", "--store", str(tmp_path))
+    assert code == 2 and "hub:owner/name" in shown

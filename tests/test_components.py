@@ -1,18 +1,48 @@
-"""Loading the embedded kit's parts, and what is said when a part cannot be loaded."""
+"""Loading the parts of the embedded kit, of folders and of hubs, and what is said when that fails.
+
+No published weights are here. What is loaded has them by their names and in their files' forms, and
+is small and random.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 import time
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import lpips
 import numpy as np
+import open_clip
 import pytest
 import torch
+import torchvision
+from cleanfid import downloads_helper
+from cleanfid.resize import build_resizer
+from diffusers import AutoencoderKL, AutoencoderTiny
+from hubs import NOWHERE, Caches
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import CLIPConfig, CLIPModel
 
-from ablate.components import EMBEDDED, load_evaluator, load_perceptual, load_text_encoder, load_vae
+from ablate import components
+from ablate.components import (
+    EMBEDDED,
+    load_evaluator,
+    load_inception,
+    load_perceptual,
+    load_small_decoder,
+    load_text_encoder,
+    load_vae,
+    part_files,
+)
 from ablate.errors import ComponentError
+from ablate.metrics.inception import inception_features
+from ablate.sources import TorchFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +72,11 @@ LOADERS: dict[str, Callable[..., Any]] = {
 @pytest.fixture
 def kit(tmp_path: Path) -> Path:
     return shutil.copytree(EMBEDDED, tmp_path / "kit")
+
+
+@pytest.fixture
+def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caches:
+    return Caches(tmp_path / "caches", monkeypatch)
 
 
 def test_the_embedded_vae_maps_images_to_latents_of_unit_std_and_back() -> None:
@@ -130,7 +165,7 @@ def test_a_missing_folder_is_named_at_once(part: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", LOADERS)
 def test_an_empty_folder_is_refused(part: str, tmp_path: Path) -> None:
     (tmp_path / part).mkdir()
-    with pytest.raises(ComponentError, match="can be loaded"):
+    with pytest.raises(ComponentError, match="cannot be loaded: the folder lacks"):
         LOADERS[part](Part(str(tmp_path), part))
 
 
@@ -146,7 +181,7 @@ def test_a_truncated_weights_file_is_refused(part: str, kit: Path) -> None:
 def test_a_part_without_weights_is_refused_and_not_random(part: str, kit: Path) -> None:
     for weights in (kit / part).glob("*.safetensors"):
         weights.unlink()
-    with pytest.raises(ComponentError, match="can be loaded"):
+    with pytest.raises(ComponentError, match="cannot be loaded: the folder lacks"):
         LOADERS[part](Part(str(kit), part))
 
 
@@ -156,20 +191,251 @@ def test_a_text_encoder_without_its_tokenizer_is_refused(kit: Path) -> None:
         load_text(Part(str(kit), "text_encoder"))
 
 
-def test_a_hub_id_that_cannot_be_reached_is_refused_within_seconds() -> None:
+@pytest.mark.usefixtures("caches")
+@pytest.mark.parametrize("part", ["vae", "text_encoder", "evaluator", "perceptual", "inception"])
+def test_a_part_of_a_hub_that_cannot_be_reached_is_refused_within_seconds(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(components, "TRUNKS", {"alex": TorchFile(f"{NOWHERE}/alex.pth")})
+    monkeypatch.setattr(components, "CLEAN_FID", TorchFile(f"{NOWHERE}/{components.INCEPTION_FILE}"))
+    load: dict[str, Callable[[], Any]] = {
+        "vae": lambda: load_vae(Part("owner/name", "vae")),
+        "text_encoder": lambda: load_text(Part("owner/name")),
+        "evaluator": lambda: load_evaluator(Part("ViT-B-32:openai")),
+        "perceptual": lambda: load_perceptual(Part("alex")),
+        "inception": load_inception,
+    }
     start = time.monotonic()
-    for load in (load_vae, load_text):
-        with pytest.raises(ComponentError, match="can be loaded"):
-            load(Part("nobody/nothing", "vae"))
-    assert time.monotonic() - start < 20
+    with pytest.raises(ComponentError, match=r"is not there, and 127\.0\.0\.1 cannot be reached"):
+        load[part]()
+    assert time.monotonic() - start < 5
 
 
-@pytest.mark.parametrize("source", ["ViT-B-32:no-such-weights", "no-such-model:openai"])
+@pytest.mark.parametrize("source", ["ViT-B-32:no-such-weights", "no-such-model:openai", "owner/name"])
 def test_an_unknown_evaluator_is_refused(source: str) -> None:
-    with pytest.raises(ComponentError, match="can be loaded"):
+    with pytest.raises(ComponentError, match="nor a model that open_clip can fetch"):
         load_evaluator(Part(source))
 
 
 def test_an_unknown_perceptual_network_is_refused() -> None:
     with pytest.raises(ComponentError, match="neither a folder nor one of"):
         load_perceptual(Part("resnet"))
+
+
+# ── parts of hubs ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_addresses_and_digests_are_those_that_the_libraries_have() -> None:
+    models = torchvision.models
+    weights = {
+        "alex": models.AlexNet_Weights.DEFAULT,
+        "vgg": models.VGG16_Weights.DEFAULT,
+        "squeeze": models.SqueezeNet1_1_Weights.DEFAULT,
+    }
+    assert {name: file.address for name, file in components.TRUNKS.items()} == {
+        name: entry.url for name, entry in weights.items()
+    }
+    assert all(file.address.endswith(f"-{file.sha256}.pth") for file in components.TRUNKS.values())
+    assert components.CLEAN_FID.address == downloads_helper.inception_url
+    for source, address in components.EVALUATORS.items():
+        assert open_clip.get_pretrained_cfg(*source.split(":"))["hf_hub"] == address
+
+
+@pytest.mark.parametrize("part", [*LOADERS, "tokenizer"])
+def test_the_embedded_kit_has_the_files_of_each_part(part: str) -> None:
+    assert {file.parent for file in part_files(part, Part("sprites", part))} == {EMBEDDED / part}
+
+
+@pytest.fixture
+def clip() -> CLIPModel:
+    """A text encoder for the kit's words beside an image encoder, as openai/clip-vit-base-patch32 has it."""
+    words = json.loads((EMBEDDED / "text_encoder" / "config.json").read_text())["vocab_size"]
+    tower = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = tower | {"vocab_size": words, "bos_token_id": 0, "eos_token_id": 1}
+    vision = tower | {"image_size": 8, "patch_size": 4}
+    return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)).eval()
+
+
+def test_the_published_text_encoder_is_read_at_the_revision_that_is_safetensors(
+    caches: Caches, clip: CLIPModel, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = "openai/clip-vit-base-patch32"
+    clip.save_pretrained(caches.repository(name, "refs/pr/15"))
+    shutil.copytree(EMBEDDED / "tokenizer", caches.repository(name), dirs_exist_ok=True)
+    capfd.readouterr()
+    tokenizer, encoder = load_text_encoder(Part(name), Part(name))
+    assert capfd.readouterr().err == ""
+    ids = tokenizer(["A red slime."], return_tensors="pt").input_ids
+    with torch.no_grad():
+        assert torch.equal(
+            encoder(input_ids=ids).last_hidden_state, clip.text_model(input_ids=ids).last_hidden_state
+        )
+
+
+def test_the_published_vae_is_read_with_the_names_that_its_attention_had(caches: Caches) -> None:
+    vae = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=4)
+    folder = caches.repository("CompVis/stable-diffusion-v1-4") / "vae"
+    vae.save_pretrained(folder)
+    file = folder / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    for new, old in {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}.items():
+        weights = {
+            name.replace(f"attentions.0.{new}.", f"attentions.0.{old}."): weight
+            for name, weight in weights.items()
+        }
+    assert "encoder.mid_block.attentions.0.proj_attn.weight" in weights
+    save_file(weights, file)
+    loaded = load_vae(Part("CompVis/stable-diffusion-v1-4", "vae")).state_dict()
+    assert all(torch.equal(loaded[name], weight) for name, weight in vae.state_dict().items())
+
+
+def test_a_small_decoder_decodes_latents(tmp_path: Path) -> None:
+    sizes = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
+    blocks = {"num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1)}
+    AutoencoderTiny(**sizes, **blocks).save_pretrained(tmp_path)
+    decoder = load_small_decoder(Part(str(tmp_path)))
+    assert decoder.decode(torch.zeros(2, 4, 8, 8)).sample.shape == (2, 3, 16, 16)
+    assert not any(parameter.requires_grad for parameter in decoder.parameters())
+
+
+@pytest.mark.parametrize("part", ["vae", "text_encoder"])
+def test_weights_that_a_file_lacks_are_refused_and_not_random(part: str, kit: Path) -> None:
+    [file] = (kit / part).glob("*.safetensors")
+    weights = load_file(file)
+    weights.pop(sorted(weights)[0])
+    save_file(weights, file, {"format": "pt"})
+    with pytest.raises(ComponentError, match="the file lacks 1 weights"):
+        LOADERS[part](Part(str(kit), part))
+
+
+def test_an_evaluator_runs_with_the_activation_that_it_was_trained_with(
+    caches: Caches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = {"layers": 1, "width": 64}
+    model = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "patch_size": 8, **layers},
+        "text_cfg": {"context_length": 8, "vocab_size": 49408, "heads": 2, **layers},
+    }
+    (tmp_path / "tiny-clip.json").write_text(json.dumps(model))
+    open_clip.add_model_config(tmp_path / "tiny-clip.json")
+    trained = {
+        "hf_hub": "tiny/clip/",
+        "quick_gelu": True,
+        "mean": (0.5, 0.5, 0.5),
+        "std": (0.25, 0.25, 0.25),
+        "interpolation": "bicubic",
+        "resize_mode": "shortest",
+    }
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny-clip", {"openai": trained})
+    quick = open_clip.create_model("tiny-clip", force_quick_gelu=True).eval()
+    save_file(quick.state_dict(), caches.repository("tiny/clip") / "open_clip_model.safetensors")
+
+    evaluator = load_evaluator(Part("tiny-clip:openai"))
+    image = np.random.default_rng(0).integers(0, 255, (1, 32, 32, 3), dtype=np.uint8)
+    pixels = (torch.from_numpy(image).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    with torch.no_grad():
+        images = quick.encode_image(pixels, normalize=True).numpy()
+        texts = quick.encode_text(open_clip.get_tokenizer("tiny-clip")(["A bat."]), normalize=True).numpy()
+    assert evaluator.name == "tiny-clip:openai"
+    assert np.allclose(evaluator.encode_images(image), images, atol=1e-6)
+    assert np.allclose(evaluator.encode_texts(["A bat."]), texts, atol=1e-6)
+
+
+@pytest.fixture
+def published_lpips(caches: Caches) -> lpips.LPIPS:
+    """What lpips makes of the smallest of its networks where torchvision finds it."""
+    file = caches.checkpoints / components.TRUNKS["squeeze"].address.rsplit("/", 1)[1]
+    torch.save(torchvision.models.squeezenet1_1().state_dict(), file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return lpips.LPIPS(net="squeeze", verbose=False)
+
+
+@torch.no_grad()
+def test_the_published_perceptual_distance_is_that_of_lpips(
+    published_lpips: lpips.LPIPS, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"net": "squeeze", "heads": true}')
+    save_file(published_lpips.net.state_dict(), folder / "model.safetensors")
+    pair = torch.rand(2, 2, 3, 64, 64) * 2 - 1
+    expected = published_lpips(*pair)
+    assert expected.min() > 0
+    for source in ("squeeze", str(folder)):
+        assert torch.equal(load_perceptual(Part(source))(*pair), expected), source
+    (folder / "config.json").write_text('{"net": "squeeze"}')
+    assert not torch.allclose(load_perceptual(Part(str(folder)))(*pair), expected)
+
+
+@pytest.mark.parametrize(("net", "classifier"), [("alex", "alexnet"), ("vgg", "vgg16")])
+def test_the_larger_networks_have_the_published_layers(net: str, classifier: str) -> None:
+    with torch.device("meta"):
+        published = torchvision.models.get_model(classifier).state_dict()
+        trunk = components.untrained_lpips(net).net.state_dict()
+    shapes = {name: weight.shape for name, weight in trunk.items()}
+    assert {n: weight.shape for n, weight in components.trunk_of(published, trunk).items()} == shapes
+
+
+class Layers(nn.Module):
+    """Stands where the layers of clean-fid's Inception do: normalized pixels → 2048 features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 2048, 16, stride=71)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.convolution(pixels).mean((2, 3))
+
+
+class Inception(nn.Module):
+    """As clean-fid takes the network out of its file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = Layers()
+
+    def forward(self, pixels: torch.Tensor, return_features: bool = False) -> torch.Tensor:
+        return self.layers((pixels - 128) / 128)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")
+@pytest.mark.parametrize("given", ["nothing", "folder", "file"])
+def test_inception_features_come_from_the_file_that_is_given_or_was_fetched(
+    caches: Caches, tmp_path: Path, given: str
+) -> None:
+    network = Inception().eval()
+    folder = caches.checkpoints if given == "nothing" else tmp_path
+    torch.jit.script(network).save(str(folder / components.INCEPTION_FILE))
+    parts = {
+        "nothing": None,
+        "folder": Part(str(tmp_path)),
+        "file": Part(str(tmp_path / components.INCEPTION_FILE)),
+    }
+    images = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), dtype=np.uint8)
+    features = inception_features(images, "cpu", batch=2, model=load_inception(parts[given]))
+
+    resized = np.stack([build_resizer("clean")(image) for image in images])
+    with torch.no_grad():
+        expected = network(torch.from_numpy(resized).permute(0, 3, 1, 2))
+    assert features.shape == (3, 2048)
+    assert np.allclose(features, expected.numpy(), atol=1e-5)
+
+
+def test_a_broken_inception_is_refused(tmp_path: Path) -> None:
+    (tmp_path / components.INCEPTION_FILE).write_bytes(b"PK" + bytes(100))
+    with pytest.raises(ComponentError, match="no Inception network can be loaded"):
+        load_inception(Part(str(tmp_path)))
+
+
+def test_looking_for_a_part_imports_no_torch() -> None:
+    code = (
+        "import sys; from ablate.components import source_of; from ablate.spec.profile import load_config\n"
+        "parts = load_config('maplestory').components\n"
+        "for name in ('vae', 'text_encoder', 'tokenizer', 'evaluator', 'perceptual'):\n"
+        "    source_of(name, getattr(parts, name)).found()\n"
+        "source_of('inception', None).found()\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -393,3 +393,22 @@ def test_the_newest_link_is_the_last_complete_one(
         (store.path(stage, key) / "entry.json").write_text("{}")
     complete = [epoch for epoch in stored if epoch <= end and (epoch <= start or epoch in averaged)]
     assert newest_stored_link(CHAIN, [observer], end, store) == max(complete, default=0)
+
+
+@pytest.mark.parametrize("given", ["file", "folder"])
+def test_an_inception_of_one_s_own_counts_by_its_content_where_it_is_used(
+    make_keys: MakeKeys, tmp_path: Path, given: str
+) -> None:
+    def keys_with(content: str, features: str = "inception") -> RunKeys:
+        folder = tmp_path / content
+        folder.mkdir(exist_ok=True)
+        file = folder / "inception-2015-12-05.pt"
+        file.write_text(content)
+        part = {"source": str(file if given == "file" else folder)}
+        return make_keys({"components": {"inception": part}, "evaluate": {"fid_features": features}})
+
+    one, other = keys_with("one"), keys_with("other")
+    assert one.evaluate != other.evaluate
+    assert one.sample == other.sample
+    assert keys_with("one", "evaluator").evaluate == keys_with("other", "evaluator").evaluate
+    assert one.evaluate != make_keys({"evaluate": {"fid_features": "inception"}}).evaluate

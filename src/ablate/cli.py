@@ -261,6 +261,42 @@ def schema() -> None:
     sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
 
 
+@app.command()
+def fetch(
+    profile: Annotated[str, typer.Option("--profile", help="Whose parts.")] = "sprites", sets: Sets = None
+) -> None:
+    """Download the pretrained parts that a profile names, ahead of any run, and load each once.
+
+    What is there is skipped; the same command goes on where it was interrupted.
+    """
+    from ablate.console import FetchScreen
+    from ablate.parts.fetch import fetch_parts
+    from ablate.spec.profile import load_config
+
+    fetch_parts(load_config(profile, sets or ()), FetchScreen())
+
+
+@app.command()
+def doctor(
+    profile: Annotated[str, typer.Option("--profile", help="What shall run.")] = "sprites",
+    sets: Sets = None,
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Say whether a profile can run on this machine: parts, devices, libraries, disk, MLflow.
+
+    Exits with 1 if it cannot, and says what mends it.
+    """
+    from ablate.console import print_answers
+    from ablate.parts.doctor import diagnose
+    from ablate.spec.profile import load_config
+    from ablate.tracking import default_uri
+
+    config = load_config(profile, sets or ())
+    if not print_answers(diagnose(config, profile, store, tracking_uri or default_uri())):
+        raise typer.Exit(1)
+
+
 @data_app.command("sprites")
 def data_sprites(
     out_folder: Annotated[Path, typer.Option("--out", help="Folder to write the data set to.")],
@@ -274,6 +310,40 @@ def data_sprites(
         raise UserError("there is something there already", where=str(out_folder), fix="Give a new folder.")
     generate(out_folder, seed)
     out.print(f"Data set: {out_folder}")
+
+
+@data_app.command("fetch")
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="hub:owner/name, or hub:owner/name@revision.")],
+    store: StoreFolder = STORE,
+) -> None:
+    """Download a data set of the Hugging Face hub into the store, for data.path. Needs ablate[hub]."""
+    from ablate.console import out
+    from ablate.data.hub import PREFIX, export_hub
+    from ablate.store import Store, key_of
+
+    if not name.startswith(PREFIX):
+        raise UserError("is no data set of the hub", where=name, fix=f"Write {PREFIX}owner/name.")
+    ingredients = {"data": name}
+    kept, key = Store(store), key_of(ingredients)
+    if not kept.has("data", key):
+        with kept.writing("data", key, ingredients) as folder:
+            export_hub(name, folder, lambda text: out.print(text, markup=False))
+    out.print(f"In the store: {kept.path('data', key)}. Use it as data.path: {name}", markup=False)
+
+
+@data_app.command("check")
+def data_check(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set's folder.")],
+) -> None:
+    """List what is wrong or odd about a data set. Exits with 2 if it cannot be trained with."""
+    from ablate.data.check import check_data, decoding_bar, print_data_report
+
+    with decoding_bar() as progress:
+        found = check_data(folder, progress)
+    print_data_report(found)
+    if not found.trainable:
+        raise typer.Exit(2)
 
 
 @kit_app.command("build")
@@ -302,6 +372,40 @@ def kit_check(
     from ablate.kit.check import check_kit, print_qualities
 
     print_qualities(check_kit(kit or EMBEDDED, data))
+
+
+@kit_app.command("distill-decoder")
+def kit_distill_decoder(
+    data: Annotated[Path, typer.Option("--data", help="A data set's folder.")],
+    vae: Annotated[str, typer.Option("--vae", help="A kit's folder, or a folder or hub id of a VAE.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder to write the decoder to.")],
+    size: Annotated[
+        int | None, typer.Option("--size", min=8, help="Edge of the images. Default: the VAE's own.")
+    ] = None,
+    effort: Annotated[
+        float, typer.Option("--effort", min=0.001, help="Share of the usual training steps.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """Train a small decoder that stands in for a VAE's own in the LPIPS loss (components.small_decoder)."""
+    from ablate.console import out
+    from ablate.kit.build import console_progress
+    from ablate.kit.distill import distill_decoder
+
+    show = console_progress()
+    made = distill_decoder(
+        data,
+        vae,
+        out_folder,
+        size=size,
+        effort=effort,
+        seed=seed,
+        tell=lambda *step: show("small decoder", *step),
+    )
+    out.print(
+        f"Small decoder: {out_folder}, {made.weights} weights (the VAE's: {made.vae_weights}), "
+        f"PSNR {made.psnr:.1f} dB against the VAE's decoding of {made.images} held-out images"
+    )
 
 
 def _plan(

@@ -1,7 +1,8 @@
-"""Loads the pretrained parts: the embedded kit's, any other kit's, and those of the hub.
+"""Loads the pretrained parts: the embedded kit's, those of any other folder, and those of the hubs.
 
-Every part comes back in eval mode with frozen weights in float32, and only from safetensors where the
-project wrote it. Whatever keeps a part from being loaded is a ``ComponentError``.
+Every part comes back in eval mode with frozen weights in float32. Only safetensors are read, but for the
+two networks that are published in no such form: torchvision's trunks for LPIPS (read as plain tensors)
+and clean-fid's Inception (TorchScript). Whatever keeps a part from being loaded is a ``ComponentError``.
 """
 
 from __future__ import annotations
@@ -16,20 +17,69 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ablate import sources
 from ablate.errors import ComponentError
+from ablate.sources import Folder, HubFiles, Source, TorchFile, first_line
 from ablate.spec.config import EMBEDDED as EMBEDDED_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import lpips
     import torch
-    from diffusers import AutoencoderKL
+    from diffusers import AutoencoderKL, AutoencoderTiny
     from numpy.typing import NDArray
+    from torch import nn
     from transformers import CLIPTextModel, CLIPTokenizer
 
 EMBEDDED = Path(str(files("ablate"))) / "assets" / "sprites"
 """The kit that is shipped with the package."""
+
+TITLES = {
+    "vae": "VAE",
+    "text_encoder": "text encoder",
+    "tokenizer": "tokenizer",
+    "evaluator": "evaluator",
+    "perceptual": "LPIPS network",
+    "small_decoder": "small decoder",
+    "inception": "Inception network",
+}
+"""What the fields of ``components`` are called."""
+
+INCEPTION_FILE = "inception-2015-12-05.pt"
+
+FILES: dict[str, tuple[sources.Names, ...]] = {
+    "vae": (("config.json", "diffusion_pytorch_model.safetensors"),),
+    "text_encoder": (("config.json", "model.safetensors"),),
+    "tokenizer": (
+        ("tokenizer_config.json", "tokenizer.json"),
+        ("tokenizer_config.json", "vocab.json", "merges.txt"),
+    ),
+    "evaluator": (("open_clip_config.json", "open_clip_model.safetensors"),),
+    "perceptual": (("config.json", "model.safetensors"),),
+    "small_decoder": (("config.json", "diffusion_pytorch_model.safetensors"),),
+    "inception": ((INCEPTION_FILE,),),
+}
+"""The files of each part, in a folder of one's own and on a hub; one of the sets will do."""
+
+REVISIONS = {"openai/clip-vit-base-patch32": "refs/pr/15"}
+"""Where the weights of a repository are safetensors, if its main branch has a pickle only: the hub's own
+conversion, which was never merged."""
+
+EVALUATORS = {"ViT-B-32:openai": "timm/vit_base_patch32_clip_224.openai/"}
+"""What open_clip's table of pretrained models says of the usual one: importing open_clip takes seconds."""
+
+TRUNKS = {
+    "alex": TorchFile("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79"),
+    "vgg": TorchFile("https://download.pytorch.org/models/vgg16-397923af.pth", "397923af"),
+    "squeeze": TorchFile("https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth", "b8a52dc0"),
+}
+"""torchvision's classifiers, whose features LPIPS compares."""
+
+CLEAN_FID = TorchFile(
+    f"https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/{INCEPTION_FILE}"
+)
+"""The Inception that clean-fid downloads. Its own place, the temporary folder, does not outlive a restart."""
 
 
 class Part(Protocol):
@@ -99,38 +149,49 @@ class Evaluator:
 
 def load_vae(part: Part, device: str = "cpu") -> AutoencoderKL:
     """A diffusers AutoencoderKL. Raises ComponentError if there is none."""
-    import torch
-    from diffusers import AutoencoderKL
+    return _load_autoencoder("AutoencoderKL", "vae", part, device)
 
-    with _loading(part, "VAE"):
-        source, subfolder = _source(part)
-        vae = AutoencoderKL.from_pretrained(
-            source, subfolder=subfolder or None, torch_dtype=torch.float32, use_safetensors=True
+
+def load_small_decoder(part: Part, device: str = "cpu") -> AutoencoderTiny:
+    """A diffusers AutoencoderTiny. Raises ComponentError if there is none."""
+    return _load_autoencoder("AutoencoderTiny", "small_decoder", part, device)
+
+
+def _load_autoencoder(kind: str, name: str, part: Part, device: str) -> Any:
+    folder = part_files(name, part)[0].parent
+    import diffusers
+    import torch
+
+    with _loading(name, part):
+        model, report = getattr(diffusers, kind).from_pretrained(
+            folder, torch_dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
-    return vae.to(device).eval().requires_grad_(False)
+        _refuse_gaps(report["missing_keys"])
+    return model.to(device).eval().requires_grad_(False)
 
 
 def load_text_encoder(
     part: Part, tokenizer_part: Part, device: str = "cpu"
 ) -> tuple[CLIPTokenizer, CLIPTextModel]:
     """A transformers CLIPTextModel and its tokenizer. Raises ComponentError if there is none."""
+    folder = part_files("text_encoder", part)[0].parent
+    tokenizer_folder = part_files("tokenizer", tokenizer_part)[0].parent
     import torch
     from transformers import CLIPTextModel, CLIPTokenizer
 
-    with _loading(part, "text encoder"):
-        source, subfolder = _source(part)
-        model = CLIPTextModel.from_pretrained(
-            source, subfolder=subfolder, dtype=torch.float32, use_safetensors=True
+    with _loading("text_encoder", part), _quiet_transformers():
+        model, report = CLIPTextModel.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
-    with _loading(tokenizer_part, "tokenizer"):
-        source, subfolder = _source(tokenizer_part)
-        tokenizer = CLIPTokenizer.from_pretrained(source, subfolder=subfolder)
-    # A tokenizer whose files are missing is not an error for transformers: it has only special tokens.
+        _refuse_gaps(report["missing_keys"])
+    with _loading("tokenizer", tokenizer_part):
+        tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder)
+    # A tokenizer whose files are broken is not an error for transformers: it has only special tokens.
     if len(tokenizer) != model.config.vocab_size:
         raise ComponentError(
             f"the tokenizer has {len(tokenizer)} tokens, the text encoder {model.config.vocab_size}",
-            where=_place(tokenizer_part),
-            fix="The tokenizer's files are missing or belong to another model.",
+            where=shown(tokenizer_part),
+            fix="The tokenizer's files are broken or belong to another model.",
         )
     return tokenizer, model.to(device).eval().requires_grad_(False)
 
@@ -140,21 +201,22 @@ def load_evaluator(part: Part, device: str = "cpu") -> Evaluator:
 
     Raises ComponentError if there is none.
     """
+    files = part_files("evaluator", part)
     import open_clip
 
-    folder = local_folder(part)
-    with _loading(part, "evaluator"):
-        if folder is not None:
-            identifier, pretrained = f"local-dir:{folder}", None
+    with _loading("evaluator", part):
+        if folder := local_folder(part):
+            identifier, settings = f"local-dir:{folder}", {}
             config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
             name = str(config.get("name", folder.name))
             labels_file = folder / "labels.json"
             labels = json.loads(labels_file.read_text(encoding="utf-8")) if labels_file.is_file() else {}
         else:
             identifier, _, weights = part.source.partition(":")
-            pretrained, name, labels = weights or None, part.source, {}
+            name, labels = part.source, {}
+            settings = _as_trained(open_clip.get_pretrained_cfg(identifier, weights), files[0])
         model, _, preprocess = open_clip.create_model_and_transforms(
-            identifier, pretrained=pretrained, require_pretrained=True, device=device
+            identifier, require_pretrained=True, device=device, **settings
         )
         tokenizer = open_clip.get_tokenizer(identifier)
     model.eval().requires_grad_(False)
@@ -163,39 +225,125 @@ def load_evaluator(part: Part, device: str = "cpu") -> Evaluator:
     )
 
 
-def load_perceptual(part: Part, device: str = "cpu") -> lpips.LPIPS:
-    """LPIPS for images in [-1, 1]: a kit's trunk, or the published "alex", "vgg" or "squeeze".
+def _as_trained(trained: dict[str, Any], weights: Path) -> dict[str, Any]:
+    """What open_clip has to be told about downloaded weights. By itself it would run OpenAI's with another
+    activation than they were trained with, and only warn."""
+    return {
+        "pretrained": str(weights),
+        "force_quick_gelu": trained.get("quick_gelu", False),
+        "image_mean": trained.get("mean"),
+        "image_std": trained.get("std"),
+        "image_interpolation": trained.get("interpolation"),
+        "image_resize_mode": trained.get("resize_mode"),
+    }
 
-    Raises ComponentError if there is none.
+
+def load_perceptual(part: Part, device: str = "cpu") -> lpips.LPIPS:
+    """LPIPS for images in [-1, 1]: a folder's trunk, or the published "alex", "vgg" or "squeeze".
+
+    A folder's ``config.json`` names the network, ``{"net": "alex"}``; with ``"heads": true`` the published
+    linear heads weigh its features. Raises ComponentError if there is none.
     """
-    import lpips
+    files = part_files("perceptual", part)
+    import torch
     from safetensors.torch import load_file
 
-    with _loading(part, "perceptual part"):
-        if part.source in ("alex", "vgg", "squeeze"):
-            metric = lpips.LPIPS(net=part.source, verbose=False)
-        else:
-            folder = local_folder(part)
-            if folder is None:
-                raise ComponentError(
-                    "is neither a folder nor one of alex, vgg, squeeze",
-                    where=_place(part),
-                    fix="Name a kit's perceptual folder or one of the three networks.",
-                )
+    with _loading("perceptual", part):
+        if folder := local_folder(part):
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            metric = untrained_lpips(config["net"])
-            metric.net.load_state_dict(load_file(folder / "model.safetensors"))
+            metric = untrained_lpips(config["net"], heads=config.get("heads", False))
+            trunk = load_file(folder / "model.safetensors")
+        else:
+            metric = untrained_lpips(part.source, heads=True)
+            classifier = torch.load(files[0], map_location="cpu", weights_only=True)
+            trunk = trunk_of(classifier, metric.net.state_dict())
+        metric.net.load_state_dict(trunk)
     return metric.to(device).eval().requires_grad_(False)
 
 
-def untrained_lpips(net: str, *, trainable: bool = False) -> lpips.LPIPS:
-    """LPIPS without linear heads and with a random trunk, for weights of one's own."""
+def trunk_of(classifier: dict[str, torch.Tensor], names: Iterable[str]) -> dict[str, torch.Tensor]:
+    """A torchvision classifier's weights by the names they have in LPIPS: ``features.0.weight`` is
+    ``slice1.0.weight`` there."""
+    return {name: classifier[f"features.{name.partition('.')[2]}"] for name in names}
+
+
+def untrained_lpips(net: str, *, heads: bool = False, trainable: bool = False) -> lpips.LPIPS:
+    """LPIPS with a random trunk, for weights of one's own, with or without the published linear heads."""
     import lpips
 
     with warnings.catch_warnings():
         # lpips 0.1.4 still asks torchvision for its networks with the old argument.
         warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
-        return lpips.LPIPS(net=net, lpips=False, pnet_rand=True, pnet_tune=trainable, verbose=False)
+        return lpips.LPIPS(net=net, lpips=heads, pnet_rand=True, pnet_tune=trainable, verbose=False)
+
+
+def load_inception(part: Part | None = None, device: str = "cpu") -> nn.Module:
+    """clean-fid's Inception: images [N, 3, 299, 299] in [0, 255] → features [N, 2048].
+
+    Without a part it is the one that clean-fid would download. Raises ComponentError if there is none.
+    """
+    folder = part_files("inception", part)[0].parent
+    from cleanfid.inception_torchscript import InceptionV3W
+
+    with _loading("inception", part), warnings.catch_warnings():
+        # torch calls TorchScript deprecated; clean-fid has its network in no other form.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="torch.jit")
+        # What build_feature_extractor("clean") makes, which looks in the temporary folder only.
+        model: nn.Module = InceptionV3W(str(folder), download=False)
+    return model.to(device).eval().requires_grad_(False)
+
+
+def part_files(name: str, part: Part | None) -> tuple[Path, ...]:
+    """The files of the part that ``components.<name>`` names, downloaded if they are not here yet.
+
+    They lie in one folder. No part as ``inception`` is clean-fid's own. Raises ComponentError within
+    seconds if they are not here and cannot be downloaded.
+    """
+    return sources.ready(source_of(name, part), f"the {TITLES[name]} {shown(part)}")
+
+
+def source_of(name: str, part: Part | None) -> Source:
+    """Where the files of the part that ``components.<name>`` names are, or come from.
+
+    Raises ComponentError if it can be nowhere.
+    """
+    if part is None:
+        return CLEAN_FID
+    if name == "inception":
+        path = Path(part.source).expanduser() / part.subfolder
+        return Folder(path.parent if path.name == INCEPTION_FILE else path, FILES[name])
+    if folder := local_folder(part):
+        return Folder(folder, FILES[name])
+    if name == "evaluator":
+        return _open_clip_files(part.source)
+    if name == "perceptual":
+        if part.source in TRUNKS:
+            return TRUNKS[part.source]
+        raise ComponentError(
+            f"is neither a folder nor one of {', '.join(TRUNKS)}",
+            where=shown(part),
+            fix="Name a kit's perceptual folder or one of the networks.",
+        )
+    revision = REVISIONS.get(part.source, "main") if name == "text_encoder" else "main"
+    return HubFiles(part.source, FILES[name], part.subfolder, revision)
+
+
+def _open_clip_files(source: str) -> HubFiles:
+    address = EVALUATORS.get(source, "")
+    if not address:
+        import open_clip
+
+        architecture, _, weights = source.partition(":")
+        address = open_clip.get_pretrained_cfg(architecture, weights).get("hf_hub", "")
+    repository, _, weights_file = address.rpartition("/")
+    if not repository:
+        raise ComponentError(
+            "no evaluator can be loaded from there: neither a folder nor a model that open_clip can fetch",
+            where=source,
+            fix="Name an open_clip folder, or architecture:weights as in ViT-B-32:openai.",
+        )
+    name = Path(weights_file or "open_clip_model").with_suffix(".safetensors").name
+    return HubFiles(repository, ((name,),))
 
 
 def local_folder(part: Part) -> Path | None:
@@ -218,22 +366,25 @@ def local_folder(part: Part) -> Path | None:
     return None
 
 
-def _source(part: Part) -> tuple[str | Path, str]:
-    """Source and subfolder as ``from_pretrained`` takes them: one complete folder, or a hub id's two."""
-    folder = local_folder(part)
-    return (folder, "") if folder else (part.source, part.subfolder)
-
-
-def _place(part: Part) -> str:
+def shown(part: Part | None) -> str:
+    """A part in one word, as a message names it."""
+    if part is None:
+        return "of clean-fid"
     return f"{part.source}/{part.subfolder}" if part.subfolder else part.source
 
 
+def _refuse_gaps(missing: Iterable[str]) -> None:
+    """Weights that a file does not have would otherwise stay random, with no more than a warning."""
+    if names := sorted(missing):
+        raise ValueError(f"the file lacks {len(names)} weights, {names[0]} among them")
+
+
 @contextmanager
-def _loading(part: Part, kind: str) -> Iterator[None]:
+def _loading(name: str, part: Part | None) -> Iterator[None]:
     """Turns a library's failure to load into a ComponentError, and leaves torch's global RNG as it was.
 
-    The libraries raise nearly everything here (OSError, ValueError, RuntimeError, KeyError, JSON,
-    safetensors and HTTP errors), so nearly everything is caught.
+    The libraries raise nearly everything here (OSError, ValueError, RuntimeError, KeyError, JSON and
+    safetensors errors), so nearly everything is caught.
     """
     import torch
 
@@ -243,11 +394,26 @@ def _loading(part: Part, kind: str) -> Iterator[None]:
     except ComponentError:
         raise
     except Exception as error:
-        lines = str(error).strip().splitlines()
-        offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+        source = source_of(name, part)
+        fetched = f"Delete them in {source.place}, and `ablate fetch` gets them again."
         raise ComponentError(
-            f"no {kind} can be loaded from there ({type(error).__name__}: {lines[0] if lines else ''})",
-            where=_place(part),
-            fix="A local folder must be complete; a hub id must be right and reachable"
-            + (" (HF_HUB_OFFLINE is set: only earlier downloads are found)." if offline else "."),
+            f"no {TITLES[name]} can be loaded from there ({first_line(error)})",
+            where=shown(part),
+            fix=f"Its files are broken or of another kind. {fetched if source.address else 'Replace them.'}",
         ) from error
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """A text encoder's weights often lie beside those of an image encoder, which are no news."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

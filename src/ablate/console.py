@@ -11,14 +11,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from ablate.plan import warnings
+from ablate.sources import size
 from ablate.spec.designs import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from rich.progress import Progress, TaskID
 
     from ablate.errors import AblateError
+    from ablate.parts.doctor import Answer
     from ablate.plan import Plan
     from ablate.records import EpochRow, Finding, Verification
 
@@ -207,3 +210,34 @@ class ProgressScreen:
     def _line(self, text: str) -> None:
         self._last_line = time.monotonic()
         out.print(f"[{self._last_line - self._started:6.1f} s] {text}", markup=False, soft_wrap=True)
+
+
+class FetchScreen:
+    """Shows what ``ablate fetch`` does, a line or two for each part; the libraries show their own bars."""
+
+    def download(self, part: str, address: str) -> None:
+        """A part is about to be downloaded."""
+        out.print(f"fetching {part} from {address}", markup=False, soft_wrap=True)
+
+    def ready(self, part: str, holds: str, files: tuple[Path, ...]) -> None:
+        """A part is on this machine and could be loaded."""
+        found = f"{size(files)} in {files[0].parent}"
+        out.print(f"[green]ready[/] {escape(part)}: {escape(holds)}, {escape(found)}", soft_wrap=True)
+
+    def failed(self, part: str, reason: str) -> None:
+        """A part is not here, or not sound."""
+        out.print(f"[bold red]failed[/] {escape(part)}: {escape(reason)}", soft_wrap=True)
+
+
+STATES = {"ok": "[green]ok[/]   ", "note": "[yellow]note[/] ", "wrong": "[bold red]wrong[/]"}
+
+
+def print_answers(answers: Iterable[Answer]) -> bool:
+    """What ``ablate doctor`` finds, as it finds it. Gives whether nothing is wrong."""
+    states = set()
+    for answer in answers:
+        states.add(answer.state)
+        out.print(f"{STATES[answer.state]} {escape(answer.about)}: {escape(answer.found)}", soft_wrap=True)
+        if answer.mend:
+            out.print(f"      → {answer.mend}", markup=False, soft_wrap=True)
+    return "wrong" not in states

@@ -24,9 +24,14 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parent
 
+READING = tuple(
+    f"data/{name}.py" for name in ("captions", "fields", "imagefolder", "images", "records", "task")
+)
+"""What reads a data set."""
+
 SOURCES: dict[str, tuple[str, ...]] = {
     "data": ("data/sprites.py",),
-    "prepare": ("stages/prepare.py", "components.py", "data/captions.py"),
+    "prepare": ("stages/prepare.py", "components.py", *READING),
     "train": ("stages/train.py", "stages/device.py", "diffusion", "components.py"),
     "sample": ("stages/sample.py", "stages/device.py", "diffusion", "components.py"),
     "evaluate": ("stages/evaluate.py", "metrics", "components.py"),

@@ -8,15 +8,17 @@ links are equal.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from ablate import fingerprint
+from ablate import components, fingerprint
+from ablate.data import hub
 from ablate.spec.config import Ema, epoch_of
-from ablate.store import key_of
+from ablate.store import file_digest, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from ablate.fingerprint import Contents
     from ablate.spec.config import Config
@@ -25,21 +27,21 @@ if TYPE_CHECKING:
 Ingredients = dict[str, Any]
 
 
-def active(config: Config, epoch: int, perceptual: str) -> Ingredients:
+def active(config: Config, epoch: int, frozen: Mapping[str, str]) -> Ingredients:
     """What acts on the training in ``epoch``: learning rate, losses with weights, augmentation.
 
-    ``perceptual`` is the identity of the LPIPS backbone. A loss or augmentation that has not
+    ``frozen`` are the identities of the parts that LPIPS stands on. A loss or augmentation that has not
     started is absent, as if it were not configured.
     """
     acting: Ingredients = {"learning_rate": config.train.learning_rate}
     lpips, kl, augmentation = config.losses.lpips, config.losses.kl, config.augmentation
     epochs = config.train.epochs
     if lpips and epoch >= epoch_of(lpips.start, epochs):
-        acting["lpips"] = {"weight": lpips.weight, "form": lpips.form, "perceptual": perceptual}
+        acting["lpips"] = {**lpips.model_dump(mode="json", exclude={"start"}), **frozen}
     if kl and epoch >= epoch_of(kl.start, epochs):
         acting["kl"] = {"weight": kl.weight, "form": kl.form}
     if augmentation.kind != "none" and epoch >= epoch_of(augmentation.start, epochs):
-        acting["augmentation"] = augmentation.kind
+        acting["augmentation"] = {"kind": augmentation.kind, "variants": augmentation.variants}
     return acting
 
 
@@ -81,8 +83,9 @@ class RunKeys:
 
     @cached_property
     def data(self) -> str:
-        """Digest of the data set."""
-        return self._contents.of_data(self.config.data.path)
+        """Digest of the data set; one of the hub goes in by its name, as the hub's parts do."""
+        path = self.config.data.path
+        return path if path.startswith(hub.PREFIX) else self._contents.of_data(path)
 
     @cached_property
     def prepare_ingredients(self) -> Ingredients:
@@ -101,6 +104,24 @@ class RunKeys:
     def prepare(self) -> str:
         """Key of the cached latents and text states."""
         return key_of(self.prepare_ingredients)
+
+    @cached_property
+    def augmented_ingredients(self) -> Ingredients:
+        """The prepared images, and the forms that are made of each. The same for all seeds."""
+        augmentation, code = self.config.augmentation, fingerprint.of_stage("train")
+        return {
+            "prepare": self.prepare,
+            "augmentation": augmentation.kind,
+            "variants": augmentation.variants,
+            "code": {name: code[name] for name in ("diffusion/augment.py", "diffusion/randomness.py")},
+        }
+
+    @cached_property
+    def augmented(self) -> str | None:
+        """Key of the cached augmented forms; None where images are augmented anew at each step."""
+        augmentation = self.config.augmentation
+        cached = augmentation.kind != "none" and augmentation.variants is not None
+        return key_of(self.augmented_ingredients) if cached else None
 
     @cached_property
     def root_ingredients(self) -> Ingredients:
@@ -127,8 +148,11 @@ class RunKeys:
     @cached_property
     def timeline(self) -> tuple[Ingredients, ...]:
         """What acts in each epoch."""
-        perceptual = self._part("perceptual") if self.config.losses.lpips else ""
-        return tuple(active(self.config, epoch, perceptual) for epoch in range(self.config.train.epochs))
+        lpips, parts = self.config.losses.lpips, []
+        if lpips:
+            parts = ["perceptual", "small_decoder"] if lpips.decoder == "small" else ["perceptual"]
+        frozen = {name: self._part(name) for name in parts}
+        return tuple(active(self.config, epoch, frozen) for epoch in range(self.config.train.epochs))
 
     def state_ingredients(self, epoch: int) -> Ingredients:
         """What the state at K[epoch] was made of, in a form in which two states can be compared."""
@@ -178,12 +202,22 @@ class RunKeys:
         """Key of the samples."""
         return key_of(self.sample_ingredients)
 
+    @property
+    def _inception(self) -> Ingredients:
+        """An Inception of one's own by its content. clean-fid's is what the code says."""
+        part = self.config.components.inception
+        if part is None or self.config.evaluate.fid_features != "inception":
+            return {}
+        (file,) = components.part_files("inception", part)
+        return {"inception": _content(file)}
+
     @cached_property
     def evaluate_ingredients(self) -> Ingredients:
         """The samples, the evaluator and the real images they are compared with."""
         return {
             "sample": self.sample,
             "evaluator": self._part("evaluator"),
+            **self._inception,
             "evaluate": self.config.evaluate.model_dump(mode="json"),
             "code": fingerprint.of_stage("evaluate"),
         }
@@ -192,6 +226,11 @@ class RunKeys:
     def evaluate(self) -> str:
         """Key of the scores: the identity of the whole run."""
         return key_of(self.evaluate_ingredients)
+
+
+@cache
+def _content(file: Path) -> str:
+    return f"content:{file_digest(file)[:32]}"
 
 
 def differences(new: Mapping[str, Any], old: Mapping[str, Any], prefix: str = "") -> list[str]:

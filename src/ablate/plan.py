@@ -12,9 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablate.errors import DataError
 from ablate.keys import Observer, RunKeys, differences, newest_stored_link
 from ablate.spec.config import EMBEDDED
 from ablate.stats import seeds_for_alpha, smallest_p
+from ablate.store import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -154,16 +156,26 @@ def make_plan(experiment: Experiment, store: Store, contents: Contents) -> Plan:
     )
     for run in runs:
         _ = run.keys.evaluate  # digests all it stands on, so a missing file is found now
-    return Plan(experiment, runs, store, training_images(runs[0].keys.config.data))
+    return Plan(experiment, runs, store, training_images(runs[0].keys.config.data, store))
 
 
-def training_images(data: Data) -> int:
-    """Number of training images of a data set."""
-    from ablate.data import captions, sprites
+def training_images(data: Data, store: Store) -> int:
+    """Number of training images of a data set.
+
+    Raises:
+        DataError: it is not in a format that is known, or a data set of the hub that is not here yet.
+    """
+    from ablate.data import captions, hub, sprites
 
     if data.path == EMBEDDED:
         return sprites.training_images()
-    return len(captions.read_train(Path(data.path).expanduser()))
+    if not data.path.startswith(hub.PREFIX):
+        return len(captions.read_train(Path(data.path).expanduser()))
+    key = key_of({"data": data.path})
+    if not store.has("data", key):
+        fix = f"Fetch it: ablate data fetch {data.path}"
+        raise DataError("the data set is not in the store yet", where=f"data.path: {data.path}", fix=fix)
+    return len(captions.read_train(store.path("data", key)))
 
 
 def steps_per_epoch(images: int, batch: int, accumulation: int) -> int:

@@ -346,7 +346,9 @@ def test_what_the_baseline_has_too_is_said_once(ask: Any) -> None:
 def test_a_variant_that_cannot_be_looked_at_gets_the_reason(ask: Any, tmp_path: Any) -> None:
     findings = ask({"plain": {}, "it": {"components": {"vae": "openai/no-such-model"}}})
     assert about(findings, "difference").act == "warning"
-    assert about(findings, "difference").reason.startswith("not looked at: no VAE")
+    assert about(findings, "difference").reason.startswith(
+        "not looked at: the VAE openai/no-such-model is not there"
+    )
     assert [f.variant for f in findings if f.act == "active"] == ["plain"]
 
 

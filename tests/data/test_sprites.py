@@ -68,7 +68,7 @@ def test_held_out_monsters_are_balanced_over_all_attributes() -> None:
 
 
 def test_no_held_out_monster_is_in_the_training_images(sprites: Path) -> None:
-    trained = {image.monster for image in read_train(sprites)}
+    trained = {image.group for image in read_train(sprites)}
     tested = {prompt.image_name.split("_")[0] for prompt in read_prompts(sprites)}
     assert len(trained) == 320
     assert len(tested) == 64

@@ -95,3 +95,12 @@ def test_updating_leaves_the_weights_and_their_gradients_alone() -> None:
     assert torch.equal(parameter, torch.ones(3))
     assert parameter.grad is None
     assert not observer.shadow["w"].requires_grad
+
+
+def test_the_average_lies_in_memory_as_the_weights_do() -> None:
+    weight = torch.arange(32.0).reshape(2, 4, 2, 2).to(memory_format=torch.channels_last)
+    observer = EmaObserver(0.75, start=0)
+    observer.begin({"w": torch.zeros_like(weight)})
+    observer.update(0, {"w": weight})
+    assert observer.shadow["w"].stride() == weight.stride() != (16, 4, 2, 1)
+    torch.testing.assert_close(observer.shadow["w"], weight / 4)

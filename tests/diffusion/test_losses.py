@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from functools import partial
+from itertools import combinations
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
 
 import lpips
@@ -17,7 +20,7 @@ from ablate.diffusion.schedule import ForwardProcess
 from ablate.diffusion.unet import build_unet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -68,10 +71,12 @@ class Step:
         decode: Callable[[Tensor], Tensor] | None = None,
         distance: Callable[[Tensor, Tensor], Tensor] | None = None,
         passed_on: Callable[[Tensor], Tensor] = lambda x0: x0,
+        micro_batch: int | None = None,
     ) -> Tensor:
         """The LPIPS term; the arguments put something else in a part's place."""
         x0 = passed_on(self.predicted_x0())
-        return losses.lpips(x0, self.images, decode or self.decode, distance or self.distance)
+        parts = decode or self.decode, distance or self.distance
+        return losses.lpips(x0, self.images, *parts, micro_batch=micro_batch)
 
     def kl(self) -> Tensor:
         return losses.kl(self.predicted_x0(), self.x0)
@@ -191,15 +196,20 @@ def random_direction(weights: Mapping[str, Tensor], seed: int) -> dict[str, Tens
 
 
 # In the sprites profile's U-Net diffusers takes a softmax in float32, too coarse for differences.
-@pytest.mark.parametrize("loss", ["lpips", "kl"])
+@pytest.mark.parametrize("loss", ["lpips", "lpips in micro-batches", "kl"])
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_the_gradient_is_the_slope_in_random_directions(
     make_step: MakeStep, prediction: str, loss: str
 ) -> None:
     step = make_step(prediction=prediction, dtype=torch.float64)
+    measures = {
+        "lpips": step.lpips,
+        "lpips in micro-batches": partial(step.lpips, micro_batch=1),
+        "kl": step.kl,
+    }
     for seed in range(4):
         direction = random_direction(step.weights, seed)
-        assert_gradient_is_the_slope(getattr(step, loss), step.weights, direction)
+        assert_gradient_is_the_slope(measures[loss], step.weights, direction)
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
@@ -289,3 +299,156 @@ def test_kl_of_a_posterior_is_that_of_its_gaussians_from_the_standard_normal() -
     expected = kl_divergence(Normal(mean, std), Normal(0, 1)).sum((1, 2, 3)).mean()
     torch.testing.assert_close(losses.posterior_kl(mean, std), expected)
     assert float(losses.posterior_kl(torch.zeros(1, 4, 8, 8), torch.ones(1, 4, 8, 8))) == 0
+
+
+# ── LPIPS of some of the images ──────────────────────────────────────────────────────────────────
+
+ALL = 1000
+"""A limit that no timestep reaches."""
+
+
+class Lpips:
+    """The kit's LPIPS on random latents and images of a batch of five, in float64."""
+
+    def __init__(self, step: Step) -> None:
+        generator = torch.Generator().manual_seed(1)
+        self.x0 = torch.randn(5, 4, 8, 8, generator=generator, dtype=torch.float64)
+        self.images = torch.randn(5, 3, 32, 32, generator=generator, dtype=torch.float64).clamp(-1, 1)
+        self.t = torch.tensor([900, 20, 400, 249, 250])
+        self.parts = step.decode, step.distance
+
+    def __call__(self, rows: Sequence[int] | Tensor, **arguments: int | None) -> tuple[Tensor, Tensor]:
+        """The loss of the images in ``rows``, and its gradient by all latents."""
+        x0 = self.x0.clone().requires_grad_()
+        index = torch.as_tensor(rows, dtype=torch.long)
+        value = losses.lpips(x0[index], self.images[index], *self.parts, **arguments)
+        (gradient,) = torch.autograd.grad(value, x0)
+        return value.detach(), gradient
+
+
+@pytest.fixture
+def measure(make_step: MakeStep) -> Lpips:
+    return Lpips(make_step(dtype=torch.float64))
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_the_mean_over_all_subsets_is_the_mean_over_the_batch(measure: Lpips, images: int) -> None:
+    value, gradient = measure(range(5))
+    values, gradients = zip(
+        *(measure(rows, of=images) for rows in combinations(range(5), images)), strict=True
+    )
+    torch.testing.assert_close(torch.stack(values).mean(), value)
+    torch.testing.assert_close(torch.stack(gradients).mean(0), gradient)
+
+
+def test_every_subset_is_drawn_equally_often() -> None:
+    t, draws = torch.zeros(5, dtype=torch.long), 4000
+    drawn = [tuple(losses.lpips_rows(t, ALL, 2, 0, epoch, 7).tolist()) for epoch in range(draws)]
+    for pair in combinations(range(5), 2):
+        # 10 pairs: a share of 0.1 with a standard deviation of 0.0047.
+        assert drawn.count(pair) / draws == pytest.approx(0.1, abs=0.02)
+    assert len(set(drawn)) == 10
+
+
+def test_a_subset_depends_on_its_address_alone() -> None:
+    t = torch.zeros(64, dtype=torch.long)
+    torch.manual_seed(1)
+    first = losses.lpips_rows(t, ALL, 2, 0, 3, 7)
+    torch.manual_seed(2)
+    assert torch.equal(losses.lpips_rows(t, ALL, 2, 0, 3, 7), first)
+    assert not torch.equal(losses.lpips_rows(t, ALL, 2, 0, 3, 8), first)
+
+
+@pytest.mark.parametrize("images", [None, 5, 9])
+def test_all_images_in_their_order_are_the_batch_itself(images: int | None) -> None:
+    assert losses.lpips_rows(torch.zeros(5, dtype=torch.long), ALL, images, 0).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_images_at_late_timesteps_count_zero_in_the_mean(measure: Lpips) -> None:
+    rows = losses.lpips_rows(measure.t, 250, None, 0)
+    assert rows.tolist() == [1, 3]
+    value, gradient = measure(rows, of=5)
+    alone = [float(measure([row])[0]) for row in range(5)]
+    assert float(value) == pytest.approx(fmean([0, alone[1], 0, alone[3], 0]))
+    assert [bool(part.any()) for part in gradient] == [False, True, False, True, False]
+
+
+def test_of_a_subset_those_at_late_timesteps_count_zero_too(measure: Lpips) -> None:
+    whole, _ = measure(losses.lpips_rows(measure.t, 250, None, 0), of=5)
+    clean = {1, 3}
+    values = [measure([row for row in rows if row in clean], of=2)[0] for rows in combinations(range(5), 2)]
+    torch.testing.assert_close(torch.stack(values).mean(), whole)
+    drawn = [set(losses.lpips_rows(measure.t, 250, 2, epoch).tolist()) for epoch in range(50)]
+    assert {frozenset(rows) for rows in drawn} == {
+        frozenset(),
+        frozenset({1}),
+        frozenset({3}),
+        frozenset(clean),
+    }
+
+
+def test_no_image_left_is_a_zero_that_stops_no_step(step: Step) -> None:
+    rows = torch.empty(0, dtype=torch.long)
+    x0 = step.predicted_x0()
+    nothing = losses.lpips(x0[rows], step.images[rows], step.decode, step.distance, of=2)
+    assert float(nothing.detach()) == 0
+    (nothing + step.mse()).backward()
+    found = {name: weight.grad for name, weight in step.weights.items()}
+    by_mse = gradients(step.mse(), step.weights)
+    assert all(torch.equal(found[name], by_mse[name]) for name in step.weights)
+
+
+# ── LPIPS in micro-batches ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("micro_batch", [1, 2, 3, 5, 8])
+def test_micro_batches_have_the_value_and_the_gradient_of_the_whole(measure: Lpips, micro_batch: int) -> None:
+    torch.testing.assert_close(measure(range(5), micro_batch=micro_batch), measure(range(5)))
+    torch.testing.assert_close(measure([1, 3, 4], of=5, micro_batch=micro_batch), measure([1, 3, 4], of=5))
+
+
+def test_weights_get_the_same_gradient_through_micro_batches(make_step: MakeStep) -> None:
+    step = make_step(dtype=torch.float64)
+    whole = gradients(step.mse() + 0.1 * step.lpips(), step.weights)
+    parts = gradients(step.mse() + 0.1 * step.lpips(micro_batch=1), step.weights)
+    torch.testing.assert_close(parts, whole)
+
+
+def test_micro_batches_without_a_graph_keep_the_value(measure: Lpips) -> None:
+    with torch.no_grad():
+        value = losses.lpips(measure.x0, measure.images, *measure.parts, micro_batch=2)
+    assert not value.requires_grad
+    torch.testing.assert_close(value, measure(range(5))[0])
+
+
+def kept_for_the_backward_pass(run: Callable[[], Tensor]) -> int:
+    """Bytes that autograd holds at most while ``run`` computes a loss."""
+    held, most = 0, 0
+
+    class Kept:
+        def __init__(self, tensor: Tensor) -> None:
+            nonlocal held, most
+            self.tensor = tensor
+            held += tensor.nbytes
+            most = max(most, held)
+            weakref.finalize(self, release, tensor.nbytes)
+
+    def release(size: int) -> None:
+        nonlocal held
+        held -= size
+
+    with torch.autograd.graph.saved_tensors_hooks(Kept, lambda kept: kept.tensor):
+        run()
+    return most
+
+
+def test_the_memory_of_micro_batches_does_not_grow_with_the_images(measure: Lpips) -> None:
+    def bytes_of(images: int, micro_batch: int | None) -> int:
+        def run() -> Tensor:
+            x0 = measure.x0[:images].clone().requires_grad_()
+            return losses.lpips(x0, measure.images[:images], *measure.parts, micro_batch=micro_batch)
+
+        return kept_for_the_backward_pass(run)
+
+    assert bytes_of(4, None) > 2 * bytes_of(1, None)  # the frozen weights are among them
+    assert bytes_of(4, 1) < 1.1 * bytes_of(1, None)

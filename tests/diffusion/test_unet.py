@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from diffusers.models.attention_processor import AttnProcessor2_0
+from torch.utils.flop_counter import FlopCounterMode
 
 from ablate.diffusion.unet import build_unet
 from ablate.spec.config import Config
@@ -42,8 +44,34 @@ def test_another_seed_gives_other_weights(initial: Callable[[int], torch.Tensor]
     assert not torch.equal(initial(0), initial(1))
 
 
-def test_the_full_size_profile_has_the_published_number_of_parameters() -> None:
+@pytest.fixture
+def full_size() -> Any:
+    """The U-Net of the profile ``maplestory``: shapes without memory."""
     config = Config.model_validate(load_profile("maplestory"))
-    with torch.device("meta"):  # shapes without memory
-        unet = build_unet(config.unet.model_dump(exclude={"latent_channels"}), 4, seed=0)
-    assert sum(weight.numel() for weight in unet.parameters()) == 224_611_972
+    with torch.device("meta"):
+        return build_unet(config.unet.model_dump(exclude={"latent_channels"}), 4, seed=0)
+
+
+def test_the_full_size_profile_has_the_published_number_of_parameters(full_size: Any) -> None:
+    assert sum(weight.numel() for weight in full_size.parameters()) == 224_611_972
+
+
+@pytest.mark.parametrize(("checkpointing", "expected"), [(False, 186e9), (True, 232e9)])
+def test_a_full_size_step_costs_what_the_cost_model_says(
+    full_size: Any, checkpointing: bool, expected: float
+) -> None:
+    """Of one sample, 32×32×4 latents and 77 text states: two operations for each multiply-add of the
+    convolutions, matrix products and attention, forward and backward. Nothing else is counted.
+    """
+    if checkpointing:
+        full_size.train().enable_gradient_checkpointing()
+    x, t = torch.empty(1, 4, 32, 32, device="meta"), torch.zeros(1, dtype=torch.long, device="meta")
+    states = torch.empty(1, 77, 512, device="meta")
+    with FlopCounterMode(display=False) as counted:
+        full_size(x, t, encoder_hidden_states=states).sample.sum().backward()
+    assert counted.get_total_flops() == pytest.approx(expected, rel=0.01)
+
+
+def test_attention_is_the_fused_kernel(full_size: Any) -> None:
+    kinds = {type(processor) for processor in full_size.attn_processors.values()}
+    assert kinds == {AttnProcessor2_0}

@@ -130,3 +130,17 @@ def test_an_image_does_not_depend_on_the_other_prompts(
 def test_a_sample_is_a_png_whatever_its_image_was() -> None:
     assert png_name("0_main.jpg") == "0_main.png"
     assert png_name("0_main") == "0_main.png"
+
+
+def test_half_precision_draws_nearly_the_same_images(drawn: Callable[..., dict[str, np.ndarray]]) -> None:
+    exact, half = drawn(), drawn({"sample": {"precision": "bf16"}})
+    assert 0 < largest_difference(exact, half) < 64
+    assert max(abs(exact[name] - half[name]).mean() for name in exact) < 4
+
+
+def test_the_sampling_seed_draws_other_noise_from_the_same_weights(
+    drawn: Callable[..., dict[str, np.ndarray]], make_keys: MakeKeys
+) -> None:
+    assert largest_difference(drawn(), drawn({"sample": {"seed": 7}})) > 1
+    assert largest_difference(drawn({"sample": {"seed": 0}}), drawn()) == 0
+    assert make_keys({"sample": {"seed": 0}}).sample == make_keys().sample

@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from ablate.diffusion import randomness
 from ablate.errors import RunError
+from ablate.fingerprint import Contents
+from ablate.keys import RunKeys
+from ablate.kit.distill import small_decoder
 from ablate.plan import Run, stretches
-from ablate.stages.train import epoch_batches, initial_unet, train
+from ablate.stages.prepare import prepare, to_model
+from ablate.stages.train import (
+    Training,
+    batch_losses,
+    draw_batch,
+    epoch_batches,
+    initial_unet,
+    optimizer_step,
+    train,
+    weighted_sum,
+)
 from ablate.store import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ablate.keys import Observer, RunKeys
-    from ablate.stages.train import Training
+    from torch import Tensor
+
+    from ablate.keys import Observer
+    from ablate.stages.train import Batch
     from ablate.store import Store
-    from tests.conftest import MakeKeys
+    from tests.conftest import MakeConfig, MakeKeys
 
 EPOCHS = 4
 BASE: dict[str, Any] = {"train": {"epochs": EPOCHS}}
@@ -306,3 +327,297 @@ def test_an_epoch_shows_each_image_at_most_once_in_full_batches(
     rows = torch.cat(batches).tolist()
     assert len(set(rows)) == len(rows)
     assert rows != torch.cat(epoch_batches(images, batch, 0, 1)).tolist()
+
+
+# ── the same training by faster ways ─────────────────────────────────────────────────────────────
+
+LPIPS: dict[str, Any] = {"losses": {"lpips": {"weight": 0.1}}}
+STEPS = 20
+
+Overrides = dict[str, Any]
+
+
+def unchanged(training: Training, batch: Batch, rows: Tensor, draw: tuple[int, ...]) -> Batch:
+    return batch
+
+
+class LossCurve(Protocol):
+    def __call__(self, *overrides: Overrides, change: Callable[..., Batch] = unchanged) -> Tensor: ...
+
+
+@pytest.fixture
+def loss_curve(make_keys: MakeKeys, store: Store) -> LossCurve:
+    """The loss at each of the first steps of a training; ``change`` replaces what the batches hold.
+
+    The learning rate is small: LPIPS has kinks and AdamW's first steps go by the gradient's signs, so in
+    large steps a difference in the last bit grows by itself.
+    """
+
+    def curve(*overrides: Overrides, change: Callable[..., Batch] = unchanged) -> Tensor:
+        keys = make_keys({"train": {"epochs": 3, "batch": 4, "learning_rate": 1e-4}}, *overrides)
+        training, acting, losses = Training.at(0, keys, (), store), keys.timeline[0], []
+        for step in range(STEPS):
+            epoch, number = divmod(step, 8)
+            rows = epoch_batches(32, 4, keys.seed, epoch)[number]
+            batch = draw_batch(training, rows, epoch, number, acting)
+            batch = change(training, batch, rows, (keys.seed, epoch, number))
+            loss = weighted_sum(batch_losses(training, batch, acting), acting)
+            loss.backward()
+            optimizer_step(training, epoch)
+            losses.append(loss.detach())
+        return torch.stack(losses)
+
+    return curve
+
+
+def assert_same_curve(curve: Tensor, other: Tensor) -> None:
+    torch.testing.assert_close(curve, other, rtol=0, atol=1e-5)
+
+
+COMPILING = pytest.mark.skipif(
+    "ABLATE_TEST_COMPILE" not in os.environ,
+    reason="compiling takes minutes on a CPU: set ABLATE_TEST_COMPILE",
+)
+
+
+@pytest.mark.parametrize(
+    ("base", "faster"),
+    [
+        pytest.param({}, {"train": {"checkpointing": True}}, id="checkpointing"),
+        pytest.param({}, {"train": {"channels_last": True}}, id="channels last"),
+        pytest.param(LPIPS, {"train": {"channels_last": True}}, id="channels last with LPIPS"),
+        pytest.param({}, {"train": {"compile": True}}, id="compile", marks=COMPILING),
+        pytest.param(LPIPS, {"losses": {"lpips": {"micro_batch": 3}}}, id="LPIPS in micro-batches"),
+        pytest.param(LPIPS, {"losses": {"lpips": {"images": 4}}}, id="LPIPS of as many as there are"),
+    ],
+)
+def test_a_faster_way_has_the_same_losses(loss_curve: LossCurve, base: Overrides, faster: Overrides) -> None:
+    assert_same_curve(loss_curve(base, faster), loss_curve(base))
+
+
+def test_cached_latents_have_the_losses_of_images_encoded_at_each_step(loss_curve: LossCurve) -> None:
+    def encoded(training: Training, batch: Batch, rows: Tensor, draw: tuple[int, ...]) -> Batch:
+        mean, std = training.encode(to_model(training.data.images[rows]))
+        posterior = randomness.normal(tuple(mean.shape), *draw, "posterior")
+        return replace(batch, mean=mean, std=std, x0=mean + std * posterior)
+
+    assert_same_curve(loss_curve(change=encoded), loss_curve())
+
+
+@pytest.mark.parametrize(
+    "cheaper", [{"images": 2}, {"timesteps": 0.25}, {"images": 8, "timesteps": 0.5}], ids=str
+)
+def test_lpips_looks_at_the_images_that_it_is_asked_to(
+    make_keys: MakeKeys, store: Store, cheaper: Overrides
+) -> None:
+    keys = make_keys(LPIPS, {"losses": {"lpips": cheaper}})
+    training, acting, rows = Training.at(0, keys, (), store), keys.timeline[0], torch.arange(16)
+    batch = draw_batch(training, rows, 0, 0, acting)
+    drawn = cheaper.get("images", 16)
+    assert 0 < len(batch.compared) <= drawn
+    assert bool((batch.t[batch.compared] < 1000 * cheaper.get("timesteps", 1)).all())
+    assert torch.equal(batch.images, to_model(training.data.images[rows[batch.compared]]))
+
+    found = batch_losses(training, batch, acting)
+    everything = make_keys(LPIPS).timeline[0]
+    alone = [
+        float(
+            batch_losses(training, replace(batch, compared=row[None], images=image[None]), everything)[
+                "lpips"
+            ].detach()
+        )
+        * 16
+        for row, image in zip(batch.compared, batch.images, strict=True)
+    ]
+    assert float(found["lpips"].detach()) == pytest.approx(sum(alone) / drawn, rel=1e-5)
+    assert torch.equal(found["mse"], batch_losses(training, batch, everything)["mse"])
+
+
+def test_half_precision_has_nearly_the_same_losses(loss_curve: LossCurve) -> None:
+    exact, half = loss_curve(), loss_curve({"train": {"precision": "bf16"}})
+    assert not torch.equal(half, exact)
+    torch.testing.assert_close(half, exact, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("augmentation", ["flip", "strong"])
+def test_cached_forms_are_what_latents_and_images_come_from(
+    make_keys: MakeKeys, store: Store, augmentation: str
+) -> None:
+    keys = make_keys(LPIPS, {"augmentation": {"kind": augmentation, "variants": 3}})
+    training, rows, acting = Training.at(0, keys, (), store), torch.tensor([5, 0, 9]), keys.timeline[0]
+    forms = [randomness.integers(3, (3,), 0, epoch, 7, "form") for epoch in range(2)]
+    assert not torch.equal(*forms)
+    for epoch in range(2):
+        batch = draw_batch(training, rows, epoch, 7, acting)
+        assert torch.equal(batch.mean, training.cache["augmented mean"][rows, forms[epoch]])
+        mean, std = training.encode(batch.images)
+        torch.testing.assert_close(batch.mean, mean)
+        torch.testing.assert_close(batch.std, std)
+
+
+def test_both_forms_of_a_flip_hold_the_image_and_its_mirror(make_keys: MakeKeys, store: Store) -> None:
+    keys = make_keys(LPIPS, {"augmentation": {"kind": "flip", "variants": 2}})
+    training, rows = Training.at(0, keys, (), store), torch.arange(16)
+    drawn = draw_batch(training, rows, 0, 0, keys.timeline[0]).images
+    images = to_model(training.data.images[rows])
+    mirrored = randomness.integers(2, (16,), 0, 0, 0, "form").bool()
+    assert mirrored.any()
+    assert not mirrored.all()
+    assert torch.equal(drawn[mirrored], images[mirrored].flip(-1))
+    assert torch.equal(drawn[~mirrored], images[~mirrored])
+
+
+FAST: dict[str, Any] = {
+    "train": {"epochs": 2, "checkpointing": True, "channels_last": True},
+    "losses": {"lpips": {"weight": 0.1, "start": 1, "images": 2, "timesteps": 0.5, "micro_batch": 1}},
+    "augmentation": {"kind": "flip", "start": 1, "variants": 2},
+    "ema": {"decay": 0.8, "start": 0},
+}
+
+
+def test_all_of_it_goes_on_after_an_interruption_to_the_same_weights(
+    make_keys: MakeKeys, new_store: Callable[[str], Store]
+) -> None:
+    keys = make_keys(FAST)
+    undisturbed, interrupted = new_store("undisturbed"), new_store("interrupted")
+    walk(keys, undisturbed, keys.observer, end=2)
+    with pytest.raises(Interrupted):
+        walk(keys, interrupted, keys.observer, end=2, stop_after=1)
+    walk(keys, interrupted, keys.observer, end=2)
+    assert digests(keys, interrupted, keys.observer) == digests(keys, undisturbed, keys.observer)
+
+
+def test_a_compiled_training_stores_what_any_training_can_load(
+    make_keys: MakeKeys, new_store: Callable[[str], Store]
+) -> None:
+    plain, compiled = make_keys(FAST), make_keys(FAST, {"train": {"compile": True}})
+    eager, other = new_store("eager"), new_store("compiled")
+    walk(plain, eager, plain.observer, end=2)
+    with torch.compiler.set_stance("force_eager"):  # all but the compiler
+        walk(compiled, other, compiled.observer, end=2)
+    assert digests(compiled, other, compiled.observer) == digests(plain, eager, plain.observer)
+
+
+def test_a_small_decoder_trains_too(make_keys: MakeKeys, store: Store, tmp_path: Path) -> None:
+    small_decoder(Training.at(0, make_keys(), (), store).vae, seed=0).save_pretrained(tmp_path / "small")
+    keys = make_keys(
+        {"components": {"small_decoder": str(tmp_path / "small")}, "train": {"epochs": 1}},
+        {"losses": {"lpips": {"weight": 0.1, "decoder": "small"}}},
+    )
+    by_vae = make_keys(LPIPS, {"train": {"epochs": 1}})
+    walk(keys, store, end=1)
+    walk(by_vae, store, end=1)
+    (row,), (other,) = history(keys, store), history(by_vae, store)
+    assert row["loss_lpips"] > 0
+    assert row["loss_lpips"] != other["loss_lpips"]
+    assert digests(keys, store) != digests(by_vae, store)
+
+
+def test_a_small_decoder_takes_latents_of_unit_variance(
+    make_keys: MakeKeys, store: Store, tmp_path: Path
+) -> None:
+    tiny = small_decoder(Training.at(0, make_keys(), (), store).vae, seed=0)
+    tiny.save_pretrained(tmp_path / "small")
+    parts = {"components": {"small_decoder": str(tmp_path / "small")}}
+    keys = make_keys(parts, {"losses": {"lpips": {"weight": 0.1, "decoder": "small"}}})
+    latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(Training.at(0, keys, (), store).decode(latents), tiny.decoder(latents))
+
+
+class NothingWaits(TorchDispatchMode):
+    """Refuses what makes the CPU wait for a GPU: reading a number, and shapes that depend on numbers."""
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert function.overloadpacket not in (
+            torch.ops.aten._local_scalar_dense,
+            torch.ops.aten.nonzero,
+            torch.ops.aten.masked_select,
+        ), f"{function} waits"
+        return function(*args, **(kwargs or {}))
+
+
+EVERYTHING = (FAST, {"losses": {"lpips": {"start": 0}, "kl": {"weight": 0.01}}, "augmentation": {"start": 0}})
+
+
+def step(training: Training, batch: Batch) -> None:
+    acting = training.keys.timeline[0]
+    assert {"lpips", "kl", "augmentation"} <= set(acting)
+    weighted_sum(batch_losses(training, batch, acting), acting).backward()
+    optimizer_step(training, 0)
+
+
+def test_what_is_computed_from_a_batch_waits_for_no_number(make_keys: MakeKeys, store: Store) -> None:
+    keys = make_keys(*EVERYTHING)
+    assert keys.observer
+    training = Training.at(0, keys, [keys.observer], store)
+    training.begin_observers(0)
+    for number in range(3):
+        batch = draw_batch(training, torch.arange(16), 0, number, keys.timeline[0])
+        with NothingWaits() if number else nullcontext():  # the first one loads the frozen parts
+            step(training, batch)
+    with pytest.raises(AssertionError, match="waits"), NothingWaits():
+        float(torch.ones(1))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_on_a_gpu_nothing_in_a_step_waits(make_keys: MakeKeys, store: Store) -> None:
+    keys = make_keys(*EVERYTHING, {"compute": {"device": "cuda"}})
+    assert keys.observer
+    prepare(keys, store, lambda text: None)
+    training = Training.at(0, keys, [keys.observer], store)
+    training.begin_observers(0)
+    assert all(tensor.is_cuda for tensor in training.cache.values())
+    try:
+        for number in range(4):
+            torch.cuda.set_sync_debug_mode("error" if number > 1 else "default")
+            step(training, draw_batch(training, torch.arange(16), 0, number, keys.timeline[0]))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+# ── what is in the chain ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        {"train": {"checkpointing": True}},
+        {"train": {"channels_last": True}},
+        {"train": {"compile": True}},
+        {"losses": {"lpips": {"images": 2}}},
+        {"losses": {"lpips": {"timesteps": 0.5}}},
+        {"losses": {"lpips": {"micro_batch": 1}}},
+        {"losses": {"lpips": {"decoder": "small"}}},
+        {"augmentation": {"variants": 2}},
+    ],
+    ids=str,
+)
+def test_what_changes_the_last_bits_changes_the_chain(
+    make_keys: MakeKeys, tmp_path: Path, override: Overrides
+) -> None:
+    (tmp_path / "small").mkdir()
+    named = {"components": {"small_decoder": str(tmp_path / "small")}}
+    base = (LPIPS, {"augmentation": {"kind": "flip"}}, named)
+    assert make_keys(*base, override).chain[-1] != make_keys(*base).chain[-1]
+
+
+def test_a_small_decoder_is_in_the_chain_by_its_content_where_it_is_used(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    def chain(content: str, decoder: str) -> tuple[str, ...]:
+        folder = tmp_path / content
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text(content)
+        named = {"components": {"small_decoder": str(folder)}}
+        config = make_config(named, {"losses": {"lpips": {"weight": 0.1, "start": 1, "decoder": decoder}}})
+        return RunKeys(config, 0, Contents(tmp_path / "digests.json")).chain
+
+    assert chain("one", "vae") == chain("other", "vae")
+    assert chain("one", "small")[:2] == chain("other", "small")[:2] == chain("one", "vae")[:2]
+    assert len({chain("one", "small")[2], chain("other", "small")[2], chain("one", "vae")[2]}) == 3
+
+
+def test_a_small_decoder_that_is_asked_for_must_be_named(make_config: MakeConfig) -> None:
+    with pytest.raises(ValidationError, match=r"components\.small_decoder, and none is named"):
+        make_config(LPIPS, {"losses": {"lpips": {"decoder": "small"}}})

@@ -222,7 +222,14 @@ def _moment(keys: RunKeys, other: RunKeys, epoch: int, store: Store) -> Moment:
     starts = sorted({o.start for o in (_observer(keys), _observer(other)) if o})
     ways = [k.config.sample.model_dump(exclude={"weights"}) for k in (keys, other)]
     seeds = [k.sample_seed for k in (keys, other)]
-    return Moment(epoch, start, tuple(starts), ways[0] != ways[1] or seeds[0] != seeds[1])
+    groups = [k.config.train.accumulation for k in (keys, other)]
+    return Moment(
+        epoch,
+        start,
+        tuple(starts),
+        sampling_differs=ways[0] != ways[1] or seeds[0] != seeds[1],
+        accumulation_differs=groups[0] != groups[1],
+    )
 
 
 def _observer(keys: RunKeys) -> Observer | None:

@@ -58,6 +58,8 @@ class Moment:
     """The epochs in which the averages of both begin, in order."""
     sampling_differs: bool = False
     """Otherwise a few sampling steps will do."""
+    accumulation_differs: bool = False
+    """Otherwise one batch a step will do."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
         if observer and step == _first_step(observer, moment):
             training.observers = {observer: EmaObserver(observer.decay, start=0)}
             training.begin_observers(observer.start)
-        group = range(step * config.train.accumulation, (step + 1) * config.train.accumulation)
+        size = config.train.accumulation if moment.accumulation_differs else 1
+        group = range(step * size, (step + 1) * size)
         for number in group:
             batch = draw_batch(training, batches[number % len(batches)], moment.epoch, number, acting)
             parts = batch_losses(training, batch, acting)

@@ -1,1 +1,1 @@
-"""Caption data sets in the published task's format, and the generator of sprites."""
+"""Captioned images: the formats they are read from, their decoding, and the generator of sprites."""

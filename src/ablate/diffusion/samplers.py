@@ -74,11 +74,13 @@ def sample_latents(
     guidance: float,
     shape: tuple[int, int, int],
     generators: Sequence[torch.Generator],
+    bf16: bool = False,
 ) -> tuple[Tensor, int]:
     """Latents [B, *shape] for text states [B, L, D], and the number of U-Net evaluations.
 
-    Each image draws from its own CPU generator only, so it does not depend on its batch. The
-    unconditional half of classifier-free guidance (Ho & Salimans 2021) uses ``empty`` [1, L, D].
+    Each image draws from its own CPU generator only, so it does not depend on its batch. Both halves of
+    classifier-free guidance (Ho & Salimans 2021) go through the U-Net in one batch; the unconditional one
+    uses ``empty`` [1, L, D]. The scheduler computes in float32, also where the U-Net does not (``bf16``).
     """
     device = states.device
     scheduler.set_timesteps(steps, device=device)
@@ -92,7 +94,9 @@ def sample_latents(
     evaluations = 0
     for t in scheduler.timesteps:
         x = scheduler.scale_model_input(torch.cat([latents, latents]) if guided else latents, t)
-        prediction = unet(x, t, encoder_hidden_states=context).sample
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            prediction = unet(x, t, encoder_hidden_states=context).sample
+        prediction = prediction.float()
         evaluations += 1
         if guided:
             unconditional, conditional = prediction.chunk(2)

@@ -7,19 +7,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
     from numpy.typing import NDArray
 
 
-def inception_features(images: NDArray[np.uint8], device: str, batch: int = 32) -> NDArray[np.float32]:
+def inception_features(
+    images: NDArray[np.uint8],
+    device: str,
+    *,
+    model: Callable[[torch.Tensor], torch.Tensor],
+    batch: int = 32,
+) -> NDArray[np.float32]:
     """Pool features [N, 2048] of uint8 images [N, H, W, 3], resized as clean-fid's ``clean`` mode does.
 
-    clean-fid downloads the Inception weights when they are not in its folder.
+    ``model`` is what ``components.load_inception`` gives.
     """
     import torch
-    from cleanfid.features import build_feature_extractor
     from cleanfid.resize import build_resizer
 
-    model = build_feature_extractor("clean", device=torch.device(device))
     resize = build_resizer("clean")
     features = []
     for first in range(0, len(images), batch):

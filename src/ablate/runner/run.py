@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ablate import fingerprint
 from ablate.errors import UserError
+from ablate.parts.check import require_parts
 from ablate.runner.local import LocalExecutor
 from ablate.runner.study import OBJECTIVE, Study
 from ablate.runner.tasks import Event, Note, Task, audit, check_schedulers, tasks_of
@@ -71,6 +72,7 @@ def run_audit(plan: Plan) -> list[Finding]:
     Raises:
         UserError: a scheduler refuses its options.
     """
+    require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
     with LocalExecutor(str(plan.store.root), 1, _threads(plan)) as executor:
         executor.call(check_schedulers, plan.experiment.variants)
         return _audit(plan, executor)
@@ -94,6 +96,7 @@ def run_experiment(
     Raises:
         UserError: MLflow cannot be reached, a scheduler refuses its options, or the audit found
             something inert that the spec does not expect.
+        ComponentError: a pretrained part is missing and cannot be fetched.
         RunError: a worker died; the same call goes on where it stopped.
     """
     name = plan.experiment.name
@@ -107,6 +110,7 @@ def run_experiment(
         tracking.end_parent(parent, failed=False)  # unless killed before it could, it has ended long ago
         return Outcome(parent, tracking)
 
+    require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
     plan.store.clear_leftovers()
     with LocalExecutor(str(plan.store.root), workers or default_workers(plan), _threads(plan)) as executor:
         executor.call(check_schedulers, plan.experiment.variants)

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ablate.errors import RunError
+from ablate.parts.check import require_parts
 from ablate.records import Verification
 from ablate.runner import tasks
 from ablate.runner.local import LocalExecutor
@@ -32,6 +33,7 @@ def verify(plan: Plan, seed: int, screen: Screen) -> Verification:
     Raises:
         RunError: a training failed.
     """
+    require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
     runs = [run for run in plan.runs if run.seed == seed]
     plan.store.root.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=plan.store.root, prefix="verify-") as folder:

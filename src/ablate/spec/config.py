@@ -85,7 +85,8 @@ class Part(Model):
 
 def kit_parts(folder: str) -> dict[str, dict[str, str]]:
     """The parts of a kit folder, which holds each of them under its own name."""
-    return {part: {"source": folder, "subfolder": part} for part in Components.model_fields}
+    names = (name for name, field in Components.model_fields.items() if field.is_required())
+    return {part: {"source": folder, "subfolder": part} for part in names}
 
 
 class Components(Model):
@@ -101,6 +102,12 @@ class Components(Model):
     """open_clip model for CLIP-I and CLIP-T: a folder, or ``architecture:weights``."""
     perceptual: Part
     """Backbone of the LPIPS loss: a folder, or ``alex``, ``vgg``, ``squeeze``."""
+    small_decoder: Part | None = None
+    """diffusers ``AutoencoderTiny`` that decodes the VAE's latents cheaply for the LPIPS loss
+    (``ablate kit distill-decoder`` makes one)."""
+    inception: Part | None = None
+    """``inception-2015-12-05.pt`` of ``evaluate.fid_features: inception``, or a folder that holds it;
+    ``null``: the one that clean-fid downloads."""
 
     @model_validator(mode="before")
     @classmethod
@@ -112,7 +119,8 @@ class Data(Model):
     """Captioned images in the task's format."""
 
     path: str
-    """Folder with ``train_info.json``, ``train/``, ``test.json``; ``sprites`` is the embedded set."""
+    """A folder in the task's format (``train_info.json``, ``train/``, ``test.json``) or a Hugging Face
+    imagefolder; ``hub:owner/name`` for a data set of the hub; ``sprites`` is the embedded set."""
     size: Annotated[int, Field(ge=8, le=4096)]
     """Edge of the square training images, in pixels."""
 
@@ -200,6 +208,12 @@ class Train(Model):
     """Share of captions replaced by the empty one (classifier-free guidance, Ho & Salimans 2021)."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Type of the U-Net's matrix products in training; weights and losses stay fp32."""
+    checkpointing: bool = False
+    """Computes the U-Net's activations again in the backward pass: less memory, a quarter more work."""
+    channels_last: bool = False
+    """Keeps the channels of a pixel side by side, as a GPU's convolutions read them."""
+    compile: bool = False
+    """``torch.compile`` of the U-Net: a minute at the start of each training, faster steps on a GPU."""
 
 
 Form = Literal["corrected", "as-published"]
@@ -213,6 +227,15 @@ class Lpips(Model):
     """First epoch with this loss."""
     form: Form = "corrected"
     """``as-published``: of the decoded x_t − ε̂, computed without gradient."""
+    images: Positive | None = None
+    """Images of each batch that are decoded, drawn at random: their mean is an unbiased estimate of the
+    batch's. ``null``: all."""
+    timesteps: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the timesteps, from the clean end, at which it acts; images at others count 0 in the mean."""
+    decoder: Literal["vae", "small"] = "vae"
+    """What decodes the prediction: the VAE's own decoder, or ``components.small_decoder``."""
+    micro_batch: Positive | None = None
+    """Images decoded at once, their gradients put together: less memory, the same result. ``null``: all."""
 
 
 class Kl(Model):
@@ -239,6 +262,9 @@ class Augmentation(Model):
     """``flip``: mirrored with probability ½. ``strong``: flip, shift, rotation, scale and colour."""
     start: Position = 0
     """First epoch with this augmentation; none before."""
+    variants: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Augmented forms of each image that are encoded once and drawn from; ``null``: a new one each time.
+    ``flip`` with 2 holds both of its forms."""
 
 
 class Ema(Model):
@@ -265,6 +291,10 @@ class Sample(Model):
     """Classifier-free guidance scale; 1 switches it off."""
     batch: Positive
     """Prompts per forward pass. An image does not depend on it."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Type of the U-Net's matrix products in sampling."""
+    compile: bool = False
+    """``torch.compile`` of the U-Net."""
     noise: Betas | None = None
     """Noise schedule of sampling where it differs from that of training; ``null``: the same."""
     weights: Literal["ema", "current"] = "ema"
@@ -315,6 +345,17 @@ class Config(Model):
     evaluate: Evaluate
     track: Track
     compute: Compute
+
+    @model_validator(mode="after")
+    def _small_decoder_is_named(self) -> Self:
+        lpips = self.losses.lpips
+        if lpips and lpips.decoder == "small" and self.components.small_decoder is None:
+            raise FieldError(
+                "LPIPS is to decode with components.small_decoder, and none is named",
+                "losses.lpips.decoder",
+                "components.small_decoder",
+            )
+        return self
 
     @property
     def sampling_noise(self) -> dict[str, Any]:

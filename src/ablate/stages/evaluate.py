@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from ablate.components import Evaluator
     from ablate.keys import RunKeys
+    from ablate.spec.config import Config
     from ablate.store import Store
 
 INCEPTION = "inception"
@@ -76,7 +77,7 @@ def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
         scores[f"accuracy_{attribute}"] = accuracy
 
     use_inception = config.evaluate.fid_features == INCEPTION
-    features = inception_features(images, device.type) if use_inception else embeddings
+    features = _inception_features(images, config, device.type) if use_inception else embeddings
     metrics = {name: float(np.nanmean(values)) for name, values in scores.items()}
     if len(references["features"]) > 1 and len(features) > 1:
         metrics["fid"] = fid(features, references["features"])
@@ -115,6 +116,7 @@ def reference_features(
     ingredients = {
         "prepare": keys.prepare,
         "evaluator": keys.evaluate_ingredients["evaluator"],
+        "inception": keys.evaluate_ingredients.get("inception"),
         "evaluate": config.evaluate.model_dump(mode="json"),
         "code": fingerprint.of_stage("evaluate"),
     }
@@ -125,13 +127,18 @@ def reference_features(
             embeddings = evaluator.encode_images(real) if len(real) else np.zeros((0, 1), np.float32)
             chosen = real if config.evaluate.reference == "test" else prepared.images.numpy()
             if config.evaluate.fid_features == INCEPTION:
-                features = inception_features(chosen, evaluator.device)
+                features = _inception_features(chosen, config, evaluator.device)
             else:
                 features = embeddings if chosen is real else evaluator.encode_images(chosen)
             with store.writing("reference", key, ingredients) as folder:
                 np.savez_compressed(folder / "reference.npz", features=features, embeddings=embeddings)
     with np.load(store.path("reference", key) / "reference.npz", allow_pickle=False) as arrays:
         return {name: arrays[name] for name in ("features", "embeddings")}
+
+
+def _inception_features(images: NDArray[np.uint8], config: Config, device: str) -> NDArray[np.float32]:
+    model = components.load_inception(config.components.inception, device)
+    return inception_features(images, device, model=model)
 
 
 def _number(value: float) -> float | None:

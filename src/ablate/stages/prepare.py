@@ -1,32 +1,42 @@
 """Stage prepare: images → latent moments, captions → text states, once per data set and parts.
 
-The entry holds
-    latents.safetensors   mean, std [N, C, h, w]: the VAE's posterior, scaled to unit variance
-    images.safetensors    train [N, S, S, 3] and reference [R, S, S, 3], uint8
-    texts.safetensors     states [U, L, D] of the unique captions; row 0 is the empty one
-    prepared.json         captions of each image and each prompt as rows of ``states``
+``prepare/<key>/`` holds arrays that are mapped into memory, so that opening them takes no time and
+only the rows that are asked for are read:
+    images.npy       [N, S, S, 3] uint8, the training images
+    mean.npy         [N, C, h, w] float32, with std.npy the VAE's posterior, scaled to unit variance
+    references.npy   [R, S, S, 3] uint8, the real images of the prompts that have one
+    states.npy       [U, L, D] float32 of the unique captions; row 0 is the empty one
+    prepared.json    captions of each image and each prompt as rows of ``states``
+``augmented/<key>/`` holds images.npy, mean.npy and std.npy of K augmented forms of each training
+image, [N, K, …].
+
+The arrays grow chunk by chunk in ``work/<stage>-<key>/``, so the memory that is needed does not depend
+on the number of images, and a killed process loses the chunk that it was at.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from ablate import components
-from ablate.data import captions, sprites
+from ablate.data import captions, hub, sprites
+from ablate.diffusion.augment import AUGMENTATIONS
 from ablate.spec.config import EMBEDDED
 from ablate.stages import device as devices
+from ablate.store import key_of, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -35,19 +45,26 @@ if TYPE_CHECKING:
     from ablate.spec.config import Components
     from ablate.store import Store
 
+    Arrays = dict[str, NDArray[Any]]
+    """Further rows of each array file, by its name without ending."""
+
 BATCH = 64
+"""Images that the VAE encodes at once, at most."""
+PIXELS = 2**20
+"""Pixels that the VAE encodes at once, at most: 16 images of 256 px."""
+CHUNK = 8
+"""Batches between two writes to the disk."""
+TEXTS = 256
+"""Captions that are encoded and written at once."""
+READERS = 4
+"""Processes that decode images while the VAE encodes."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A finished entry, each part read when it is first used."""
+    """A finished entry. Its tensors are mapped from their files and must not be written to."""
 
     folder: Path
-
-    def _tensor(self, file: str, name: str) -> Tensor:
-        with safe_open(str(self.folder / f"{file}.safetensors"), framework="pt") as handle:
-            tensor: Tensor = handle.get_tensor(name)
-        return tensor
 
     @cached_property
     def _index(self) -> dict[str, Any]:
@@ -57,27 +74,27 @@ class Prepared:
     @cached_property
     def mean(self) -> Tensor:
         """Posterior means [N, C, h, w] of the training images' latents."""
-        return self._tensor("latents", "mean")
+        return _mapped(self.folder / "mean.npy")
 
     @cached_property
     def std(self) -> Tensor:
         """Posterior standard deviations [N, C, h, w]."""
-        return self._tensor("latents", "std")
+        return _mapped(self.folder / "std.npy")
 
     @cached_property
     def images(self) -> Tensor:
         """Training images, uint8 [N, S, S, 3]."""
-        return self._tensor("images", "train")
+        return _mapped(self.folder / "images.npy")
 
     @cached_property
     def references(self) -> Tensor:
         """Real images of the prompts that have one, uint8 [R, S, S, 3]."""
-        return self._tensor("images", "reference")
+        return _mapped(self.folder / "references.npy")
 
     @cached_property
     def states(self) -> Tensor:
         """Text states [U, L, D]; row 0 is the empty caption."""
-        return self._tensor("texts", "states")
+        return _mapped(self.folder / "states.npy")
 
     @property
     def captions(self) -> list[list[int]]:
@@ -92,41 +109,101 @@ class Prepared:
         return prompts
 
 
+@dataclass(frozen=True)
+class Augmented:
+    """K augmented forms of each of N training images, mapped as those of ``Prepared``.
+
+    Indexed with the images' rows and a form for each: ``mean[rows, forms]`` is [B, C, h, w].
+    """
+
+    folder: Path
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """Posterior means [N, K, C, h, w] of the forms' latents."""
+        return _mapped(self.folder / "mean.npy")
+
+    @cached_property
+    def std(self) -> Tensor:
+        """Posterior standard deviations [N, K, C, h, w]."""
+        return _mapped(self.folder / "std.npy")
+
+    @cached_property
+    def images(self) -> Tensor:
+        """The forms, uint8 [N, K, S, S, 3]: what was encoded."""
+        return _mapped(self.folder / "images.npy")
+
+
 def prepare(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Prepared:
-    """Makes the entry, or finds it. Raises DataError for a data set that is not as it should be."""
-    folder = store.path("prepare", keys.prepare)
-    with store.lock(f"prepare-{keys.prepare}"):
-        if not store.has("prepare", keys.prepare):
-            _make(keys, store, progress)
+    """Makes the entry, or finds it; and the augmented forms, where the configuration asks for some.
+
+    Goes on where an interrupted process stopped, to the same bytes. Raises DataError for a data set
+    that is not as it should be.
+    """
+
+    def grow(work: Path) -> None:
+        _encode_data(keys, store, work, progress)
+
+    folder = _find_or_grow("prepare", keys.prepare, keys.prepare_ingredients, store, grow)
+    if keys.augmented:
+        augmented(keys, store, progress)
     return Prepared(folder)
 
 
-def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
-    config = keys.config
+def augmented(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Augmented:
+    """Makes the augmented forms of a prepared data set, or finds them; goes on as ``prepare`` does.
+
+    Only where ``keys.augmented`` is not None. The forms are the same for all seeds; training draws one
+    for each image, anew in each epoch::
+
+        forms = randomness.integers(variants, (len(rows),), seed, epoch, number, "form")
+        mean, std = augmented.mean[rows, forms], augmented.std[rows, forms]
+        images = to_model(augmented.images[rows, forms])
+    """
+    assert keys.augmented, "no augmentation.variants"
+
+    def grow(work: Path) -> None:
+        _encode_forms(keys, Prepared(store.path("prepare", keys.prepare)), work, progress)
+
+    return Augmented(_find_or_grow("augmented", keys.augmented, keys.augmented_ingredients, store, grow))
+
+
+def _encode_data(keys: RunKeys, store: Store, work: Path, progress: Callable[[str], None]) -> None:
+    config, size = keys.config, keys.config.data.size
     device = devices.setup(config.compute)
-    root = data_folder(keys, store)
-    progress("reading images")
+    root = data_folder(keys, store, progress)
+    progress("reading the data set")
     train, prompts = captions.read_train(root), captions.read_prompts(root)
-    size = config.data.size
-    images = np.stack([captions.load_image(image.path, size) for image in train])
-    with_reference = [prompt for prompt in prompts if prompt.reference]
-    references = [
-        captions.load_image(prompt.reference, size) for prompt in with_reference if prompt.reference
-    ]
-
-    progress("encoding images")
-    mean, std = _encode_images(images, keys, device)
-
-    progress("encoding captions")
+    paths = [image.path for image in train]
+    references = {prompt.image_name: prompt.reference for prompt in prompts if prompt.reference}
     per_image = [
         [captions.caption(image, description) for description in range(len(image.descriptions))]
         for image in train
     ]
     texts = list(dict.fromkeys(["", *(t for some in per_image for t in some), *(p.text for p in prompts)]))
-    row = {text: number for number, text in enumerate(texts)}
-    states = encode_texts(texts, config.components, device)
 
-    reference_row = {prompt.image_name: number for number, prompt in enumerate(with_reference)}
+    def images_from(first: int) -> Iterator[Arrays]:
+        vae = components.load_vae(config.components.vae, str(device))
+        for images in _read(paths[first:], size):
+            mean, std = _moments(vae, torch.from_numpy(images), device)
+            yield {"images": images, "mean": mean, "std": std}
+
+    def references_from(first: int) -> Iterator[Arrays]:
+        for images in _read(list(references.values())[first:], size):
+            yield {"references": images}
+
+    def states_from(first: int) -> Iterator[Arrays]:
+        for states in _text_states(texts[first:], config.components, device):
+            yield {"states": states.numpy()}
+
+    _grow(work, "encoding images", len(paths), images_from, progress)
+    _grow(work, "reading test images", len(references), references_from, progress)
+    _grow(work, "encoding captions", len(texts), states_from, progress)
+    if not references:
+        np.save(work / "references.npy", np.zeros((0, size, size, 3), np.uint8))
+
+    row = {text: number for number, text in enumerate(texts)}
+    reference_row = {name: number for number, name in enumerate(references)}
     index = {
         "captions": [[row[text] for text in some] for some in per_image],
         "prompts": [
@@ -139,55 +216,179 @@ def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
             for prompt in prompts
         ],
     }
-    empty = np.zeros((0, size, size, 3), np.uint8)
-    with store.writing("prepare", keys.prepare, keys.prepare_ingredients) as folder:
-        save_file({"mean": mean, "std": std}, folder / "latents.safetensors")
-        tensors = {"train": images, "reference": np.stack(references) if references else empty}
-        save_file({k: torch.from_numpy(v) for k, v in tensors.items()}, folder / "images.safetensors")
-        save_file({"states": states}, folder / "texts.safetensors")
-        (folder / "prepared.json").write_text(json.dumps(index))
+    (work / "prepared.json").write_text(json.dumps(index))
 
 
-def data_folder(keys: RunKeys, store: Store) -> Path:
-    """The data set's folder; the embedded one is generated into the store first."""
-    if keys.config.data.path != EMBEDDED:
-        from pathlib import Path
+def _encode_forms(keys: RunKeys, prepared: Prepared, work: Path, progress: Callable[[str], None]) -> None:
+    config, augmentation = keys.config, keys.config.augmentation
+    device = devices.setup(config.compute)
+    images, count = prepared.images, augmentation.variants or 1
+    step = batch_size(config.data.size) * max(1, CHUNK // count)
 
-        return Path(keys.config.data.path).expanduser()
-    key = keys.data.removeprefix("generator:")
+    def forms_from(first: int) -> Iterator[Arrays]:
+        vae = components.load_vae(config.components.vae, str(device))
+        for start in range(first, len(images), step):
+            chunk = to_model(images[start : start + step].to(device))
+            forms = []
+            for number in range(count):
+                rows = enumerate(chunk, start)
+                some = [form(image[None], augmentation.kind, count, number, row) for row, image in rows]
+                forms.append(to_uint8(torch.cat(some)))
+            # Encoded as stored, with 8 bits: the latents are those of the images.
+            means, stds = zip(*(_moments(vae, some, device) for some in forms), strict=True)
+            yield {"images": np.stack(forms, 1), "mean": np.stack(means, 1), "std": np.stack(stds, 1)}
+
+    _grow(work, "encoding augmented images", len(images), forms_from, progress)
+
+
+def form(image: Tensor, kind: str, variants: int, number: int, row: int) -> Tensor:
+    """Form ``number`` of ``variants`` of the image [1, 3, S, S] in [−1, 1] that is the data set's ``row``.
+
+    Two forms of ``flip`` are the two that there are: the image and its mirror image.
+    """
+    if kind == "flip" and variants == 2:
+        return image.flip(-1) if number else image
+    return AUGMENTATIONS[kind](image, "augmentation", kind, number, row)
+
+
+def data_folder(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Path:
+    """The data set's folder. The embedded set is generated into the store first, one of the hub exported."""
+    path = keys.config.data.path
+    if path != EMBEDDED and not path.startswith(hub.PREFIX):
+        return Path(path).expanduser()
+    ingredients = {"data": keys.data}
+    key = key_of(ingredients)
     with store.lock(f"data-{key}"):
         if not store.has("data", key):
-            with store.writing("data", key, {"data": keys.data}) as folder:
-                sprites.generate(folder)
+            with store.writing("data", key, ingredients) as folder:
+                if path == EMBEDDED:
+                    sprites.generate(folder)
+                else:
+                    hub.export_hub(path, folder, progress)
     return store.path("data", key)
 
 
+# ── files that grow ──────────────────────────────────────────────────────────────────────────────
+
+
+def _find_or_grow(
+    stage: str, key: str, ingredients: Mapping[str, Any], store: Store, grow: Callable[[Path], None]
+) -> Path:
+    """The entry's folder. Where there is no entry, ``grow`` first makes its files in a working folder,
+    which holds what an interrupted process has made of them.
+    """
+    work = store.root / "work" / f"{stage}-{key}"
+    with store.lock(f"{stage}-{key}"):
+        if not store.has(stage, key):
+            work.mkdir(parents=True, exist_ok=True)
+            grow(work)
+            with store.writing(stage, key, ingredients) as folder:
+                # Not moved: a process killed between two moves would leave neither folder complete.
+                for file in (*work.glob("*.npy"), *work.glob("*.json")):
+                    _link(file, folder / file.name)
+        shutil.rmtree(work, ignore_errors=True)
+    return store.path(stage, key)
+
+
+def _grow(
+    work: Path,
+    what: str,
+    total: int,
+    rows_from: Callable[[int], Iterator[Arrays]],
+    progress: Callable[[str], None],
+) -> None:
+    """Adds the chunks of ``rows_from(first)`` to array files in ``work`` until they have ``total`` rows.
+
+    A chunk counts when all of it is on the disk. Chunks begin at the same rows whether or not the work
+    was interrupted, and so do the batches in them: the same sums, the same bytes.
+    """
+    mark = work / f"{what}.done"
+    done = int(mark.read_text() or 0) if mark.is_file() else 0
+    if done == total:
+        return
+    progress(f"{what} {done}/{total}")
+    for arrays in rows_from(done):
+        for name, rows in arrays.items():
+            _write(work / f"{name}.npy", rows, done, total)
+        done += len(rows)
+        write_file(mark, str(done))
+        progress(f"{what} {done}/{total}")
+
+
+def _write(file: Path, rows: NDArray[Any], first: int, total: int) -> None:
+    """Puts ``rows`` into an array file of ``total`` rows, from row ``first`` on, and onto the disk.
+
+    Not through a map of the file: there a full disk is no error but the end of the process.
+    """
+    rows = np.ascontiguousarray(rows)
+    header = np.lib.format.header_data_from_array_1_0(rows) | {"shape": (total, *rows.shape[1:])}
+    with file.open("r+b" if first else "wb") as out:
+        np.lib.format.write_array_header_1_0(out, header)  # each time the same bytes
+        out.seek(first * rows[:1].nbytes, os.SEEK_CUR)
+        out.write(rows.data)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _mapped(file: Path) -> Tensor:
+    """An array file as a tensor whose rows are read from the disk when they are used."""
+    array = np.load(file, mmap_mode="r", allow_pickle=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that it cannot be written to is meant
+        return torch.from_numpy(array)
+
+
+def _link(file: Path, name: Path) -> None:
+    """A second name for a file; a copy where the file system knows no second names."""
+    try:
+        os.link(file, name)
+    except OSError:
+        shutil.copyfile(file, name)
+
+
+# ── encoding ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def batch_size(size: int) -> int:
+    """Images of ``size`` px that the VAE encodes at once."""
+    return max(1, min(BATCH, PIXELS // size**2))
+
+
+def _read(paths: Sequence[Path], size: int) -> Iterator[NDArray[np.uint8]]:
+    """The images in chunks, uint8 [≤ chunk, S, S, 3], decoded ahead where there are several chunks."""
+    chunk = CHUNK * batch_size(size)
+    return captions.load_images(paths, size, workers=READERS if len(paths) > chunk else 0, chunk=chunk)
+
+
 @torch.no_grad()
-def _encode_images(images: NDArray[np.uint8], keys: RunKeys, device: torch.device) -> tuple[Tensor, Tensor]:
-    vae = components.load_vae(keys.config.components.vae, str(device))
+def _moments(vae: Any, images: Tensor, device: torch.device) -> tuple[NDArray[Any], NDArray[Any]]:
+    """uint8 [N, S, S, 3] → mean and standard deviation [N, C, h, w] of their scaled latents."""
     means, stds = [], []
-    for batch in torch.from_numpy(images).split(BATCH):
+    for batch in images.split(batch_size(images.shape[1])):
         posterior = vae.encode(to_model(batch.to(device))).latent_dist
         means.append((posterior.mean * vae.config.scaling_factor).cpu())
         stds.append((posterior.std * vae.config.scaling_factor).cpu())
-    return torch.cat(means).contiguous(), torch.cat(stds).contiguous()
+    return torch.cat(means).numpy(), torch.cat(stds).numpy()
+
+
+def encode_texts(texts: Sequence[str], parts: Components, device: torch.device) -> Tensor:
+    """The text encoder's last hidden states [N, L, D] on the CPU, padded to the tokenizer's length."""
+    return torch.cat(list(_text_states(texts, parts, device)))
 
 
 @torch.no_grad()
-def encode_texts(texts: list[str], parts: Components, device: torch.device) -> Tensor:
-    """The text encoder's last hidden states [N, L, D] on the CPU, padded to the tokenizer's length."""
+def _text_states(texts: Sequence[str], parts: Components, device: torch.device) -> Iterator[Tensor]:
+    """``encode_texts`` batch by batch."""
     tokenizer, encoder = components.load_text_encoder(parts.text_encoder, parts.tokenizer, str(device))
-    states = []
-    for start in range(0, len(texts), 4 * BATCH):
+    for start in range(0, len(texts), TEXTS):
         tokens = tokenizer(
-            texts[start : start + 4 * BATCH],
+            list(texts[start : start + TEXTS]),
             padding="max_length",
             max_length=tokenizer.model_max_length,
             truncation=True,
             return_tensors="pt",
         )
-        states.append(encoder(tokens.input_ids.to(device)).last_hidden_state.cpu())
-    return torch.cat(states).contiguous()
+        yield encoder(tokens.input_ids.to(device)).last_hidden_state.cpu()
 
 
 def to_model(images: Tensor) -> Tensor:
@@ -197,4 +398,4 @@ def to_model(images: Tensor) -> Tensor:
 
 def to_uint8(images: Tensor) -> Tensor:
     """Float [B, 3, S, S] in [−1, 1] (clamped) → uint8 [B, S, S, 3] on the CPU."""
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu()
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).contiguous().cpu()

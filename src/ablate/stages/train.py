@@ -14,6 +14,7 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,7 +29,7 @@ from ablate.diffusion.unet import build_unet
 from ablate.errors import RunError
 from ablate.keys import active, newest_stored_link
 from ablate.stages import device as devices
-from ablate.stages.prepare import Prepared, to_model
+from ablate.stages.prepare import Prepared, augmented, to_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +82,7 @@ def train_epoch(training: Training, epoch: int) -> None:
     Each draw is made from (seed, epoch, batch, purpose), so this epoch is the same whether the
     training started before it or at it.
     """
-    train, acting = training.config.train, active(training.config, epoch, perceptual="")
+    train, acting = training.config.train, active(training.config, epoch, frozen={})
     training.begin_observers(epoch)
 
     started = time.perf_counter()
@@ -116,8 +117,10 @@ def train_epoch(training: Training, epoch: int) -> None:
 class Batch:
     """What one forward pass needs, on the device. Latents are [B, C, h, w], scaled to unit variance."""
 
+    compared: Tensor
+    """Rows [K] of the images that LPIPS looks at; none before it acts."""
     images: Tensor
-    """The images after augmentation, [B, 3, S, S] in [−1, 1]; empty where nothing needs them."""
+    """These images after augmentation, [K, 3, S, S] in [−1, 1]."""
     mean: Tensor
     std: Tensor
     """The posterior of the images' latents."""
@@ -132,25 +135,47 @@ class Batch:
 
 def draw_batch(training: Training, rows: Tensor, epoch: int, number: int, acting: Ingredients) -> Batch:
     """The images in ``rows`` as batch ``number`` of an epoch, with all its random draws."""
-    data, device = training.data, training.device
     draw = (training.seed, epoch, number)
-    augment = AUGMENTATIONS.get(acting.get("augmentation", "none"))
-    images = to_model(data.images[rows]).to(device) if augment or "lpips" in acting else torch.empty(0)
-    if augment:
-        images = augment(images, *draw)
-        mean, std = training.encode(images)
-    else:
-        mean, std = data.mean[rows].to(device), data.std[rows].to(device)
+    t = randomness.integers(training.process.timesteps, (len(rows),), *draw, "timestep")
+    compared = torch.empty(0, dtype=torch.long)
+    if lpips := acting.get("lpips"):
+        below = lpips["timesteps"] * training.process.timesteps
+        compared = losses.lpips_rows(t, below, lpips["images"], *draw)
+    images, mean, std = draw_images(training, rows, compared, draw, acting)
     shape = tuple(mean.shape)
+    send = training.send
     return Batch(
+        compared=send(compared),
         images=images,
         mean=mean,
         std=std,
-        x0=mean + std * randomness.normal(shape, *draw, "posterior").to(device),
-        noise=randomness.normal(shape, *draw, "noise").to(device),
-        t=randomness.integers(training.process.timesteps, (len(rows),), *draw, "timestep").to(device),
-        context=data.states[training.caption_rows(rows, draw)].to(device),
+        x0=mean + std * send(randomness.normal(shape, *draw, "posterior")),
+        noise=send(randomness.normal(shape, *draw, "noise")),
+        t=send(t),
+        context=training.take("states", training.caption_rows(rows, draw)),
     )
+
+
+def draw_images(
+    training: Training, rows: Tensor, compared: Tensor, draw: tuple[int, ...], acting: Ingredients
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Those of a batch's images that are ``compared``, and mean and deviation of all its latents.
+
+    Augmented as the configuration says: not at all, or to one of the forms in the cache, or anew, which
+    alone takes the VAE.
+    """
+    take, augmentation = training.take, acting.get("augmentation")
+    if augmentation and not augmentation["variants"]:
+        images = AUGMENTATIONS[augmentation["kind"]](to_model(take("images", rows)), *draw)
+        return images[training.send(compared)], *training.encode(images)
+    kind, index = "", [rows]
+    if augmentation:
+        kind = "augmented "
+        index.append(randomness.integers(augmentation["variants"], (len(rows),), *draw, "form"))
+    mean, std = take(f"{kind}mean", *index), take(f"{kind}std", *index)
+    if "lpips" not in acting:
+        return torch.empty(0), mean, std
+    return to_model(take(f"{kind}images", *(part[compared] for part in index))), mean, std
 
 
 def batch_losses(training: Training, batch: Batch, acting: Ingredients) -> dict[str, Tensor]:
@@ -158,7 +183,7 @@ def batch_losses(training: Training, batch: Batch, acting: Ingredients) -> dict[
     process, x0, t = training.process, batch.x0, batch.t
     x_t = process.noised(x0, batch.noise, t)
     with training.autocast():
-        prediction = training.unet(x_t, t, encoder_hidden_states=batch.context).sample
+        prediction = training.forward(x_t, t, encoder_hidden_states=batch.context).sample
     prediction = prediction.float()
     parts = {"mse": losses.noise_mse(prediction, process.target(x0, batch.noise, t))}
     if lpips := acting.get("lpips"):
@@ -169,7 +194,14 @@ def batch_losses(training: Training, batch: Batch, acting: Ingredients) -> dict[
                 if published
                 else process.predicted_x0(prediction, x_t, t)
             )
-            parts["lpips"] = losses.lpips(predicted, batch.images, training.decode, training.perceptual)
+            parts["lpips"] = losses.lpips(
+                predicted[batch.compared],
+                batch.images,
+                training.decode,
+                training.perceptual,
+                of=min(lpips["images"] or len(t), len(t)),
+                micro_batch=lpips["micro_batch"],
+            )
     if kl := acting.get("kl"):
         if kl["form"] == "as-published":
             scale = training.vae.config.scaling_factor
@@ -187,7 +219,7 @@ def weighted_sum(parts: Mapping[str, Tensor], acting: Ingredients) -> Tensor:
 
 def optimizer_step(training: Training, epoch: int) -> Tensor:
     """Clips the gradient, updates the weights and the averages; the gradient's norm before clipping."""
-    train, parameters = training.config.train, training.unet.parameters()
+    train, parameters = training.config.train, training.weights.values()
     if train.clip == "before-step":
         norm = torch.nn.utils.clip_grad_norm_(parameters, train.gradient_clip or math.inf)
         training.optimizer.step()
@@ -213,9 +245,13 @@ class Training:
     keys: RunKeys
     epoch: int
     unet: Any
+    forward: Any
+    """The U-Net as it is called: compiled, where the configuration asks for it."""
     optimizer: torch.optim.AdamW
     observers: Mapping[Observer, EmaObserver]
     data: Prepared
+    cache: Mapping[str, Tensor]
+    """What batches are made of, each tensor where it has room."""
     device: torch.device
     process: ForwardProcess
     history: list[EpochRow] = field(default_factory=list)
@@ -241,7 +277,9 @@ class Training:
         """The training as stored at link ``epoch``, or from its beginning for epoch 0."""
         config = keys.config
         device = devices.setup(config.compute)
-        unet = initial_unet(config, keys.seed).to(device)
+        unet = placed_unet(config, keys.seed, device).train()
+        if config.train.checkpointing:
+            unet.enable_gradient_checkpointing()
         optimizer = torch.optim.AdamW(
             unet.parameters(),
             lr=config.train.learning_rate,
@@ -251,10 +289,13 @@ class Training:
         training = cls(
             keys=keys,
             epoch=epoch,
-            unet=unet.train(),
+            unet=unet,
+            # Without benchmarks on the device: their outcome would choose the order of sums.
+            forward=torch.compile(unet, options={"deterministic": True}) if config.train.compile else unet,
             optimizer=optimizer,
             observers={observer: EmaObserver(observer.decay, observer.start) for observer in observers},
             data=Prepared(store.path("prepare", keys.prepare)),
+            cache=with_room(batch_sources(keys, store), device),
             device=device,
             process=ForwardProcess(**config.noise.model_dump()).to(device),
         )
@@ -266,16 +307,17 @@ class Training:
         folder = store.path("train", self.link)
         self.unet.load_state_dict(load_file(folder / "unet.safetensors"))
         moments = load_file(folder / "optimizer.safetensors")
-        for name, parameter in self.unet.named_parameters():
+        for name, parameter in self.weights.items():
             self.optimizer.state[parameter] = {
-                moment: moments[f"{name}|{moment}"].to(self.device)
-                for moment in ("step", "exp_avg", "exp_avg_sq")
+                "step": moments[f"{name}|step"].to(self.device),
+                "exp_avg": _like(parameter, moments[f"{name}|exp_avg"]),
+                "exp_avg_sq": _like(parameter, moments[f"{name}|exp_avg_sq"]),
             }
         self.history = json.loads((folder / "state.json").read_text())["history"]
         for observer, average in self.observers.items():
             if self.epoch > observer.start:
                 shadow = load_file(store.path("ema", observer.key(self.link)) / "shadow.safetensors")
-                average.begin({name: tensor.to(self.device) for name, tensor in shadow.items()})
+                average.begin({name: _like(self.weights[name], tensor) for name, tensor in shadow.items()})
 
     def save(self, store: Store, *, kept: bool) -> None:
         """Stores the observers' averages, then the state: a stored state is a complete one."""
@@ -283,26 +325,26 @@ class Training:
         for observer, average in self.observers.items():
             if self.epoch > observer.start and not store.has("ema", observer.key(link)):
                 with store.writing("ema", observer.key(link), {"link": link, **vars(observer)}) as folder:
-                    save_file(average.shadow, folder / "shadow.safetensors")
+                    save_file(_contiguous(average.shadow), folder / "shadow.safetensors")
         ingredients = {**self.keys.state_ingredients(self.epoch), "kept": kept}
         if store.has("train", link):
             if kept:
                 store.relabel("train", link, ingredients)
             return
         moments = {
-            f"{name}|{moment}": value.contiguous()
-            for name, parameter in self.unet.named_parameters()
+            f"{name}|{moment}": value
+            for name, parameter in self.weights.items()
             for moment, value in self.optimizer.state[parameter].items()
         }
         with store.writing("train", link, ingredients) as folder:
-            save_file(self.unet.state_dict(), folder / "unet.safetensors")
-            save_file(moments, folder / "optimizer.safetensors")
+            save_file(_contiguous(self.unet.state_dict()), folder / "unet.safetensors")
+            save_file(_contiguous(moments), folder / "optimizer.safetensors")
             state = {"epoch": self.epoch, "history": self.history}
             (folder / "state.json").write_text(json.dumps(state))
 
-    @property
+    @cached_property
     def weights(self) -> dict[str, Tensor]:
-        """The U-Net's parameters by name."""
+        """The U-Net's parameters by name: the same tensors as long as it is trained."""
         return dict(self.unet.named_parameters())
 
     def begin_observers(self, epoch: int) -> None:
@@ -310,11 +352,19 @@ class Training:
         for observer, average in self.observers.items():
             if epoch == observer.start:
                 stale = observer.shadow == "initial" and epoch > 0
-                average.begin(
-                    dict(initial_unet(self.config, self.seed).to(self.device).named_parameters())
-                    if stale
-                    else self.weights
-                )
+                initial = placed_unet(self.config, self.seed, self.device) if stale else self.unet
+                average.begin(dict(initial.named_parameters()))
+
+    def take(self, name: str, *index: Tensor) -> Tensor:
+        """Rows of a cached tensor, on the device. They are gathered where it lies."""
+        source = self.cache[name]
+        return self.send(source[tuple(self.send(rows) if source.is_cuda else rows for rows in index)])
+
+    def send(self, tensor: Tensor) -> Tensor:
+        """A tensor on the device. The copy is made while the CPU goes on: nothing in a step waits."""
+        if self.device.type == "cuda" and not tensor.is_cuda:
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
 
     def caption_rows(self, rows: Tensor, draw: tuple[int, ...]) -> Tensor:
         """For each image one of its captions at random; row 0, the empty one, for dropped captions."""
@@ -338,8 +388,19 @@ class Training:
     def vae(self) -> Any:
         """The frozen VAE, loaded when a loss or an augmentation first needs it."""
         if "vae" not in self._parts:
-            self._parts["vae"] = components.load_vae(self.config.components.vae, str(self.device))
+            vae = components.load_vae(self.config.components.vae, str(self.device))
+            self._parts["vae"] = vae.to(memory_format=layout(self.config))
         return self._parts["vae"]
+
+    @property
+    def small_decoder(self) -> Any:
+        """The frozen ``AutoencoderTiny`` that decodes the VAE's latents."""
+        if "small_decoder" not in self._parts:
+            part = self.config.components.small_decoder
+            assert part, "a configuration that names no small decoder does not ask for it"
+            tiny = components.load_small_decoder(part, str(self.device))
+            self._parts["small_decoder"] = tiny.to(memory_format=layout(self.config))
+        return self._parts["small_decoder"]
 
     @property
     def perceptual(self) -> Any:
@@ -350,8 +411,14 @@ class Training:
         return self._parts["perceptual"]
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents [B, C, h, w] → images [B, 3, H, W] about in [−1, 1], with gradient."""
-        images: Tensor = self.vae.decode(latents / self.vae.config.scaling_factor).sample
+        """Latents [B, C, h, w] → images [B, 3, H, W] about in [−1, 1], with gradient, for the LPIPS loss.
+
+        Each decoder takes latents in the scale of its own configuration; an ``AutoencoderTiny`` has 1, for
+        it is made for latents of unit variance.
+        """
+        lpips = self.config.losses.lpips
+        decoder = self.small_decoder if lpips and lpips.decoder == "small" else self.vae
+        images: Tensor = decoder.decode(latents / decoder.config.scaling_factor).sample
         return images
 
     @torch.no_grad()
@@ -366,6 +433,55 @@ def initial_unet(config: Config, seed: int) -> Any:
     """The U-Net with the initial weights of ``seed``."""
     arguments = config.unet.model_dump(exclude={"latent_channels"})
     return build_unet(arguments, config.unet.latent_channels, seed)
+
+
+def placed_unet(config: Config, seed: int, device: torch.device) -> Any:
+    """``initial_unet`` on the device, in the memory layout of the training."""
+    return initial_unet(config, seed).to(device, memory_format=layout(config))
+
+
+def batch_sources(keys: RunKeys, store: Store) -> dict[str, Tensor]:
+    """The tensors that the batches of a training are made of, mapped from the store, in the order in which
+    a place on the device helps most.
+    """
+    config, data = keys.config, Prepared(store.path("prepare", keys.prepare))
+    sources = {"mean": data.mean, "std": data.std, "states": data.states}
+    if keys.augmented:
+        forms = augmented(keys, store, progress=lambda text: None)
+        sources |= {"augmented mean": forms.mean, "augmented std": forms.std}
+    if config.losses.lpips or config.augmentation.kind != "none":
+        sources["images"] = data.images
+    if config.losses.lpips and keys.augmented:
+        sources["augmented images"] = forms.images
+    return sources
+
+
+def with_room(sources: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """``sources`` with those on the GPU that fit, one after the other, into half of its free memory."""
+    if device.type != "cuda":
+        return dict(sources)
+    room = torch.cuda.mem_get_info(device)[0] // 2
+    placed = {}
+    for name, tensor in sources.items():
+        fits = tensor.nbytes <= room
+        placed[name] = tensor.to(device) if fits else tensor
+        room -= tensor.nbytes if fits else 0
+    return placed
+
+
+def layout(config: Config) -> torch.memory_format:
+    """The memory layout of weights."""
+    return torch.channels_last if config.train.channels_last else torch.contiguous_format
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """In the layout of files, whatever that of the training is."""
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+
+def _like(parameter: Tensor, stored: Tensor) -> Tensor:
+    """Stored numbers on the parameter's device and in its layout, which fused kernels take for granted."""
+    return torch.empty_like(parameter).copy_(stored)
 
 
 def forget(keys: RunKeys, observers: Sequence[Observer], epoch: int, store: Store) -> None:

@@ -1,0 +1,419 @@
+"""What each optimization is worth: ``make bench``, or ``python benchmarks/bench.py --help``.
+
+All variants run in one process, one step each in turn, so that a machine that slows down slows them all;
+the first comes twice, to show what no difference looks like. Printed are medians of the ratios within a
+turn, with a 95 % interval of the median. On the CPU the published setting is measured at an eighth of its
+widths and 128 px, on CUDA at full size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shutil
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from made import make_images, make_parts
+
+from ablate import components
+from ablate.fingerprint import Contents
+from ablate.keys import RunKeys
+from ablate.spec.config import Config
+from ablate.spec.load import load_profile
+from ablate.spec.merge import expand, merge
+from ablate.stages.prepare import prepare, to_model
+from ablate.stages.sample import draw
+from ablate.stages.train import (
+    Training,
+    batch_losses,
+    draw_batch,
+    epoch_batches,
+    optimizer_step,
+    weighted_sum,
+)
+from ablate.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+HERE = Path(__file__).parent
+PACKAGES = ("torch", "diffusers", "transformers", "lpips")
+
+SMALL: dict[str, Any] = {
+    "data": {"size": 128},
+    "unet": {
+        "sample_size": 16,
+        "block_out_channels": [32, 48, 64, 96],
+        "cross_attention_dim": 64,
+        "norm_num_groups": 8,
+    },
+    "train": {"batch": 16, "accumulation": 1, "precision": "fp32"},
+    "sample": {"steps": 4, "batch": 16},
+}
+"""An eighth of the published widths."""
+FULL: dict[str, Any] = {"train": {"accumulation": 1}}
+PLAIN: dict[str, Any] = {
+    "train": {"epochs": 1, "precision": "fp32", "compile": False, "channels_last": False},
+    "losses": {"lpips": None, "kl": None},
+    "evaluate": {"fid_features": "evaluator"},
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A data set with parts, prepared, and the configuration that goes with them."""
+
+    base: dict[str, Any]
+    store: Store
+    device: str
+
+    def training(self, *overrides: dict[str, Any]) -> Training:
+        """A training with some fields replaced, at its beginning."""
+        return Training.at(0, self.keys(*overrides), (), self.store)
+
+    def keys(self, *overrides: dict[str, Any]) -> RunKeys:
+        """The keys of a configuration with some fields replaced; its data are prepared."""
+        data = self.base
+        for each in overrides:
+            data = merge(data, each)
+        keys = RunKeys(Config.model_validate(data), 0, Contents(self.store.root / "digests.json"))
+        prepare(keys, self.store, lambda text: None)
+        return keys
+
+
+def make_setting(folder: Path, device: str, divide: int) -> Setting:
+    """Made parts and images below ``folder``."""
+    sizes = FULL if divide == 1 else SMALL
+    base = merge(
+        load_profile("maplestory"), expand({"components": make_parts(folder / "parts", divide=divide)})
+    )
+    base = merge(merge(base, sizes), PLAIN)
+    batch = base["train"]["batch"]
+    images = make_images(folder / "data", train=2 * batch, test=batch, size=base["data"]["size"])
+    base = merge(base, {"data": {"path": str(images)}, "compute": {"device": device}})
+    return Setting(base, Store(folder / "store"), device)
+
+
+# ── the steps ────────────────────────────────────────────────────────────────────────────────────
+
+
+def step(training: Training) -> None:
+    """An optimizer step as the package makes it."""
+    acting = training.keys.timeline[0]
+    rows = epoch_batches(len(training.data.mean), training.config.train.batch, training.seed, 0)[0]
+    loss = weighted_sum(batch_losses(training, draw_batch(training, rows, 0, 0, acting), acting), acting)
+    loss.backward()
+    optimizer_step(training, 0)
+
+
+def naive_step(training: Training) -> Callable[[], None]:
+    """A step as it is often written: images and texts encoded anew, checkpointing, a loss scaler on CUDA,
+    an optimizer that is not fused."""
+    config, device = training.config, training.device
+    training.unet.enable_gradient_checkpointing()
+    optimizer = torch.optim.AdamW(training.unet.parameters(), lr=1e-4, foreach=False, fused=False)
+    on_cuda = device.type == "cuda"
+    scaler = torch.amp.GradScaler(device.type, enabled=on_cuda)
+    parts = config.components
+    tokenizer, encoder = components.load_text_encoder(parts.text_encoder, parts.tokenizer, str(device))
+    rows = epoch_batches(len(training.data.mean), config.train.batch, training.seed, 0)[0]
+    texts = [f"A round monster of colour {row}." for row in rows.tolist()]
+
+    def run() -> None:
+        images = to_model(training.data.images[rows]).to(device)
+        with torch.no_grad(), torch.autocast(device.type, torch.float16, enabled=on_cuda):
+            posterior = training.vae.encode(images).latent_dist
+            x0 = posterior.sample() * training.vae.config.scaling_factor
+            tokens = tokenizer(texts, padding="max_length", max_length=77, return_tensors="pt").input_ids
+            states = encoder(tokens.to(device)).last_hidden_state
+        noise = torch.randn_like(x0)
+        t = torch.randint(training.process.timesteps, (len(rows),), device=device)
+        with torch.autocast(device.type, torch.float16, enabled=on_cuda):
+            prediction = training.unet(
+                training.process.noised(x0, noise, t), t, encoder_hidden_states=states
+            ).sample
+        loss = torch.nn.functional.mse_loss(prediction.float(), noise.float())
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(training.unet.parameters(), 1.0)
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+
+    return run
+
+
+def unfused(training: Training) -> Training:
+    """The training with an optimizer that is not fused."""
+    training.optimizer = torch.optim.AdamW(training.unet.parameters(), lr=1e-4, foreach=False, fused=False)
+    return training
+
+
+def step_ladder(setting: Setting) -> dict[str, Callable[[], None]]:
+    """Each rung has what those before it have."""
+    cached = {"train": {"checkpointing": True}}
+    rungs: dict[str, Callable[[], None]] = {
+        "naive": naive_step(setting.training()),
+        "naive again": naive_step(setting.training()),
+        "cached latents and texts": partial(step, unfused(setting.training(cached))),
+        "no checkpointing": partial(step, unfused(setting.training())),
+    }
+    fast: dict[str, Any] = {"train": {}}
+    if setting.device == "cuda":
+        fast = {"train": {"precision": "bf16"}}
+        rungs["bf16"] = partial(step, unfused(setting.training(fast)))
+    fast = merge(fast, {"train": {"channels_last": True}})
+    rungs["channels_last"] = partial(step, unfused(setting.training(fast)))
+    rungs["fused optimizer"] = partial(step, setting.training(fast))
+    if setting.device == "cuda":
+        rungs["compiled"] = partial(step, setting.training(merge(fast, {"train": {"compile": True}})))
+    return rungs
+
+
+def lpips_rungs(setting: Setting, small_decoder: Path) -> dict[str, Callable[[], None]]:
+    """The step with LPIPS at different prices; the first is without."""
+    fast = {"train": {"precision": "bf16"}} if setting.device == "cuda" else {}
+    m = 2
+    forms = {
+        "LPIPS of the whole batch": {},
+        f"LPIPS of {m} images": {"images": m},
+        "LPIPS at a quarter of the timesteps": {"timesteps": 0.25},
+        "LPIPS by a small decoder": {"decoder": "small"},
+        "a small decoder at a quarter of the timesteps": {"decoder": "small", "timesteps": 0.25},
+    }
+    rungs = {
+        "without LPIPS": partial(step, setting.training(fast)),
+        "without LPIPS again": partial(step, setting.training(fast)),
+    }
+    for name, form in forms.items():
+        small = {"components": {"small_decoder": {"source": str(small_decoder), "subfolder": ""}}}
+        losses = {"losses": {"lpips": {"weight": 0.1, "start": 0, **form}}}
+        rungs[name] = partial(step, setting.training(fast, losses, small))
+    return rungs
+
+
+def sampling_rungs(setting: Setting) -> dict[str, Callable[[], None]]:
+    """One batch of prompts, drawn in different ways."""
+
+    def all_prompts(keys: RunKeys, batch: int) -> Callable[[], None]:
+        training = Training.at(0, keys, (), setting.store)
+        unet, vae, data = training.unet.eval(), training.vae, training.data
+        prompts = data.prompts[: keys.config.train.batch]
+        unet = torch.compile(unet, mode="reduce-overhead") if keys.config.sample.compile else unet
+
+        def run() -> None:
+            for first in range(0, len(prompts), batch):
+                some = prompts[first : first + batch]
+                states = data.states[[prompt["state"] for prompt in some]]
+                names = [prompt["image_name"] for prompt in some]
+                draw(keys.config, unet, vae, states, data.states[:1], names, 0)
+
+        return run
+
+    plain, count = setting.keys(), setting.base["train"]["batch"]
+    if setting.device != "cuda":
+        return {
+            "one prompt at a time": all_prompts(plain, 1),
+            "one prompt at a time again": all_prompts(plain, 1),
+            "a batch of prompts": all_prompts(plain, count),
+        }
+    half = {"sample": {"precision": "bf16"}}
+    return {
+        "eager, batches of 32": all_prompts(plain, 32),
+        "eager, batches of 32 again": all_prompts(plain, 32),
+        f"batches of {count}": all_prompts(plain, count),
+        f"bf16, batches of {count}": all_prompts(setting.keys(half), count),
+        "bf16, compiled": all_prompts(setting.keys(merge(half, {"sample": {"compile": True}})), count),
+    }
+
+
+# ── measuring ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one way of doing it took."""
+
+    name: str
+    seconds: float
+    """Median."""
+    ratio: float
+    low: float
+    high: float
+    """How many times as fast as the first, with the interval of the median."""
+    memory: float | None
+    """Largest allocation in GiB, on CUDA."""
+
+
+def interleaved(rungs: dict[str, Callable[[], None]], turns: int, device: str) -> list[Row]:
+    """Each once to warm up, then one after the other, ``turns`` times."""
+    wait = torch.cuda.synchronize if device == "cuda" else (lambda: None)
+    memory: dict[str, float | None] = {}
+    for name, run in rungs.items():
+        if device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        for _ in range(2):
+            run()
+        wait()
+        memory[name] = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else None
+    times: dict[str, list[float]] = {name: [] for name in rungs}
+    for _ in range(turns):
+        for name, run in rungs.items():
+            started = time.perf_counter()
+            run()
+            wait()
+            times[name].append(time.perf_counter() - started)
+    first = next(iter(times.values()))
+    rows = []
+    for name, own in times.items():
+        ratios = [a / b for a, b in zip(first, own, strict=True)]
+        low, high = median_interval(ratios)
+        rows.append(Row(name, statistics.median(own), statistics.median(ratios), low, high, memory[name]))
+    return rows
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """A 95 % bootstrap interval of the median."""
+    rng = np.random.default_rng(0)
+    draws = np.median(rng.choice(np.array(values), (2000, len(values))), axis=1)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def matmul_peak(device: str) -> float:
+    """FLOP/s of a large matrix product: bf16 on CUDA, fp32 on the CPU."""
+    n, kind = (8192, torch.bfloat16) if device == "cuda" else (2048, torch.float32)
+    a = torch.randn(n, n, device=device, dtype=kind)
+    wait = torch.cuda.synchronize if device == "cuda" else (lambda: None)
+    times = []
+    for _ in range(8):
+        wait()
+        started = time.perf_counter()
+        a @ a
+        wait()
+        times.append(time.perf_counter() - started)
+    return 2 * n**3 / min(times)
+
+
+def step_flops(training: Training) -> int:
+    """FLOPs of a forward and backward pass of a batch through the U-Net, by torch's counter."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    acting = training.keys.timeline[0]
+    rows = epoch_batches(len(training.data.mean), training.config.train.batch, training.seed, 0)[0]
+    batch = draw_batch(training, rows, 0, 0, acting)
+    with FlopCounterMode(display=False) as counter:
+        weighted_sum(batch_losses(training, batch, acting), acting).backward()
+    training.optimizer.zero_grad(set_to_none=True)
+    return int(counter.get_total_flops())
+
+
+def images_per_second(setting: Setting) -> float:
+    """How fast the evaluator embeds images."""
+    evaluator = components.load_evaluator(setting.keys().config.components.evaluator, setting.device)
+    size = setting.base["data"]["size"]
+    images = np.random.default_rng(0).integers(0, 256, (128, size, size, 3), dtype=np.uint8)
+    evaluator.encode_images(images[:8])
+    started = time.perf_counter()
+    evaluator.encode_images(images)
+    return len(images) / (time.perf_counter() - started)
+
+
+def table(title: str, rows: Sequence[Row]) -> str:
+    """A markdown table."""
+    lines = [
+        f"### {title}",
+        "",
+        "| | seconds | times as fast | 95 % interval | GiB |",
+        "| :-- | --: | --: | :-: | --: |",
+    ]
+    for row in rows:
+        memory = "–" if row.memory is None else f"{row.memory:.1f}"
+        interval = f"{row.low:.2f} – {row.high:.2f}"
+        lines.append(f"| {row.name} | {row.seconds:.3f} | {row.ratio:.2f} | {interval} | {memory} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measures everything, on the CPU and on CUDA if there is one, and prints it as markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--out", type=Path, help="folder for RESULTS.md and results.json")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    pages, record = (
+        ["# Benchmarks", "By `make bench`. " + " ".join((__doc__ or "").split("\n\n")[1].split())],
+        {},
+    )
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        folder = Path(tempfile.mkdtemp(prefix="ablate-bench-"))
+        try:
+            measured, record[device] = measure(folder, device, options.turns)
+        finally:
+            shutil.rmtree(folder)
+        pages += measured
+    print("\n\n".join(pages))
+    if options.out:
+        (options.out / "RESULTS.md").write_text("\n\n".join(pages) + "\n", encoding="utf-8")
+        (options.out / "results.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def measure(folder: Path, device: str, turns: int) -> tuple[list[str], dict[str, Any]]:
+    """All sections as markdown, and as numbers."""
+    setting = make_setting(folder, device, divide=1 if device == "cuda" else 8)
+    batch = setting.base["train"]["batch"]
+    decoder = folder / "small_decoder"
+    small_decoder(decoder, divide=1 if device == "cuda" else 8)
+    machine = (
+        torch.cuda.get_device_name()
+        if device == "cuda"
+        else f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    )
+    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    pages = [f"## {machine}", f"{versions}. Batch {batch}, {setting.base['data']['size']} px, {turns} turns."]
+    record: dict[str, Any] = {"machine": machine, "versions": versions}
+    ladder = interleaved(step_ladder(setting), turns, device)
+    pages.append(table("The training step", ladder))
+    flops, peak = step_flops(setting.training()), matmul_peak(device)
+    share = flops / ladder[-1].seconds / peak
+    pages.append(
+        f"The U-Net's forward and backward pass: {flops / batch / 1e9:.1f} GFLOP a sample. A large matrix "
+        f"product reaches {peak / 1e12:.2f} TFLOP/s; the last step {100 * share:.0f} % of that."
+    )
+    for title, rungs in (("LPIPS", lpips_rungs(setting, decoder)), ("Sampling", sampling_rungs(setting))):
+        rows = interleaved(rungs, max(turns // 2, 5), device)
+        pages.append(table(title, rows))
+        record[title] = [vars(row) for row in rows]
+    speed = images_per_second(setting)
+    pages.append(f"Evaluation: {speed:.0f} images a second through the evaluator.")
+    record |= {"step": [vars(row) for row in ladder], "flops": flops, "peak": peak, "evaluation": speed}
+    return pages, record
+
+
+def small_decoder(folder: Path, divide: int) -> None:
+    """An AutoencoderTiny with random weights, as ``ablate kit distill-decoder`` makes them."""
+    from diffusers import AutoencoderTiny
+
+    widths = (64 // divide,) * 4
+    AutoencoderTiny(
+        encoder_block_out_channels=widths,
+        decoder_block_out_channels=widths,
+        num_encoder_blocks=(1, 3, 3, 3),
+        num_decoder_blocks=(3, 3, 3, 1),
+        latent_channels=4,
+    ).save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""``ablate data check``: reads a whole data set and says what is wrong or odd before it is trained with."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from ablate.data.captions import format_of, read_prompts, read_train
+from ablate.data.images import decode
+from ablate.data.parallel import map_chunks
+from ablate.data.remarks import REMARKS, DataSet, Seen
+from ablate.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from ablate.data.fields import OnProblem
+    from ablate.data.remarks import Level, Remark
+
+T = TypeVar("T")
+
+EXAMPLES = 3
+WIDTH = 120
+"""Of an example, in characters."""
+CHUNK = 32
+FEW = 500
+"""Images that are decoded sooner than worker processes have started."""
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What ``check_data`` found."""
+
+    format: str
+    data: DataSet
+    remarks: tuple[Remark, ...]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether there is no error."""
+        return all(remark.level != "error" for remark in self.remarks)
+
+
+def check_data(folder: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> DataReport:
+    """Reads and decodes all that a training would; ``progress`` gets images decoded, and all there are.
+
+    Nothing that is wrong with an entry or an image ends the check. Raises DataError if the folder is
+    in no known format.
+    """
+    form = format_of(folder)
+    problems: list[DataError] = []
+    train = _collect(read_train, folder, problems)
+    prompts = _collect(read_prompts, folder, problems)
+    paths = [image.path for image in train] + [prompt.reference for prompt in prompts if prompt.reference]
+    data = DataSet(folder, tuple(problems), tuple(train), tuple(prompts), _look_at(paths, progress))
+    remarks = tuple(remark for function in REMARKS for remark in function(data) if remark.places)
+    return DataReport(form.name, data, remarks)
+
+
+def print_data_report(report: DataReport, console: Console | None = None) -> None:
+    """Counts, then the remarks with a few examples each, errors first, and the outcome."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = console or Console(highlight=False)
+
+    def line(text: str) -> None:
+        console.print(text, soft_wrap=True)
+
+    data = report.data
+    groups = len({image.group for image in data.train})
+    references = sum(prompt.reference is not None for prompt in data.prompts)
+    line(
+        f"{escape(str(data.folder))}: {report.format}, {len(data.train)} training images in {groups} groups, "
+        f"{len(data.prompts)} prompts, {references} of them with a real image\n"
+    )
+    colours: dict[Level, str] = {"error": "bold red", "warning": "bold yellow", "info": "bold"}
+    for level, colour in colours.items():
+        for remark in (remark for remark in report.remarks if remark.level == level):
+            line(f"[{colour}]{level}:[/] {escape(remark.what)}: {len(remark.places)}")
+            for place in remark.places[:EXAMPLES]:
+                line(f"    {escape(place if len(place) <= WIDTH else place[: WIDTH - 1] + '…')}")
+            if len(remark.places) > EXAMPLES:
+                line(f"    and {len(remark.places) - EXAMPLES} more")
+            line(f"  {escape(remark.fix)}\n" if remark.fix else "")
+    line("It can be trained with." if report.trainable else "It cannot be trained with: see the errors.")
+
+
+@contextmanager
+def decoding_bar() -> Iterator[Callable[[int, int], None]]:
+    """A ``progress`` for ``check_data``: a bar on a terminal, nothing in a log."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        decoding = bar.add_task("decoding images", total=None)
+        yield lambda done, total: bar.update(decoding, completed=done, total=total)
+
+
+def _collect(read: Callable[[Path, OnProblem], list[T]], folder: Path, problems: list[DataError]) -> list[T]:
+    try:
+        return read(folder, problems.append)
+    except DataError as problem:  # of a whole file
+        problems.append(problem)
+        return []
+
+
+def _look_at(paths: Sequence[Path], progress: Callable[[int, int], None]) -> dict[Path, Seen]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    seen: list[Seen] = []
+    for some in map_chunks(_look, paths, chunk=CHUNK, workers=cores if len(paths) > FEW else 0):
+        seen += some
+        progress(len(seen), len(paths))
+    return dict(zip(paths, seen, strict=True))
+
+
+def _look(paths: Sequence[Path]) -> list[Seen]:
+    return [_look_at_one(path) for path in paths]
+
+
+def _look_at_one(path: Path) -> Seen:
+    try:
+        rgb, mode = decode(path)
+    except DataError as problem:
+        return Seen(problem=problem)
+    pixels = hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes())
+    return Seen(pixels.digest(), rgb.size, mode)

@@ -1,0 +1,41 @@
+"""What every format of a data set is read into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class TrainImage:
+    """One training image with everything its captions are made of."""
+
+    path: Path
+    descriptions: tuple[str, ...]
+    """Paraphrases of what is to be seen. At least one."""
+    action: str
+    """A sentence that follows each description, or ""."""
+    group: str
+    """What a split must not tear apart: a monster, or the image alone."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One text to draw for."""
+
+    image_name: str
+    """A plain file name; without its ending it is unique in the data set."""
+    text: str
+    reference: Path | None
+    """The real image, where the data set has one."""
+    group: str
+    """As that of a training image; one that both have is in both splits."""
+
+
+def caption(image: TrainImage, description: int) -> str:
+    """The caption with the given description (taken modulo their number), then the action sentence."""
+    text = image.descriptions[description % len(image.descriptions)]
+    return f"{text} {image.action}" if image.action else text

@@ -1,0 +1,165 @@
+"""A small decoder for the LPIPS loss: an AutoencoderTiny that decodes latents as a VAE's own decoder does.
+
+Its teacher is the VAE: latents are drawn from the posteriors of a data set's images, and what the VAE
+decodes from them is the target. Its form is that of TAESD (github.com/madebyollin/taesd).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ablate.components import EMBEDDED, load_perceptual, load_vae
+from ablate.data.captions import load_images, read_train
+from ablate.errors import DataError, UserError
+from ablate.kit.dataset import to_unit
+from ablate.kit.training import Tell, optimize, seeded
+from ablate.spec.config import EMBEDDED as EMBEDDED_NAME
+from ablate.spec.config import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from diffusers import AutoencoderKL, AutoencoderTiny
+    from lpips import LPIPS
+    from torch import Tensor
+
+STEPS = 5000
+BATCH = 16
+LPIPS_WEIGHT = 0.05
+"""Beside the squared error of pixels in [−1, 1]."""
+IMAGES = 2048
+"""Images that it learns from, at most: a decoder sees little of an image at once, and many such parts."""
+HELD_OUT = 20
+"""The last one of so many images is held out: monsters of their own, but for one at the border."""
+MEASURED = 256
+"""Held-out images that are measured, at most."""
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """How near the small decoder comes to the VAE's, on held-out images."""
+
+    psnr: float
+    """Peak signal-to-noise ratio in dB against what the VAE decodes, averaged over images."""
+    images: int
+    weights: int
+    """Of the decoder alone, as ``vae_weights``."""
+    vae_weights: int
+
+
+def distill_decoder(
+    data: Path,
+    vae: str,
+    out: Path,
+    *,
+    size: int | None = None,
+    effort: float = 1.0,
+    seed: int = 0,
+    tell: Tell = lambda step, steps, loss: None,
+) -> Distilled:
+    """Trains a small decoder on the images in ``data``, measures it, and writes it to ``out``.
+
+    The same data, VAE, size, effort and seed on the same machine give the same weights.
+
+    Args:
+        vae: a kit's folder, or a folder or hub id of a diffusers VAE. A kit's LPIPS helps in the training.
+        size: edge of the images in pixels; None for the VAE's own.
+        effort: scales the training steps.
+
+    Raises:
+        UserError: there is something in ``out`` already.
+        DataError: the data set is not as it should be, or has a single image.
+        ComponentError: there is no such VAE.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError("there is something there already", where=str(out), fix="Give a new folder.")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    teacher, distance = load_teacher(vae, device)
+    rng = np.random.default_rng(seed)
+    learned, measured = split([image.path for image in read_train(data)], rng)
+    if not learned:
+        raise DataError("has a single image", where=str(data), fix="Give a data set of two or more.")
+    edge, steps = size or teacher.config.sample_size, max(2, round(STEPS * effort))
+
+    student = small_decoder(teacher, seed).to(device, memory_format=torch.channels_last)
+    latents, targets = decoded(teacher, learned, edge, seed)
+
+    def loss_at(step: int) -> Tensor:
+        rows = rng.integers(0, len(latents), BATCH)
+        images, target = student.decode(latents[rows].to(device)).sample, targets[rows].to(device).float()
+        loss = F.mse_loss(images, target)
+        return loss + LPIPS_WEIGHT * distance(images, target).mean() if distance else loss
+
+    optimize(loss_at, list(student.decoder.parameters()), steps, lr=3e-3, tell=tell)
+    psnr = psnr_of(student, *decoded(teacher, measured, edge, seed))
+    student.to(memory_format=torch.contiguous_format).save_pretrained(out)
+    return Distilled(psnr, len(measured), _weights(student), _weights(teacher))
+
+
+def split(paths: Sequence[Path], rng: np.random.Generator) -> tuple[list[Path], list[Path]]:
+    """Images to learn from, at random, and images that are held out, the data set's last."""
+    held_out = max(1, len(paths) // HELD_OUT)
+    rest = rng.permutation(len(paths) - held_out)
+    return [paths[row] for row in rest[:IMAGES]], list(paths[-held_out:][:MEASURED])
+
+
+def load_teacher(vae: str, device: str) -> tuple[AutoencoderKL, LPIPS | None]:
+    """The VAE, and the LPIPS of the kit that it stands in, if it stands in one."""
+    root = EMBEDDED if vae == EMBEDDED_NAME else Path(vae).expanduser()
+    if not (root / "vae").is_dir():
+        return load_vae(Part(source=vae), device), None
+    in_kit = (root / "perceptual").is_dir()
+    perceptual = Part(source=str(root), subfolder="perceptual")
+    distance = load_perceptual(perceptual, device) if in_kit else None
+    return load_vae(Part(source=str(root), subfolder="vae"), device), distance
+
+
+def small_decoder(vae: AutoencoderKL, seed: int) -> AutoencoderTiny:
+    """An untrained AutoencoderTiny that takes the VAE's latents, scaled to unit variance.
+
+    It has the VAE's number of upsamplings and is as wide as TAESD, or as the VAE at full resolution where
+    that is narrower. Its encoder is there because the class has one, as small as can be, and is never used.
+    """
+    from diffusers import AutoencoderTiny
+
+    levels, width = len(vae.config.block_out_channels), min(64, vae.config.block_out_channels[0])
+    with seeded(seed):
+        return AutoencoderTiny(
+            latent_channels=vae.config.latent_channels,
+            decoder_block_out_channels=(width,) * levels,
+            num_decoder_blocks=(*(3,) * (levels - 1), 1),
+            encoder_block_out_channels=(4,) * levels,
+            num_encoder_blocks=(1,) * levels,
+        )
+
+
+@torch.no_grad()
+def decoded(vae: AutoencoderKL, paths: Sequence[Path], size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Latents [N, C, h, w] drawn from the images' posteriors, scaled to unit variance, and what the VAE
+    decodes from them, float16 [N, 3, S, S]; both on the CPU.
+    """
+    noise = torch.Generator(vae.device).manual_seed(seed)
+    latents, images = [], []
+    for pixels in load_images(paths, size, chunk=BATCH):
+        drawn = vae.encode(to_unit(pixels).to(vae.device)).latent_dist.sample(noise)
+        latents.append((drawn * vae.config.scaling_factor).cpu())
+        images.append(vae.decode(drawn).sample.half().cpu())
+    return torch.cat(latents), torch.cat(images)
+
+
+@torch.no_grad()
+def psnr_of(decoder: AutoencoderTiny, latents: Tensor, images: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of what is decoded from ``latents`` against ``images`` in [−1, 1]."""
+    decoded = [decoder.decode(some.to(decoder.device)).sample.cpu() for some in latents.split(BATCH)]
+    error = torch.cat(decoded).clamp(-1, 1) - images.float().clamp(-1, 1)
+    return float((10 * torch.log10(4 / error.square().mean((1, 2, 3)).clamp(min=1e-9))).mean())
+
+
+def _weights(autoencoder: AutoencoderKL | AutoencoderTiny) -> int:
+    return sum(weight.numel() for weight in autoencoder.decoder.parameters())

@@ -1,0 +1,215 @@
+"""``ablate doctor``: can a profile run on this machine, and if not, what mends it?"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ablate.components import EMBEDDED, source_of
+from ablate.errors import ComponentError
+from ablate.fingerprint import device_kind
+from ablate.parts.check import mend, named_parts, needed_parts, title
+from ablate.sources import out_of_reach, size
+from ablate.spec.config import EMBEDDED as EMBEDDED_NAME
+from ablate.tracking import SQLITE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ablate.spec.config import Config, Part
+
+COMPILE_SECONDS = 90
+COMPILE = """
+import torch
+x = torch.ones(64, device={device!r})
+torch.compile(lambda x: torch.sin(x) * 2 + x)(x)
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found about one thing."""
+
+    about: str
+    state: Literal["ok", "note", "wrong"]
+    """``wrong``: the profile cannot run here because of it."""
+    found: str
+    mend: str = ""
+    """What to do about it."""
+
+
+def diagnose(config: Config, profile: str, store: Path, uri: str) -> Iterator[Answer]:
+    """Looks at everything that a run of ``config`` needs, the quick things first. Changes nothing."""
+    needed = needed_parts(config)
+    for name, part in named_parts(config).items():
+        yield _part(name, part, profile, needed=name in needed)
+    yield _data(config.data.path)
+    yield _disk(store)
+    yield Answer("processor", "ok", f"{_cores()} cores, {_memory()} of memory")
+    yield from _libraries()
+    yield _mlflow(uri)
+    yield _device(config)
+    yield _bf16(config)
+    yield _compile(config)
+
+
+def _part(name: str, part: Part | None, profile: str, *, needed: bool) -> Answer:
+    about = title(name, part)
+    try:
+        source = source_of(name, part)
+    except ComponentError as error:
+        return Answer(about, "wrong", f"{error.where}: {error.what}", error.fix)
+    files, command = source.found(), mend(name, part, source, profile)
+    if not files and needed:
+        return Answer(about, "wrong", f"missing in {source.place}", command)
+    if not files:
+        return Answer(about, "note", f"missing in {source.place}, and this profile does not use it", command)
+    if broken := [file for file in files if _is_broken(file)]:
+        return Answer(about, "wrong", f"broken: {broken[0]}", f"delete it, then {command}")
+    where = "embedded" if files[0].is_relative_to(EMBEDDED) else f"in {files[0].parent}"
+    return Answer(about, "ok", f"{where}, {size(files)}")
+
+
+def _is_broken(file: Path) -> bool:
+    """Whether a weights file is not whole. Its header says how long it must be."""
+    from safetensors import SafetensorError, safe_open
+
+    if file.suffix != ".safetensors":
+        return file.stat().st_size == 0
+    try:
+        with safe_open(file, framework="np"):
+            return False
+    except (SafetensorError, OSError):
+        return True
+
+
+def _data(path: str) -> Answer:
+    if path == EMBEDDED_NAME:
+        return Answer("data", "ok", "embedded")
+    if path.startswith("hub:"):
+        return Answer("data", "note", f"{path} comes from the hub when it is first needed")
+    if Path(path).expanduser().is_dir():
+        return Answer("data", "ok", f"in {path}")
+    return Answer("data", "wrong", f"there is no folder {path}", "put it there, or --set data.path=FOLDER")
+
+
+def _disk(store: Path) -> Answer:
+    folder = next(path for path in (store.absolute(), *store.absolute().parents) if path.is_dir())
+    free = f"{shutil.disk_usage(folder).free / 1e9:.1f} GB free for the store {store}"
+    if not os.access(folder, os.W_OK):
+        return Answer("disk", "wrong", f"{folder} cannot be written to", "choose another --store")
+    return Answer("disk", "ok", free)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory() -> str:
+    if not hasattr(os, "sysconf"):
+        return "an unknown size"
+    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.1f} GB"
+
+
+def _libraries() -> Iterator[Answer]:
+    """Versions of what pyproject.toml asks for."""
+    needed = [text for text in requires("ablate") or () if "extra ==" not in text]
+    found, absent = [f"Python {platform.python_version()}"], []
+    for name in (re.split(r"[^\w.-]", text)[0] for text in needed):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            absent.append(name)
+    yield Answer("libraries", "ok", ", ".join(found))
+    if absent:
+        yield Answer("libraries", "wrong", f"missing: {', '.join(absent)}", f"pip install {' '.join(absent)}")
+
+
+def _mlflow(uri: str) -> Answer:
+    about, fix = f"MLflow {uri}", "choose another --tracking-uri"
+    if uri.startswith("http"):
+        silence = out_of_reach([uri])[uri]
+        if silence:
+            return Answer(about, "wrong", f"cannot be reached ({silence})", f"start the server, or {fix}")
+        return Answer(about, "ok", "answers")
+    if not uri.startswith(SQLITE):
+        return Answer(about, "note", "not tried: neither a server nor an SQLite file")
+    database = Path(uri.removeprefix(SQLITE)).absolute()
+    if not database.exists():
+        return Answer(about, "ok", "the first run makes this database")
+    try:
+        # Not by MLflow's client, which sets up or migrates what it finds.
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            (experiments,) = connection.execute("select count(*) from experiments").fetchone()
+    except sqlite3.Error as error:
+        return Answer(about, "wrong", str(error), fix)
+    return Answer(about, "ok", f"{experiments} experiments")
+
+
+def _device(config: Config) -> Answer:
+    import torch
+
+    about = f"GPU for torch {torch.__version__}"
+    if torch.cuda.is_available():
+        gpus = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+        return Answer(about, "ok", ", ".join(f"{g.name} with {g.total_memory / 1e9:.0f} GB" for g in gpus))
+    if device_kind(config.compute.device) == "cuda":
+        return Answer(
+            about,
+            "wrong",
+            "this torch cannot use CUDA here",
+            "install a CUDA build, or --set compute.device=cpu",
+        )
+    if config.data.size > 64:
+        return Answer(about, "note", f"none: at {config.data.size} px a training on the CPU takes weeks")
+    return Answer(about, "ok", "none, and none is needed")
+
+
+def _bf16(config: Config) -> Answer:
+    import torch
+
+    kind = device_kind(config.compute.device)
+    wanted = "bf16" in (config.train.precision, config.sample.precision)
+    try:
+        ones = torch.ones(64, 64, device=kind)
+        with torch.autocast(kind, dtype=torch.bfloat16):
+            product = ones @ ones
+        works = product.dtype == torch.bfloat16 and bool((product == 64).all())
+        reason = "" if works else "wrong product"
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+    if not reason:
+        return Answer("bf16", "ok", f"works on {kind}")
+    fix = "--set train.precision=fp32 --set sample.precision=fp32"
+    return Answer("bf16", "wrong" if wanted else "note", f"fails on {kind}: {reason}", fix if wanted else "")
+
+
+def _compile(config: Config) -> Answer:
+    """torch.compile on something small, in a process that can be ended: a compiler may hang."""
+    kind = device_kind(config.compute.device)
+    wanted = config.train.compile or config.sample.compile
+    if kind == "cpu" and not wanted:
+        return Answer("torch.compile", "ok", "not tried: this profile does not use it")
+    command = [sys.executable, "-c", COMPILE.format(device=kind)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=COMPILE_SECONDS)
+        lines = done.stderr.strip().splitlines()
+        reason = (lines[-1] if lines else "no message") if done.returncode else ""
+    except subprocess.TimeoutExpired:
+        reason = f"no result in {COMPILE_SECONDS} s"
+    if not reason:
+        return Answer("torch.compile", "ok", f"works on {kind}")
+    fix = "--set train.compile=false --set sample.compile=false"
+    return Answer(
+        "torch.compile", "wrong" if wanted else "note", f"fails on {kind}: {reason}", fix if wanted else ""
+    )

@@ -1,0 +1,245 @@
+"""The files of pretrained parts: whether they are on this machine, where, and how they get there.
+
+What is on this machine is read without asking its hub, so after `ablate fetch` no run needs a network.
+Nothing here imports torch but the download of one of its files: looking must not take seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from ablate.errors import ComponentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Names = tuple[str, ...]
+
+SECONDS = 3.0
+"""How long a hub has to answer before it counts as out of reach."""
+
+
+class Source(Protocol):
+    """Where the files of a part are, or come from."""
+
+    @property
+    def place(self) -> Path:
+        """The folder that is looked in."""
+
+    @property
+    def needed(self) -> tuple[Names, ...]:
+        """Names of the files; where there are several sets of them, one set will do."""
+
+    @property
+    def address(self) -> str:
+        """What has to answer for a download; "" if there is none."""
+
+    def found(self) -> tuple[Path, ...]:
+        """The files on this machine; empty unless a whole set is there."""
+
+    def fetch(self) -> None:
+        """Downloads the files, whatever the library raises."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Files in a folder of one's own."""
+
+    place: Path
+    needed: tuple[Names, ...]
+    address: str = ""
+
+    def found(self) -> tuple[Path, ...]:
+        """The files of the first set that is there."""
+        sets = (tuple(self.place / name for name in names) for names in self.needed)
+        return next((files for files in sets if all(file.is_file() for file in files)), ())
+
+    def fetch(self) -> None:
+        """Nobody can be asked for them."""
+
+
+@dataclass(frozen=True)
+class HubFiles:
+    """Files in one folder of a Hugging Face repository, kept in huggingface_hub's cache."""
+
+    repository: str
+    needed: tuple[Names, ...]
+    subfolder: str = ""
+    revision: str = "main"
+
+    @property
+    def place(self) -> Path:
+        """The cache that everything on this machine shares that uses huggingface_hub."""
+        from huggingface_hub import constants
+
+        return Path(constants.HF_HUB_CACHE)
+
+    @property
+    def address(self) -> str:
+        """The public hub, or ``HF_ENDPOINT``."""
+        from huggingface_hub import constants
+
+        return str(constants.ENDPOINT)
+
+    def found(self) -> tuple[Path, ...]:
+        """The files of the first set that is in the cache."""
+        sets = (self._cached(names) for names in self.needed)
+        return next((files for files in sets if files), ())
+
+    def _cached(self, names: Names) -> tuple[Path, ...]:
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+
+        files = []
+        for name in names:
+            try:
+                file = try_to_load_from_cache(self.repository, self._path(name), revision=self.revision)
+            except HFValidationError:  # no repository can have this name
+                return ()
+            if not isinstance(file, str):
+                return ()
+            files.append(Path(file))
+        return tuple(files)
+
+    def fetch(self) -> None:
+        """Downloads these files and not the whole repository; goes on where it was interrupted."""
+        from huggingface_hub import snapshot_download
+
+        names = {self._path(name) for names in self.needed for name in names}
+        snapshot_download(self.repository, revision=self.revision, allow_patterns=sorted(names))
+
+    def _path(self, name: str) -> str:
+        return f"{self.subfolder}/{name}" if self.subfolder else name
+
+
+@dataclass(frozen=True)
+class TorchFile:
+    """One file at an address, kept where torch.hub and torchvision keep theirs."""
+
+    address: str
+    sha256: str = ""
+    """How the file's digest begins, if that is known."""
+
+    @property
+    def place(self) -> Path:
+        """``torch.hub.get_dir()``, which could only be asked after importing torch."""
+        cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+        return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
+
+    @property
+    def needed(self) -> tuple[Names, ...]:
+        """The one file."""
+        return ((self.address.rsplit("/", 1)[1],),)
+
+    def found(self) -> tuple[Path, ...]:
+        """The one file."""
+        return Folder(self.place, self.needed).found()
+
+    def fetch(self) -> None:
+        """Downloads the file and checks its digest. Of an interrupted download nothing stays."""
+        from torch import hub
+
+        self.place.mkdir(parents=True, exist_ok=True)
+        hub.download_url_to_file(self.address, str(self.place / self.needed[0][0]), self.sha256 or None)
+
+
+def ready(source: Source, what: str) -> tuple[Path, ...]:
+    """The files of ``source``, downloaded if they are not on this machine yet.
+
+    Raises:
+        ComponentError: ``what`` is not here and cannot be fetched. Takes seconds at most to say so.
+    """
+    if files := source.found():
+        return files
+    if not source.address:
+        raise ComponentError(
+            f"{what} cannot be loaded: the folder lacks {lacking(source)}",
+            where=str(source.place),
+            fix="A part's folder must be complete. Only safetensors are read.",
+        )
+    if silence := out_of_reach([source.address])[source.address]:
+        raise ComponentError(
+            f"{what} is not there, and {host(source)} cannot be reached ({silence})",
+            where=str(source.place),
+            fix="Where there is a network, `ablate fetch` with the experiment's --profile and --set gets it.",
+        )
+    try:
+        source.fetch()
+    except Exception as error:
+        # huggingface_hub, httpx, urllib and torch all have errors of their own.
+        raise ComponentError(
+            f"{what} could not be downloaded ({first_line(error)})",
+            where=source.address,
+            fix="The same command goes on with what is still missing.",
+        ) from error
+    if files := source.found():
+        return files
+    raise ComponentError(
+        f"{what} could not be downloaded: there is no {lacking(source)}",
+        where=source.address,
+        fix="Choose one that has these files, or give a folder. Only safetensors are read.",
+    )
+
+
+def lacking(source: Source) -> str:
+    """Names of the files that are not in a source's place."""
+    sets = ([name for name in names if not (source.place / name).is_file()] for names in source.needed)
+    return " or ".join(", ".join(names) for names in sets)
+
+
+def host(source: Source) -> str:
+    """The machine that a source is downloaded from."""
+    return urlsplit(source.address).hostname or source.address
+
+
+def out_of_reach(addresses: Iterable[str]) -> dict[str, str]:
+    """Why each address does not answer; "" for one that does. All are asked at once."""
+    reasons = dict.fromkeys(addresses, f"no answer in {SECONDS:g} s")
+
+    def ask(address: str) -> None:
+        reasons[address] = _ask(address)
+
+    # Threads, because a look-up of a name keeps to no time limit.
+    threads = [threading.Thread(target=ask, args=(address,), daemon=True) for address in reasons]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + SECONDS
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    return dict(reasons)
+
+
+def _ask(address: str) -> str:
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE and address == constants.ENDPOINT:
+        return "HF_HUB_OFFLINE is set"
+    try:
+        # Unlike a socket, this goes through a proxy where one is set.
+        urlopen(Request(address, method="HEAD"), timeout=SECONDS).close()
+    except HTTPError:
+        return ""  # a refusal is an answer
+    except (OSError, HTTPException, ValueError) as error:
+        cause = getattr(error, "reason", error)
+        return getattr(cause, "strerror", None) or str(cause)
+    return ""
+
+
+def size(files: Iterable[Path]) -> str:
+    """How much files hold together."""
+    return f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB"
+
+
+def first_line(error: Exception) -> str:
+    """An exception in one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,266 @@
+"""``ablate data check``: what it says of a good data set, and of one with everything wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+from tiny import save, write_lines, write_task
+
+from ablate import cli
+from ablate.data.check import FEW, check_data, print_data_report
+from ablate.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def remarks(folder: Path) -> dict[str, tuple[str, ...]]:
+    """What is remarked, without the infos, and where."""
+    return {remark.what: remark.places for remark in check_data(folder).remarks if remark.level != "info"}
+
+
+def change(file: Path, **entries: Any) -> None:
+    """Puts other entries into a JSON file, or other fields into its entries; None takes an entry out."""
+    content = json.loads(file.read_text())
+    for name, fields in entries.items():
+        content[name] = fields and content.get(name, {}) | fields
+    file.write_text(json.dumps({name: entry for name, entry in content.items() if entry}))
+
+
+def printed(folder: Path) -> str:
+    """What a user reads, with the folder called DATA."""
+    console = Console(file=StringIO(), width=80)
+    print_data_report(check_data(folder), console)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue().replace(str(folder), "DATA")
+
+
+def test_only_the_missing_real_image_is_remarked(data_set: Path) -> None:
+    report = check_data(data_set)
+    assert remarks(data_set) == {"prompts without a real image": ("8_main.png: A bat: with “quotes”.",)}
+    assert report.trainable
+
+
+def test_the_counts_come_first(task_folder: Path) -> None:
+    first = printed(task_folder).splitlines()[0]
+    assert first == (
+        "DATA: the task's format, 4 training images in 2 groups, 2 prompts, 1 of them with a real image"
+    )
+
+
+# ── each remark ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def root(task_folder: Path) -> Path:
+    """A data set about which there is nothing to say."""
+    save(task_folder / "test" / "8_main.png", 99)
+    assert remarks(task_folder) == {}
+    return task_folder
+
+
+def test_missing_frames(root: Path) -> None:
+    change(root / "train_info.json", **{"10_attack1": {"num_frames": 3}})
+    assert remarks(root) == {"entries with missing frames, or too many": ("10_attack1: 2 of 3 frames",)}
+
+
+@pytest.mark.parametrize("name", ["train/1.png", "train/10_attack1_1.JPG", "test/9_main.webp", "1.tiff"])
+def test_images_that_no_entry_names(root: Path, name: str) -> None:
+    (root / name).touch()
+    assert remarks(root) == {"images that no entry names": (name,)}
+
+
+def test_entries_without_an_image(root: Path) -> None:
+    for frame in (0, 2):
+        (root / "train" / f"10_attack1_{frame}.png").rename(root / "train" / f"10_atack1_{frame}.png")
+    found = remarks(root)
+    assert found["entries without an image"] == (
+        "train_info.json: 10_attack1: there is no image train/10_attack1_<frame>.png",
+    )
+    assert found["images that no entry names"] == ("train/10_atack1_0.png", "train/10_atack1_2.png")
+    assert not check_data(root).trainable
+
+
+def test_empty_texts(root: Path) -> None:
+    change(root / "test.json", **{"7_main": {"text_prompt": " "}})
+    assert remarks(root)["empty texts"] == ("test.json: 7_main.text_prompt: is empty",)
+    assert not check_data(root).trainable
+
+
+@pytest.mark.parametrize("file", ["train_info.json", "test.json"])
+def test_a_file_that_cannot_be_read_is_the_only_error(root: Path, file: str) -> None:
+    (root / file).write_text("{")
+    (mistake,) = remarks(root)["other mistakes"]
+    assert mistake.startswith(f"{file}: line 1, column 2: is not valid JSON")
+    assert "images that no entry names" not in remarks(root)
+    assert not check_data(root).trainable
+
+
+@pytest.mark.parametrize("name", ["train/2_attack1_9.png", "test/7_main.png"])
+def test_images_that_cannot_be_read(root: Path, name: str) -> None:
+    (root / name).write_bytes((root / name).read_bytes()[:60])
+    (place,) = remarks(root)["images that cannot be read"]
+    assert place.startswith(f"{name}: cannot be read as an image (")
+    assert not check_data(root).trainable
+
+
+def test_oversized_images(root: Path) -> None:
+    Image.new("1", (9000, 9000)).save(root / "test" / "7_main.png")
+    (place,) = remarks(root)["images of more than 64 megapixels"]
+    assert place.startswith("test/7_main.png: has 9000 × 9000 pixels")
+    assert not check_data(root).trainable
+
+
+@pytest.mark.parametrize(("words", "tokens"), [(75, 77), (76, 78)])
+def test_long_captions(root: Path, words: int, tokens: int) -> None:
+    text = " ".join(["bat"] * words)
+    change(root / "test.json", **{"7_main": {"text_prompt": text}})
+    expected = {"captions of more than 77 tokens": (f"{tokens} tokens: {text}",)} if tokens > 77 else {}
+    assert remarks(root) == expected
+
+
+def test_images_of_the_test_that_are_trained_with_whatever_their_files(root: Path) -> None:
+    with Image.open(root / "train" / "10_attack1_0.png") as image:
+        image.convert("RGBA").save(root / "test" / "7_main.png", "TIFF")
+    expected = ("test/7_main.png = train/10_attack1_0.png",)
+    assert remarks(root) == {"images in both splits": expected}
+
+
+def test_images_that_are_there_twice(root: Path) -> None:
+    for frame in (9, 10):
+        shutil.copy(root / "train" / "10_attack1_0.png", root / "train" / f"2_attack1_{frame}.png")
+    twice = next(r for r in check_data(root).remarks if r.what == "images repeated in the training")
+    assert twice.places == ("train/2_attack1_9.png = train/2_attack1_10.png = train/10_attack1_0.png",)
+    assert twice.level == "info"
+
+
+def test_groups_that_are_torn_apart(root: Path) -> None:
+    content = json.loads((root / "test.json").read_text())
+    change(root / "test.json", **{"7_main": None, "10_main": content["7_main"]})
+    expected = ("10: 2 in the training, 1 in the test",)
+    assert remarks(root) == {"groups in both splits": expected}
+
+
+def test_what_decoding_changes(root: Path) -> None:
+    Image.new("LA", (8, 4)).save(root / "test" / "7_main.png")
+    infos = {remark.what: remark.places for remark in check_data(root).remarks}
+    assert infos == {
+        "images that are not square": ("test/7_main.png",),
+        "kinds of pixels that become RGB": ("LA: 1",),
+        "sizes that become data.size": ("4 × 4: 5", "8 × 4: 1"),
+    }
+
+
+def test_a_training_stops_where_the_check_finds_an_error(data_set: Path) -> None:
+    from ablate.data.captions import load_image, read_train
+
+    assert check_data(data_set).trainable
+    (data_set / "train" / "2_attack1_9.png").write_bytes(b"")
+    assert not check_data(data_set).trainable
+    with pytest.raises(DataError):
+        _ = [load_image(image.path, 4) for image in read_train(data_set)]
+
+
+# ── many images ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_many_images_are_decoded_by_workers_and_counted(tmp_path: Path) -> None:
+    lines = []
+    for number in range(FEW + 20):
+        pixels = np.full((2, 2, 3), [number % 256, number // 256, 0], dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        lines.append({"file_name": f"{number}.png", "text": "A bat."})
+    write_lines(tmp_path / "metadata.jsonl", lines)
+    (tmp_path / "7.png").write_bytes(b"no image")
+    counts: list[tuple[int, int]] = []
+    report = check_data(tmp_path, lambda done, total: counts.append((done, total)))
+    assert counts[-1] == (FEW + 20, FEW + 20)
+    assert counts == sorted(set(counts))
+    assert [remark.what for remark in report.remarks] == [
+        "images that cannot be read",
+        "sizes that become data.size",
+    ]
+
+
+# ── the command ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[Path], tuple[int, str]]:
+    """Calls ``ablate data check``; gives the exit code and all that was printed."""
+
+    def run(folder: Path) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["ablate", "data", "check", str(folder)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        shown = capsys.readouterr()
+        return code, shown.out + shown.err
+
+    return run
+
+
+def test_the_command_exits_with_0_where_there_are_only_warnings(
+    call: Callable[[Path], tuple[int, str]], data_set: Path
+) -> None:
+    code, shown = call(data_set)
+    assert code == 0
+    assert "warning: prompts without a real image: 1" in shown
+    assert shown.endswith("It can be trained with.\n")
+
+
+def test_the_command_exits_with_2_where_there_is_an_error(
+    call: Callable[[Path], tuple[int, str]], root: Path
+) -> None:
+    (root / "test" / "7_main.png").write_bytes(b"")
+    code, shown = call(root)
+    assert code == 2
+    assert "error: images that cannot be read: 1" in shown
+
+
+def test_the_command_exits_with_2_where_there_is_no_data_set(
+    call: Callable[[Path], tuple[int, str]], tmp_path: Path
+) -> None:
+    code, shown = call(tmp_path)
+    assert code == 2
+    assert "is no data set" in shown
+
+
+# ── everything at once ───────────────────────────────────────────────────────────────────────────
+
+
+def test_the_report_on_a_broken_data_set_is_the_golden_one(
+    golden: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    write_task(tmp_path)
+    train = tmp_path / "train"
+    entry = {"given_description": ["A ghost."], "action_description": "", "num_frames": 1}
+    long = {**entry, "given_description": ["A " + "very " * 80 + "long [bold]worm[/]."], "num_frames": 2}
+    change(
+        tmp_path / "train_info.json",
+        **{"3_main": entry, "4_main": entry, "5_main": {**entry, "given_description": [""]}, "6_main": long},
+        **{"7_main": entry, "11_main": {**entry, "given_description": "A ghost."}, "12_main": entry},
+    )
+    for seed, name in enumerate(
+        ["5_main_0", "6_main_0", "11_main_0", *(f"9_main_{n}" for n in range(5))], 20
+    ):
+        save(train / f"{name}.png", seed)
+    (train / "3_main_0.png").write_bytes((train / "2_attack1_9.png").read_bytes()[:60])
+    shutil.copy(tmp_path / "test" / "7_main.png", train / "7_main_0.png")
+    Image.new("1", (9000, 9000)).save(train / "12_main_0.png")
+    Image.new("LA", (8, 4)).save(tmp_path / "test" / "8_main.png")
+    change(tmp_path / "test.json", **{"13_main": {"image_name": "13_main.png", "text_prompt": "A ghost."}})
+    golden("data_check.txt", printed(tmp_path))

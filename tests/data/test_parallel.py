@@ -1,0 +1,69 @@
+"""Worker processes: nothing is lost, nothing piles up, and none is left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from ablate.data.parallel import map_chunks
+from ablate.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+PATIENCE = 60.0
+
+
+def touch(paths: Sequence[Path]) -> int:
+    for path in paths:
+        path.touch()
+    return len(paths)
+
+
+def die(_: Sequence[int]) -> None:
+    os._exit(1)
+
+
+def test_no_more_than_two_chunks_a_worker_are_begun_ahead(tmp_path: Path) -> None:
+    paths = [tmp_path / str(number) for number in range(50)]
+    results = map_chunks(touch, paths, chunk=2, workers=1)
+    assert next(results) == 2
+    time.sleep(0.5)  # long enough to do all 25
+    assert len(list(tmp_path.iterdir())) <= 2 * 3
+    assert sum(results) == 48
+
+
+def test_a_dead_worker_is_an_error_and_not_a_wait() -> None:
+    with pytest.raises(RunError, match="died"):
+        list(map_chunks(die, [1, 2, 3], chunk=1, workers=1))
+
+
+PROGRAM = """
+import multiprocessing, time
+from ablate.data.parallel import map_chunks
+
+if __name__ == "__main__":
+    for _ in map_chunks(sorted, range(9), chunk=1, workers=1):
+        print(multiprocessing.active_children()[0].pid, flush=True)
+        time.sleep(600)
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    parent = subprocess.Popen([sys.executable, tmp_path / "program.py"], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    worker = psutil.Process(int(parent.stdout.readline()))
+    assert worker.is_running()
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    _, alive = psutil.wait_procs([worker], timeout=PATIENCE)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
