@@ -7,12 +7,14 @@ what comes out means nothing.
 from __future__ import annotations
 
 import json
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import nn
+from torchvision.models import inception_v3
 
 from ablate.components import INCEPTION_FILE, untrained_lpips
 
@@ -114,29 +116,32 @@ def _perceptual(folder: Path) -> None:
     save_file(untrained_lpips("alex").net.state_dict(), folder / "model.safetensors")
 
 
-class _Layers(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(3, 2048, 16, stride=71)
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.convolution(pixels).mean((2, 3))
-
-
 class _Inception(nn.Module):
-    """One convolution where clean-fid's file has Inception: the way to it is the same, the cost is not."""
+    """Inception v3 up to its pooled features, called the way clean-fid calls its own file."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = _Layers()
+        layers = inception_v3(init_weights=True, aux_logits=False)
+        layers.fc = nn.Identity()
+        # Through 94 layers without their statistics, features of random weights grow to 1e10.
+        for layer in layers.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = 1.0
+        noise = 2 * torch.rand(4, 3, 299, 299) - 1
+        layers(noise)
+        self.layers = torch.jit.trace(layers.eval(), noise)
 
     def forward(self, pixels: torch.Tensor, return_features: bool = False) -> torch.Tensor:
         return self.layers((pixels - 128) / 128)
 
 
 def _inception(folder: Path) -> None:
+    """A TorchScript file as clean-fid's, 2048 features."""
     folder.mkdir(parents=True)
-    torch.jit.script(_Inception().eval()).save(str(folder / INCEPTION_FILE))
+    with warnings.catch_warnings():
+        # torch calls TorchScript deprecated; clean-fid has its network in no other form.
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        torch.jit.script(_Inception().eval()).save(str(folder / INCEPTION_FILE))
 
 
 def make_images(folder: Path, *, train: int, test: int, size: int) -> Path:
