@@ -9,7 +9,6 @@ widths and 128 px, on CUDA at full size.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import shutil
 import statistics
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from made import make_images, make_parts
+from made import make_images, make_parts, narrow_unet
 
 from ablate import components
 from ablate.fingerprint import Contents
@@ -49,21 +48,25 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PACKAGES = ("torch", "diffusers", "transformers", "lpips")
 
-SMALL: dict[str, Any] = {
-    "data": {"size": 128},
-    "unet": {
-        "sample_size": 16,
-        "block_out_channels": [32, 48, 64, 96],
-        "cross_attention_dim": 64,
-        "norm_num_groups": 8,
+DIVIDE = {"cpu": 8, "cuda": 1}
+"""Divisor of the published widths."""
+SIZES: dict[str, dict[str, Any]] = {
+    "cpu": {
+        "data": {"size": 128},
+        "unet": {"sample_size": 16},
+        "train": {"batch": 16},
+        "sample": {"steps": 4, "batch": 16},
     },
-    "train": {"batch": 16, "accumulation": 1, "precision": "fp32"},
-    "sample": {"steps": 4, "batch": 16},
+    "cuda": {},
 }
-"""An eighth of the published widths."""
-FULL: dict[str, Any] = {"train": {"accumulation": 1}}
 PLAIN: dict[str, Any] = {
-    "train": {"epochs": 1, "precision": "fp32", "compile": False, "channels_last": False},
+    "train": {
+        "epochs": 1,
+        "accumulation": 1,
+        "precision": "fp32",
+        "compile": False,
+        "channels_last": False,
+    },
     "losses": {"lpips": None, "kl": None},
     "evaluate": {"fid_features": "evaluator"},
 }
@@ -91,13 +94,14 @@ class Setting:
         return keys
 
 
-def make_setting(folder: Path, device: str, divide: int) -> Setting:
+def make_setting(folder: Path, device: str) -> Setting:
     """Made parts and images below ``folder``."""
-    sizes = FULL if divide == 1 else SMALL
+    divide = DIVIDE[device]
     base = merge(
         load_profile("maplestory"), expand({"components": make_parts(folder / "parts", divide=divide)})
     )
-    base = merge(merge(base, sizes), PLAIN)
+    for overrides in ({"unet": narrow_unet(divide)}, SIZES[device], PLAIN):
+        base = merge(base, overrides)
     batch = base["train"]["batch"]
     images = make_images(folder / "data", train=2 * batch, test=batch, size=base["data"]["size"])
     base = merge(base, {"data": {"path": str(images)}, "compute": {"device": device}})
@@ -349,32 +353,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--out", type=Path, help="folder for RESULTS.md and results.json")
+    parser.add_argument("--out", type=Path, help="folder for RESULTS.md")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    pages, record = (
-        ["# Benchmarks", "By `make bench`. " + " ".join((__doc__ or "").split("\n\n")[1].split())],
-        {},
-    )
+    pages = ["# Results", "By `make bench`. " + " ".join((__doc__ or "").split("\n\n")[1].split())]
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         folder = Path(tempfile.mkdtemp(prefix="ablate-bench-"))
         try:
-            measured, record[device] = measure(folder, device, options.turns)
+            pages += measure(folder, device, options.turns)
         finally:
             shutil.rmtree(folder)
-        pages += measured
     print("\n\n".join(pages))
     if options.out:
         (options.out / "RESULTS.md").write_text("\n\n".join(pages) + "\n", encoding="utf-8")
-        (options.out / "results.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
-def measure(folder: Path, device: str, turns: int) -> tuple[list[str], dict[str, Any]]:
-    """All sections as markdown, and as numbers."""
-    setting = make_setting(folder, device, divide=1 if device == "cuda" else 8)
+def measure(folder: Path, device: str, turns: int) -> list[str]:
+    """All sections, in markdown."""
+    setting = make_setting(folder, device)
     batch = setting.base["train"]["batch"]
     decoder = folder / "small_decoder"
-    small_decoder(decoder, divide=1 if device == "cuda" else 8)
+    small_decoder(decoder, DIVIDE[device])
     machine = (
         torch.cuda.get_device_name()
         if device == "cuda"
@@ -382,7 +381,6 @@ def measure(folder: Path, device: str, turns: int) -> tuple[list[str], dict[str,
     )
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     pages = [f"## {machine}", f"{versions}. Batch {batch}, {setting.base['data']['size']} px, {turns} turns."]
-    record: dict[str, Any] = {"machine": machine, "versions": versions}
     ladder = interleaved(step_ladder(setting), turns, device)
     pages.append(table("The training step", ladder))
     flops, peak = step_flops(setting.training()), matmul_peak(device)
@@ -392,13 +390,10 @@ def measure(folder: Path, device: str, turns: int) -> tuple[list[str], dict[str,
         f"product reaches {peak / 1e12:.2f} TFLOP/s; the last step {100 * share:.0f} % of that."
     )
     for title, rungs in (("LPIPS", lpips_rungs(setting, decoder)), ("Sampling", sampling_rungs(setting))):
-        rows = interleaved(rungs, max(turns // 2, 5), device)
-        pages.append(table(title, rows))
-        record[title] = [vars(row) for row in rows]
+        pages.append(table(title, interleaved(rungs, turns, device)))
     speed = images_per_second(setting)
     pages.append(f"Evaluation: {speed:.0f} images a second through the evaluator.")
-    record |= {"step": [vars(row) for row in ladder], "flops": flops, "peak": peak, "evaluation": speed}
-    return pages, record
+    return pages
 
 
 def small_decoder(folder: Path, divide: int) -> None:

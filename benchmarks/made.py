@@ -37,6 +37,15 @@ def make_parts(folder: Path, *, divide: int = 1) -> dict[str, Any]:
     return {name: {"source": str(folder), "subfolder": name} for name in names}
 
 
+def narrow_unet(divide: int) -> dict[str, Any]:
+    """The published U-Net with all widths divided, for conditions as wide as the made text encoder's."""
+    return {
+        "block_out_channels": [width // divide for width in (256, 384, 512, 768)],
+        "cross_attention_dim": 512 // divide,
+        "norm_num_groups": 32 if divide == 1 else 8,
+    }
+
+
 def _vae(folder: Path, divide: int) -> None:
     """Stable Diffusion 1's: 83.7 M parameters at full width, 8 times smaller latents of 4 channels."""
     from diffusers import AutoencoderKL

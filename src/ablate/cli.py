@@ -121,11 +121,12 @@ def audit(
     Exits with 2 if something was meant to act and does not, unless the spec expects it.
     """
     made = _plan(spec, profile, sets, seeds, store)
-    from ablate.console import print_findings
+    from ablate.console import ProgressScreen
     from ablate.runner.run import refuse_inert, run_audit
 
-    findings = run_audit(made)
-    print_findings(findings)
+    screen = ProgressScreen()
+    findings = run_audit(made, screen)
+    screen.findings(findings)
     refuse_inert(findings)
 
 
@@ -377,11 +378,11 @@ def kit_check(
 @kit_app.command("distill-decoder")
 def kit_distill_decoder(
     data: Annotated[Path, typer.Option("--data", help="A data set's folder.")],
-    vae: Annotated[str, typer.Option("--vae", help="A kit's folder, or a folder or hub id of a VAE.")],
     out_folder: Annotated[Path, typer.Option("--out", help="Folder to write the decoder to.")],
-    size: Annotated[
-        int | None, typer.Option("--size", min=8, help="Edge of the images. Default: the VAE's own.")
-    ] = None,
+    profile: Annotated[
+        str, typer.Option("--profile", help="Whose VAE, LPIPS backbone and image size.")
+    ] = "sprites",
+    sets: Sets = None,
     effort: Annotated[
         float, typer.Option("--effort", min=0.001, help="Share of the usual training steps.")
     ] = 1.0,
@@ -391,13 +392,15 @@ def kit_distill_decoder(
     from ablate.console import out
     from ablate.kit.build import console_progress
     from ablate.kit.distill import distill_decoder
+    from ablate.parts.check import require
+    from ablate.spec.profile import load_config
 
-    show = console_progress()
+    config, show = load_config(profile, sets or ()), console_progress()
+    require([(name, getattr(config.components, name)) for name in ("vae", "perceptual")], profile)
     made = distill_decoder(
+        config,
         data,
-        vae,
         out_folder,
-        size=size,
         effort=effort,
         seed=seed,
         tell=lambda *step: show("small decoder", *step),

@@ -150,7 +150,7 @@ def test_the_steps_begin_at_the_newest_state_before_the_factor(make_keys: MakeKe
     plain, late = make_keys(seed=5), make_keys(STRONG, seed=5)
     assert first_difference(late, plain) == 2
     assert _moment(late, plain, 2, store).start == 0
-    train(plain, (), 0, 2, store, lambda training: None)
+    train(plain, (), 0, 2, store, lambda training: None, lambda text: None)
     assert _moment(late, plain, 2, store).start == 2
 
 

@@ -13,11 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from ablate.cli import app
-from ablate.components import EMBEDDED, load_small_decoder, load_vae
+from ablate.components import load_small_decoder, load_vae
 from ablate.data.captions import read_train
-from ablate.errors import DataError, UserError
+from ablate.errors import ComponentError, DataError, UserError
 from ablate.kit.distill import decoded, distill_decoder, psnr_of, small_decoder, split
-from ablate.spec.config import Part
+from ablate.spec.config import Config, Part
+from ablate.spec.profile import load_config
 from ablate.store import file_digest
 
 torch.set_num_threads(1)
@@ -36,6 +37,11 @@ def vae_of(levels: int, width: int = 16) -> AutoencoderKL:
         norm_num_groups=8,
         scaling_factor=0.5,
     ).eval()
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return load_config("sprites")
 
 
 @pytest.fixture
@@ -72,16 +78,16 @@ def test_for_stable_diffusions_vae_it_costs_what_the_cost_model_says() -> None:
         assert counted.get_total_flops() == pytest.approx(expected, rel=0.01)
 
 
-def test_it_comes_nearer_to_the_vae_the_longer_it_learns(data: Path, tmp_path: Path) -> None:
-    short = distill_decoder(data, "sprites", tmp_path / "short", effort=0.002)
-    longer = distill_decoder(data, "sprites", tmp_path / "longer", effort=0.03)
+def test_it_comes_nearer_to_the_vae_the_longer_it_learns(config: Config, data: Path, tmp_path: Path) -> None:
+    short = distill_decoder(config, data, tmp_path / "short", effort=0.002)
+    longer = distill_decoder(config, data, tmp_path / "longer", effort=0.03)
     assert longer.psnr > short.psnr + 3
     assert longer.images == 1
     assert longer.weights < longer.vae_weights / 4
 
 
-def test_what_is_written_is_what_was_measured(data: Path, tmp_path: Path) -> None:
-    made = distill_decoder(data, str(EMBEDDED), tmp_path / "small", effort=0.002)
+def test_what_is_written_is_what_was_measured(config: Config, data: Path, tmp_path: Path) -> None:
+    made = distill_decoder(config, data, tmp_path / "small", effort=0.002)
     small = load_small_decoder(Part(source=str(tmp_path / "small")))
     assert small.config.scaling_factor == 1  # takes latents of unit variance
     assert not small.training
@@ -105,18 +111,21 @@ def test_targets_are_what_the_vae_decodes_from_latents_of_unit_variance(data: Pa
     torch.testing.assert_close(images.float(), expected, rtol=0, atol=2e-3)
 
 
-def test_it_is_the_same_again_with_the_same_seed_and_another_with_another(data: Path, tmp_path: Path) -> None:
+def test_it_is_the_same_again_with_the_same_seed_and_another_with_another(
+    config: Config, data: Path, tmp_path: Path
+) -> None:
     def weights(name: str, seed: int) -> str:
         torch.rand(1)  # what the process did before must not matter
-        distill_decoder(data, "sprites", tmp_path / name, effort=0.001, seed=seed)
+        distill_decoder(config, data, tmp_path / name, effort=0.001, seed=seed)
         return file_digest(tmp_path / name / "diffusion_pytorch_model.safetensors")
 
     assert weights("first", 0) == weights("again", 0) != weights("other", 1)
 
 
-def test_a_vae_alone_will_do_and_so_will_another_size(data: Path, tmp_path: Path) -> None:
+def test_another_vae_will_do_and_so_will_another_size(data: Path, tmp_path: Path) -> None:
     vae_of(4).save_pretrained(tmp_path / "vae")
-    made = distill_decoder(data, str(tmp_path / "vae"), tmp_path / "small", size=64, effort=0.0005)
+    other = load_config("sprites", [f"components.vae={tmp_path / 'vae'}", "data.size=64"])
+    made = distill_decoder(other, data, tmp_path / "small", effort=0.0005)
     assert made.images == 1
     small = load_small_decoder(Part(source=str(tmp_path / "small")))
     assert small.decode(torch.zeros(1, 4, 8, 8)).sample.shape == (1, 3, 64, 64)
@@ -131,27 +140,27 @@ def test_the_last_images_are_held_out() -> None:
 
 
 def test_the_command_prints_how_near_it_comes(data: Path, tmp_path: Path) -> None:
-    arguments = [
-        "--data",
-        str(data),
-        "--vae",
-        "sprites",
-        "--out",
-        str(tmp_path / "small"),
-        "--effort",
-        "0.001",
-    ]
+    arguments = [f"--data={data}", f"--out={tmp_path / 'small'}", "--effort=0.001"]
     done = CliRunner().invoke(app, ["kit", "distill-decoder", *arguments])
     assert done.exit_code == 0, done.output
     assert "dB against the VAE's decoding of 1 held-out images" in " ".join(done.output.split())
 
 
-def test_a_folder_of_something_else_is_never_written_to(data: Path) -> None:
+def test_a_part_that_is_missing_is_named_before_anything_is_read(tmp_path: Path) -> None:
+    lacking = f"--set=components.vae={tmp_path / 'nowhere' / 'vae'}"
+    done = CliRunner().invoke(
+        app, ["kit", "distill-decoder", "--data=none", f"--out={tmp_path / 'small'}", lacking]
+    )
+    assert isinstance(done.exception, ComponentError)
+    assert "the folder does not exist" in str(done.exception)
+
+
+def test_a_folder_of_something_else_is_never_written_to(config: Config, data: Path) -> None:
     with pytest.raises(UserError, match="something there already"):
-        distill_decoder(data, "sprites", data)
+        distill_decoder(config, data, data)
 
 
-def test_a_single_image_is_too_few(tmp_path: Path) -> None:
+def test_a_single_image_is_too_few(config: Config, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     (folder / "train").mkdir(parents=True)
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(folder / "train" / "0_stand1_0.png")
@@ -160,4 +169,4 @@ def test_a_single_image_is_too_few(tmp_path: Path) -> None:
     )
     (folder / "test.json").write_text("{}")
     with pytest.raises(DataError, match="single image"):
-        distill_decoder(folder, "sprites", tmp_path / "small")
+        distill_decoder(config, folder, tmp_path / "small")

@@ -66,7 +66,7 @@ def measured(
     keys = make_keys({"train": {"epochs": 1}, "evaluate": {"reference": request.param}})
     store = Store(tmp_path_factory.mktemp(request.param) / "store")
     prepare(keys, store, quiet)
-    train(keys, [], 0, 1, store, quiet)
+    train(keys, [], 0, 1, store, quiet, quiet)
     drawn = sample(keys, store, quiet) / "images"
     entries = list(json.loads((data_folder / "test.json").read_text()).values())
     samples = [drawn / png_name(entry["image_name"]) for entry in entries]

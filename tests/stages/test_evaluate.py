@@ -34,7 +34,7 @@ def quiet(_: object) -> None:
 
 def measure(keys: RunKeys, store: Store) -> Path:
     prepare(keys, store, quiet)
-    train(keys, [], 0, 1, store, quiet)
+    train(keys, [], 0, 1, store, quiet, quiet)
     sample(keys, store, quiet)
     return evaluate(keys, store, quiet)
 

@@ -47,7 +47,7 @@ def drawn(store: Store, make_keys: MakeKeys) -> Callable[..., dict[str, np.ndarr
 
     def draw(*overrides: dict[str, Any], seed: int = 0) -> dict[str, np.ndarray]:
         keys = make_keys(ONE_EPOCH, *overrides, seed=seed)
-        train(keys, [keys.observer] if keys.observer else [], 0, 1, store, quiet)
+        train(keys, [keys.observer] if keys.observer else [], 0, 1, store, quiet, quiet)
         return images(sample(keys, store, quiet) / "images")
 
     return draw
@@ -56,7 +56,7 @@ def drawn(store: Store, make_keys: MakeKeys) -> Callable[..., dict[str, np.ndarr
 @pytest.fixture
 def trained(store: Store, make_keys: MakeKeys) -> RunKeys:
     keys = make_keys(ONE_EPOCH)
-    train(keys, [], 0, 1, store, quiet)
+    train(keys, [], 0, 1, store, quiet, quiet)
     return keys
 
 

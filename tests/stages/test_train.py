@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ablate.diffusion import randomness
+from ablate.diffusion import losses, randomness
 from ablate.errors import RunError
 from ablate.fingerprint import Contents
 from ablate.keys import RunKeys
@@ -76,7 +76,8 @@ def walk(
         if training.epoch == stop_after:
             raise Interrupted
 
-    train(keys, [observer for observer in observers if observer], begin, end, store, on_epoch)
+    watching = [observer for observer in observers if observer]
+    train(keys, watching, begin, end, store, on_epoch, lambda text: None)
 
 
 def digests(keys: RunKeys, store: Store, *observers: Observer | None) -> Digests:
@@ -337,25 +338,41 @@ STEPS = 20
 Overrides = dict[str, Any]
 
 
-def unchanged(training: Training, batch: Batch, rows: Tensor, draw: tuple[int, ...]) -> Batch:
+def as_made(training: Training) -> None:
+    pass
+
+
+def as_drawn(training: Training, batch: Batch, rows: Tensor, draw: tuple[int, ...]) -> Batch:
     return batch
 
 
 class LossCurve(Protocol):
-    def __call__(self, *overrides: Overrides, change: Callable[..., Batch] = unchanged) -> Tensor: ...
+    def __call__(
+        self,
+        *overrides: Overrides,
+        begin: Callable[[Training], None] = as_made,
+        change: Callable[..., Batch] = as_drawn,
+    ) -> Tensor: ...
 
 
 @pytest.fixture
 def loss_curve(make_keys: MakeKeys, store: Store) -> LossCurve:
-    """The loss at each of the first steps of a training; ``change`` replaces what the batches hold.
+    """The loss at each of the first steps of a training.
+
+    ``begin`` alters the training, ``change`` what the batches hold.
 
     The learning rate is small: LPIPS has kinks and AdamW's first steps go by the gradient's signs, so in
     large steps a difference in the last bit grows by itself.
     """
 
-    def curve(*overrides: Overrides, change: Callable[..., Batch] = unchanged) -> Tensor:
+    def curve(
+        *overrides: Overrides,
+        begin: Callable[[Training], None] = as_made,
+        change: Callable[..., Batch] = as_drawn,
+    ) -> Tensor:
         keys = make_keys({"train": {"epochs": 3, "batch": 4, "learning_rate": 1e-4}}, *overrides)
-        training, acting, losses = Training.at(0, keys, (), store), keys.timeline[0], []
+        training, acting, values = Training.at(0, keys, (), store), keys.timeline[0], []
+        begin(training)
         for step in range(STEPS):
             epoch, number = divmod(step, 8)
             rows = epoch_batches(32, 4, keys.seed, epoch)[number]
@@ -364,8 +381,8 @@ def loss_curve(make_keys: MakeKeys, store: Store) -> LossCurve:
             loss = weighted_sum(batch_losses(training, batch, acting), acting)
             loss.backward()
             optimizer_step(training, epoch)
-            losses.append(loss.detach())
-        return torch.stack(losses)
+            values.append(loss.detach())
+        return torch.stack(values)
 
     return curve
 
@@ -393,6 +410,16 @@ COMPILING = pytest.mark.skipif(
 )
 def test_a_faster_way_has_the_same_losses(loss_curve: LossCurve, base: Overrides, faster: Overrides) -> None:
     assert_same_curve(loss_curve(base, faster), loss_curve(base))
+
+
+def test_the_fused_optimizer_has_the_same_losses(loss_curve: LossCurve) -> None:
+    def plain(training: Training) -> None:
+        decay = training.config.train.weight_decay
+        training.optimizer = torch.optim.AdamW(
+            training.unet.parameters(), lr=1e-4, weight_decay=decay, foreach=False, fused=False
+        )
+
+    assert_same_curve(loss_curve(begin=plain), loss_curve())
 
 
 def test_cached_latents_have_the_losses_of_images_encoded_at_each_step(loss_curve: LossCurve) -> None:
@@ -437,6 +464,21 @@ def test_half_precision_has_nearly_the_same_losses(loss_curve: LossCurve) -> Non
     exact, half = loss_curve(), loss_curve({"train": {"precision": "bf16"}})
     assert not torch.equal(half, exact)
     torch.testing.assert_close(half, exact, rtol=0, atol=0.02)
+
+
+def test_half_precision_has_nearly_the_gradient_of_lpips(make_keys: MakeKeys, store: Store) -> None:
+    def gradient(precision: str) -> Tensor:
+        keys = make_keys(LPIPS, {"train": {"precision": precision}})
+        training = Training.at(0, keys, (), store)
+        batch = draw_batch(training, torch.arange(16), 0, 0, keys.timeline[0])
+        x0 = (batch.x0 + 0.3 * batch.noise).requires_grad_()
+        losses.lpips(x0, batch.images, training.decode, training.perceptual).backward()
+        assert x0.grad is not None
+        return x0.grad.flatten()
+
+    exact, half = gradient("fp32"), gradient("bf16")
+    assert not torch.equal(half, exact)
+    assert float(torch.cosine_similarity(half, exact, dim=0)) > 0.98
 
 
 @pytest.mark.parametrize("augmentation", ["flip", "strong"])

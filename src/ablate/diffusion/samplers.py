@@ -96,7 +96,8 @@ def sample_latents(
         x = scheduler.scale_model_input(torch.cat([latents, latents]) if guided else latents, t)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             prediction = unet(x, t, encoder_hidden_states=context).sample
-        prediction = prediction.float()
+        # A copy: a CUDA graph puts each result where the one before lay, and some schedulers keep them.
+        prediction = prediction.to(torch.float32, copy=True)
         evaluations += 1
         if guided:
             unconditional, conditional = prediction.chunk(2)

@@ -7,27 +7,26 @@ decodes from them is the target. Its form is that of TAESD (github.com/madebyoll
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ablate.components import EMBEDDED, load_perceptual, load_vae
+from ablate.components import load_perceptual, load_vae
 from ablate.data.captions import load_images, read_train
 from ablate.errors import DataError, UserError
 from ablate.kit.dataset import to_unit
 from ablate.kit.training import Tell, optimize, seeded
-from ablate.spec.config import EMBEDDED as EMBEDDED_NAME
-from ablate.spec.config import Part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from diffusers import AutoencoderKL, AutoencoderTiny
-    from lpips import LPIPS
     from torch import Tensor
+
+    from ablate.spec.config import Config
 
 STEPS = 5000
 BATCH = 16
@@ -54,50 +53,49 @@ class Distilled:
 
 
 def distill_decoder(
+    config: Config,
     data: Path,
-    vae: str,
     out: Path,
     *,
-    size: int | None = None,
     effort: float = 1.0,
     seed: int = 0,
     tell: Tell = lambda step, steps, loss: None,
 ) -> Distilled:
     """Trains a small decoder on the images in ``data``, measures it, and writes it to ``out``.
 
-    The same data, VAE, size, effort and seed on the same machine give the same weights.
+    The same data, parts, size, effort and seed on the same machine give the same weights.
 
     Args:
-        vae: a kit's folder, or a folder or hub id of a diffusers VAE. A kit's LPIPS helps in the training.
-        size: edge of the images in pixels; None for the VAE's own.
+        config: names the VAE, the LPIPS backbone, which helps in the training, and the images' size.
         effort: scales the training steps.
 
     Raises:
         UserError: there is something in ``out`` already.
         DataError: the data set is not as it should be, or has a single image.
-        ComponentError: there is no such VAE.
+        ComponentError: there is no such VAE or backbone.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError("there is something there already", where=str(out), fix="Give a new folder.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    teacher, distance = load_teacher(vae, device)
+    teacher = load_vae(config.components.vae, device)
+    distance = load_perceptual(config.components.perceptual, device)
     rng = np.random.default_rng(seed)
     learned, measured = split([image.path for image in read_train(data)], rng)
     if not learned:
         raise DataError("has a single image", where=str(data), fix="Give a data set of two or more.")
-    edge, steps = size or teacher.config.sample_size, max(2, round(STEPS * effort))
+    size, steps = config.data.size, max(2, round(STEPS * effort))
 
     student = small_decoder(teacher, seed).to(device, memory_format=torch.channels_last)
-    latents, targets = decoded(teacher, learned, edge, seed)
+    latents, targets = decoded(teacher, learned, size, seed)
 
     def loss_at(step: int) -> Tensor:
         rows = rng.integers(0, len(latents), BATCH)
         images, target = student.decode(latents[rows].to(device)).sample, targets[rows].to(device).float()
-        loss = F.mse_loss(images, target)
-        return loss + LPIPS_WEIGHT * distance(images, target).mean() if distance else loss
+        loss: Tensor = F.mse_loss(images, target) + LPIPS_WEIGHT * distance(images, target).mean()
+        return loss
 
     optimize(loss_at, list(student.decoder.parameters()), steps, lr=3e-3, tell=tell)
-    psnr = psnr_of(student, *decoded(teacher, measured, edge, seed))
+    psnr = psnr_of(student, *decoded(teacher, measured, size, seed))
     student.to(memory_format=torch.contiguous_format).save_pretrained(out)
     return Distilled(psnr, len(measured), _weights(student), _weights(teacher))
 
@@ -107,17 +105,6 @@ def split(paths: Sequence[Path], rng: np.random.Generator) -> tuple[list[Path], 
     held_out = max(1, len(paths) // HELD_OUT)
     rest = rng.permutation(len(paths) - held_out)
     return [paths[row] for row in rest[:IMAGES]], list(paths[-held_out:][:MEASURED])
-
-
-def load_teacher(vae: str, device: str) -> tuple[AutoencoderKL, LPIPS | None]:
-    """The VAE, and the LPIPS of the kit that it stands in, if it stands in one."""
-    root = EMBEDDED if vae == EMBEDDED_NAME else Path(vae).expanduser()
-    if not (root / "vae").is_dir():
-        return load_vae(Part(source=vae), device), None
-    in_kit = (root / "perceptual").is_dir()
-    perceptual = Part(source=str(root), subfolder="perceptual")
-    distance = load_perceptual(perceptual, device) if in_kit else None
-    return load_vae(Part(source=str(root), subfolder="vae"), device), distance
 
 
 def small_decoder(vae: AutoencoderKL, seed: int) -> AutoencoderTiny:

@@ -67,7 +67,7 @@ def missing_parts(configs: Iterable[Config]) -> list[Missing]:
 
     Raises ComponentError for a part that can be nowhere, such as a folder that does not exist.
     """
-    return missing(pair for config in configs for pair in needed_parts(config).items())
+    return missing(_of_all(configs))
 
 
 def missing(parts: Iterable[tuple[str, Part | None]]) -> list[Missing]:
@@ -91,10 +91,22 @@ def _obstacle(source: Source, silence: str) -> str:
 def require_parts(configs: Iterable[Config], profile: str) -> None:
     """Makes sure that each part that runs of these configurations load is here or can be downloaded.
 
+    Raises ComponentError as ``require`` does.
+    """
+    require(_of_all(configs), profile)
+
+
+def _of_all(configs: Iterable[Config]) -> Iterable[tuple[str, Part | None]]:
+    return (pair for config in configs for pair in needed_parts(config).items())
+
+
+def require(parts: Iterable[tuple[str, Part | None]], profile: str) -> None:
+    """Makes sure that ``parts``, each with its field in ``components``, are here or can be downloaded.
+
     Raises:
         ComponentError: one is not. It names all of them, where they were looked for, and what gets them.
     """
-    lost = [each for each in missing_parts(configs) if each.obstacle]
+    lost = [each for each in missing(parts) if each.obstacle]
     if not lost:
         return
     lines = [f"\n  {each.title}: {each.obstacle}" for each in lost]

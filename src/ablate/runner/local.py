@@ -54,7 +54,21 @@ class LocalExecutor:
 
     def call(self, function: Callable[..., T], *arguments: object) -> T:
         """What ``function`` gives, or raises, in a worker: the parent need not import torch for it."""
-        return self._pool.submit(function, *arguments).result()
+        return _result(self._pool.submit(function, *arguments), "the start")
+
+    def ask(
+        self,
+        task: str,
+        function: Callable[..., T],
+        arguments: Sequence[object],
+        on_event: Callable[[Event], None],
+    ) -> T:
+        """As ``call``, for a function that takes what those of tasks do, and says what it is doing."""
+        future = self._pool.submit(_tell, function, (*arguments, self.root, task))
+        while wait([future], timeout=0.2).not_done:
+            self._deliver(on_event)
+        self._deliver(on_event)
+        return _result(future, task)
 
     def run(
         self,
@@ -87,14 +101,7 @@ class LocalExecutor:
             self._deliver(on_event)
             for future in ended:
                 name = running.pop(future)
-                try:
-                    reason = future.result()
-                except BrokenProcessPool as error:
-                    raise RunError(
-                        f"a worker process died during {name!r}",
-                        fix="It may have run out of memory (try fewer --workers). "
-                        "The same command goes on where it stopped.",
-                    ) from error
+                reason = _result(future, repr(name))
                 if reason:
                     failed[name] = reason
                 order.done(name)
@@ -106,6 +113,18 @@ class LocalExecutor:
                 on_event(self._queue.get_nowait())
             except queue.Empty:
                 return
+
+
+def _result(future: Future[T], during: str) -> T:
+    """What a worker gives, or raises. Raises RunError if the worker died."""
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise RunError(
+            f"a worker process died during {during}",
+            fix="It may have run out of memory (try fewer --workers). "
+            "The same command goes on where it stopped.",
+        ) from error
 
 
 def _start_worker(events: Any, stop: Any, parent: int) -> None:
@@ -129,6 +148,11 @@ def _warm_up() -> None:
     """Imports what every task needs while the parent still opens its databases."""
     import diffusers  # noqa: F401
     import torch  # noqa: F401
+
+
+def _tell(function: Callable[..., T], arguments: Sequence[object]) -> T:
+    """Calls a function in a worker, with the worker's end of the event queue."""
+    return function(*arguments, _events.put)
 
 
 def _work(task: Task, root: str) -> str:

@@ -66,7 +66,7 @@ def default_workers(plan: Plan) -> int:
     return max(1, min(cores // compute.threads, len(plan.runs)))
 
 
-def run_audit(plan: Plan) -> list[Finding]:
+def run_audit(plan: Plan, screen: Screen) -> list[Finding]:
     """What acts in each variant of an experiment, asked with its first seed.
 
     Raises:
@@ -75,13 +75,19 @@ def run_audit(plan: Plan) -> list[Finding]:
     require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
     with LocalExecutor(str(plan.store.root), 1, _threads(plan)) as executor:
         executor.call(check_schedulers, plan.experiment.variants)
-        return _audit(plan, executor)
+        return _audit(plan, executor, screen)
 
 
-def _audit(plan: Plan, executor: LocalExecutor) -> list[Finding]:
+def _audit(plan: Plan, executor: LocalExecutor, screen: Screen) -> list[Finding]:
     spec = plan.experiment.spec
     variants = {run.variant: run.keys for run in plan.runs if run.seed == spec.seeds[0]}
-    return executor.call(audit, variants, spec.baseline, tuple(spec.expect), str(plan.store.root))
+    screen.note("audit", "a few steps of each variant")
+
+    def on_event(event: Event) -> None:
+        assert isinstance(event, Note)
+        screen.note(event.task, event.text)
+
+    return executor.ask("audit", audit, (variants, spec.baseline, tuple(spec.expect)), on_event)
 
 
 def _threads(plan: Plan) -> int:
@@ -116,8 +122,7 @@ def run_experiment(
         executor.call(check_schedulers, plan.experiment.variants)
         findings = None
         if audited:
-            screen.note("audit", "a few steps of each variant")
-            findings = _audit(plan, executor)
+            findings = _audit(plan, executor, screen)
             screen.findings(findings)
             refuse_inert(findings)
         parent = tracking.begin_parent(plan, key)

@@ -7,6 +7,7 @@ that writes the record.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,9 @@ class EpochDone:
     preview: str | None
     """Key of the preview drawn after it."""
 
+
+SILENCE = 10.0
+"""Seconds of an epoch after which a word is due on how far it is."""
 
 Event = Note | EpochDone
 Emit = Callable[[Event], None]
@@ -108,12 +112,17 @@ def check_schedulers(configs: Mapping[str, Config]) -> None:
 
 
 def audit(
-    variants: Mapping[str, RunKeys], baseline: str, expect: Collection[str], root: str
+    variants: Mapping[str, RunKeys],
+    baseline: str,
+    expect: Collection[str],
+    root: str,
+    task: str,
+    emit: Emit,
 ) -> list[Finding]:
     """What acts in each variant, and what does not."""
     from ablate.audit.audit import audit as ask
 
-    return ask(variants, baseline, expect, Store(root), lambda text: None)
+    return ask(variants, baseline, expect, Store(root), lambda text: emit(Note(task, text)))
 
 
 def prepare(keys: RunKeys, root: str, task: str, emit: Emit) -> None:
@@ -134,12 +143,22 @@ def train(
     store = Store(root)
     every = keys.config.track.preview_every
 
+    last = time.monotonic()
+
     def on_epoch(training: Training) -> None:
+        nonlocal last
+        last = time.monotonic()
         key = preview(training, store) if every and training.epoch % every == 0 else None
         emit(EpochDone(task, training.epoch, tuple(training.history), key))
 
+    def progress(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last > SILENCE:
+            last = time.monotonic()
+            emit(Note(task, text))
+
     emit(Note(task, "starting"))
-    stage(keys, observers, begin, end, store, on_epoch)
+    stage(keys, observers, begin, end, store, on_epoch, progress)
 
 
 def measure(keys: RunKeys, root: str, task: str, emit: Emit) -> None:

@@ -207,7 +207,7 @@ class Train(Model):
     caption_dropout: Fraction = 0.1
     """Share of captions replaced by the empty one (classifier-free guidance, Ho & Salimans 2021)."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Type of the U-Net's matrix products in training; weights and losses stay fp32."""
+    """Type of the matrix products of the U-Net, and of LPIPS' decoder; weights and losses stay fp32."""
     checkpointing: bool = False
     """Computes the U-Net's activations again in the backward pass: less memory, a quarter more work."""
     channels_last: bool = False
@@ -292,7 +292,7 @@ class Sample(Model):
     batch: Positive
     """Prompts per forward pass. An image does not depend on it."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Type of the U-Net's matrix products in sampling."""
+    """Type of the matrix products of U-Net and VAE in sampling."""
     compile: bool = False
     """``torch.compile`` of the U-Net."""
     noise: Betas | None = None

@@ -119,7 +119,7 @@ def decoded(
     config: Config, unet: Any, vae: Any, states: Tensor, empty: Tensor, names: Sequence[str], seed: int
 ) -> tuple[Tensor, int]:
     """What ``draw`` makes its images from: float [B, 3, S, S], about in [−1, 1]."""
-    device = unet.device
+    device, bf16 = unet.device, config.sample.precision == "bf16"
     latents, evaluations = sample_latents(
         unet,
         build_scheduler(config.sample.scheduler, config.sampling_noise, config.sample.options),
@@ -129,9 +129,11 @@ def decoded(
         guidance=config.sample.guidance,
         shape=(config.unet.latent_channels, config.unet.sample_size, config.unet.sample_size),
         generators=[generator(seed, name, "sample") for name in names],
-        bf16=config.sample.precision == "bf16",
+        bf16=bf16,
     )
-    return vae.decode(latents / vae.config.scaling_factor).sample, evaluations
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        images = vae.decode(latents / vae.config.scaling_factor).sample
+    return images.float(), evaluations
 
 
 def preview(training: Training, store: Store) -> str:

@@ -49,6 +49,7 @@ def train(
     end: int,
     store: Store,
     on_epoch: Callable[[Training], None],
+    progress: Callable[[str], None],
 ) -> None:
     """Trains from the newest stored link up to link ``end`` and stores the state at each link.
 
@@ -58,6 +59,7 @@ def train(
         begin: the link at which the stretch leaves its parent; it and ``end`` are kept, the links
             between only until the next one is stored.
         on_epoch: called after each stored epoch.
+        progress: told after each step how far the epoch is.
 
     Raises:
         RunError: the loss is no longer finite.
@@ -68,7 +70,7 @@ def train(
             forget(keys, observers, epoch, store)  # left by a process killed between two links
         training = Training.at(newest, keys, observers, store)
         for epoch in range(training.epoch, end):
-            train_epoch(training, epoch)
+            train_epoch(training, epoch, progress)
             training.save(store, kept=False)
             if epoch > begin:  # K[begin] belongs to the stretch before
                 forget(keys, observers, epoch, store)
@@ -76,7 +78,7 @@ def train(
         training.save(store, kept=True)
 
 
-def train_epoch(training: Training, epoch: int) -> None:
+def train_epoch(training: Training, epoch: int, progress: Callable[[str], None]) -> None:
     """One epoch: the loop that everything else is about.
 
     Each draw is made from (seed, epoch, batch, purpose), so this epoch is the same whether the
@@ -99,6 +101,7 @@ def train_epoch(training: Training, epoch: int) -> None:
                 totals[name] = totals.get(name, 0) + part.detach() / len(batches)
         norm = optimizer_step(training, epoch)
         totals["gradient_norm"] = totals.get("gradient_norm", 0) + norm
+        progress(f"epoch {epoch}, {first + len(group)}/{len(batches)} batches")
 
     row: EpochRow = {name: float(total) for name, total in totals.items()}
     row["gradient_norm"] /= math.ceil(len(batches) / train.accumulation)
@@ -418,8 +421,9 @@ class Training:
         """
         lpips = self.config.losses.lpips
         decoder = self.small_decoder if lpips and lpips.decoder == "small" else self.vae
-        images: Tensor = decoder.decode(latents / decoder.config.scaling_factor).sample
-        return images
+        with self.autocast():
+            images: Tensor = decoder.decode(latents / decoder.config.scaling_factor).sample
+        return images.float()
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:

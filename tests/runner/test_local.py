@@ -1,0 +1,64 @@
+"""The executor ``local``: what comes back from its processes, and what is said when one of them dies."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ablate.errors import RunError, UserError
+from ablate.runner.local import LocalExecutor
+from ablate.runner.tasks import Note, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ablate.runner.tasks import Emit, Event
+
+
+def telling(answer: int, root: str, task: str, emit: Emit) -> str:
+    emit(Note(task, "so far"))
+    time.sleep(0.5)  # words and answers come by different ways
+    return f"{root} {answer}"
+
+
+def dying(root: str, task: str, emit: Emit) -> None:
+    os._exit(9)
+
+
+def refusing() -> None:
+    raise UserError("not so", where="there")
+
+
+@pytest.fixture
+def executor(tmp_path: Path) -> Iterator[LocalExecutor]:
+    with LocalExecutor(str(tmp_path), workers=1, threads=1) as started:
+        yield started
+
+
+def test_a_question_is_answered_and_what_it_says_meanwhile_arrives(
+    executor: LocalExecutor, tmp_path: Path
+) -> None:
+    events: list[Event] = []
+    assert executor.ask("audit", telling, (7,), events.append) == f"{tmp_path} 7"
+    assert events == [Note("audit", "so far")]
+
+
+def test_what_a_function_raises_is_raised_here(executor: LocalExecutor) -> None:
+    with pytest.raises(UserError, match="not so"):
+        executor.call(refusing)
+
+
+def test_a_worker_that_dies_over_a_question_is_an_error_of_the_run(executor: LocalExecutor) -> None:
+    with pytest.raises(RunError, match="a worker process died during audit") as error:
+        executor.ask("audit", dying, (), lambda event: None)
+    assert "The same command goes on" in str(error.value)
+
+
+def test_a_worker_that_dies_over_a_task_is_an_error_of_the_run(executor: LocalExecutor) -> None:
+    task = Task("train seed 0", (), dying, (), ("a, seed 0",))
+    with pytest.raises(RunError, match="a worker process died during 'train seed 0'"):
+        executor.run([task], lambda event: None, lambda task, reason: None)

@@ -1,0 +1,58 @@
+"""The benchmarks run, and the published setting ends with a report, at an eighth of the widths."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import bench as module
+
+    return module
+
+
+def test_the_published_setting_ends_with_a_report(tmp_path: Path) -> None:
+    script = [sys.executable, str(BENCHMARKS / "true_shapes.py")]
+    done = subprocess.run(
+        [*script, "--divide", "8", "--size", "64", "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = (tmp_path / "reports" / "ema.md").read_text(encoding="utf-8")
+    for variant in ("none", "from-start", "mid-way", "mid-way-stale"):
+        assert f"| {variant} " in report
+    assert "FID" in report
+
+
+def test_each_way_of_doing_it_is_measured_against_the_first(
+    bench: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tiny = {"data": {"size": 32}, "unet": {"sample_size": 8}, "train": {"batch": 2}, "sample": {"steps": 2}}
+    monkeypatch.setitem(bench.SIZES, "cpu", tiny)
+    page = "\n".join(bench.measure(tmp_path, "cpu", turns=2))
+    for first in ("naive", "without LPIPS", "one prompt at a time"):
+        assert f"| {first} | " in page
+        assert f"| {first} again | " in page
+    assert "GFLOP a sample" in page
+    assert "images a second" in page
+
+
+def test_twice_as_fast_is_said_so(bench: ModuleType) -> None:
+    low, high = bench.median_interval([2.0] * 9)
+    assert (low, high) == (2.0, 2.0)
+    row = bench.Row("better", 0.5, 2.0, low, high, None)
+    assert "| better | 0.500 | 2.00 | 2.00 – 2.00 | – |" in bench.table("a step", [row])
