@@ -59,8 +59,21 @@ class Command:
         _, alive = psutil.wait_procs(workers, timeout=60)
         assert not [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE]
 
+    def kill_worker(self) -> None:
+        """SIGKILL for a worker, as when memory runs out; its parent has to end by itself and say so."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        (worker,) = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        worker.kill()
+        assert self.process.wait(60) == 1, self.printed()
+        assert "a worker process died" in self.printed()
+        assert "Traceback" not in self.printed()
+
     def finish(self) -> None:
         assert self.process.wait(PATIENCE) == 0, self.printed()
+
+
+def the_audit_has_begun(run: Command) -> bool:
+    return "audit: " in run.printed()
 
 
 def first_epoch_is_stored(run: Command) -> bool:
@@ -118,6 +131,10 @@ def test_whenever_it_is_killed_the_same_command_goes_on_to_the_same_result(
     tmp_path: Path,
 ) -> None:
     run = start()
+    run.wait_until(the_audit_has_begun)
+    run.kill_worker()
+
+    run = start()
     run.wait_until(first_epoch_is_stored)
     run.kill()
 
@@ -131,7 +148,7 @@ def test_whenever_it_is_killed_the_same_command_goes_on_to_the_same_result(
 
     run = start()
     run.wait_until(one_more_run_is_recorded)
-    run.kill_parent_only()
+    run.kill_worker()
 
     run = start()
     run.finish()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ablate import fingerprint
@@ -112,9 +111,15 @@ def _audit(
     store: Store,
     progress: Callable[[str], None],
 ) -> list[Finding]:
-    # The baseline is looked at once for all variants that begin to differ at the same moment. No more is
-    # kept: at full size a probe takes gigabytes.
-    look = lru_cache(maxsize=3)(lambda keys, moment: probe(keys, moment, store))
+    probes: dict[tuple[str, Moment], Probe] = {}
+
+    def look(keys: RunKeys, moment: Moment) -> Probe:
+        """What several questions are about, above all the baseline, is looked at once."""
+        question = (keys.config.model_dump_json(), moment)
+        if question not in probes:
+            probes[question] = probe(keys, moment, store)
+        return probes[question]
+
     base, found = variants[baseline], list[Finding]()
     for name in (baseline, *(name for name in variants if name != baseline)):
         progress(f"audit of {name}")

@@ -5,6 +5,7 @@ The steps are those of ``ablate.stages``: what is recorded here is what a run wo
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,7 +30,7 @@ from ablate.stages.train import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from torch import Tensor
 
@@ -44,6 +45,8 @@ that begins with the weights equals them until the next step."""
 PROMPTS = 2
 DRAWN = 64
 """Batches whose captions are drawn, without training on them, to see rare differences."""
+SAMPLED = 2**14
+"""Numbers of a tensor by which the size of a difference is measured."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,32 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Probe:
-    """What the layers held: tensors on the CPU, those of the weights' size from the last step only."""
+class Trace:
+    """What remains of a tensor: whether another is equal, and about how different it is.
 
-    layers: dict[str, list[Tensor]]
+    At full size the tensors themselves, four times the weights for each probe, would fill the memory.
+    """
+
+    shape: tuple[int, ...]
+    digest: str
+    """Of all numbers, with 0 for −0; empty, and equal to no other, where one of them is not finite."""
+    sample: Tensor
+    """About SAMPLED of the numbers, evenly spaced, or all of them."""
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> Trace:
+        """The trace of a tensor on any device, in any memory layout."""
+        flat = tensor.detach().cpu().contiguous().flatten() + 0
+        finite = bool(flat.isfinite().all())
+        digest = hashlib.sha256(flat.view(torch.uint8).numpy().data).hexdigest() if finite else ""
+        return cls(tuple(tensor.shape), digest, flat[:: max(1, len(flat) // SAMPLED)].clone())
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the layers held; those of the weights' size in the last step only."""
+
+    layers: dict[str, list[Trace]]
     measured_with: dict[str, Any]
     """The evaluator and how it is used."""
     without_graph: frozenset[str]
@@ -86,13 +111,8 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
     training = Training.at(moment.start, keys, (), store)
     initial = {name: weight.detach().cpu().clone() for name, weight in training.weights.items()}
     observer = Observer.of(config.ema, config.train.epochs)
-    layers: dict[str, list[Tensor]] = {name: [] for name in LAYERS}
+    layers: dict[str, list[Trace]] = {name: [] for name in LAYERS}
     norms: list[float] = []
-
-    def before_update(*_: Any) -> None:
-        layers["clipped gradient"] = _gradients(training)
-
-    training.optimizer.register_step_pre_hook(before_update)
     batches = epoch_batches(len(training.data.mean), config.train.batch, keys.seed, moment.epoch)
     parts: dict[str, Tensor] = {}
     for step in range(STEPS):
@@ -106,22 +126,26 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
             parts = batch_losses(training, batch, acting)
             loss = weighted_sum(parts, acting)
             (loss / len(group)).backward()
-            layers["batch"] += _cpu([batch.x0, batch.noise, batch.t, batch.context])
-            layers["loss"] += _cpu([loss])
-        layers["gradient"] = _gradients(training)
+            layers["batch"] += _traces([batch.x0, batch.noise, batch.t, batch.context])
+            layers["loss"] += _traces([loss])
+        if step == STEPS - 1:
+            layers["gradient"] = _gradients(training)
+            training.optimizer.register_step_pre_hook(
+                lambda *_: layers.update({"clipped gradient": _gradients(training)})
+            )
         norms.append(float(optimizer_step(training, moment.epoch)))
     for number in range(DRAWN):
         draw = (keys.seed, moment.epoch, number)
-        layers["batch"].append(training.caption_rows(batches[number % len(batches)], draw))
+        layers["batch"] += _traces([training.caption_rows(batches[number % len(batches)], draw)])
 
-    layers["update"] = [weight.detach().cpu() - initial[name] for name, weight in training.weights.items()]
+    layers["update"] = _traces(weight.cpu() - initial[name] for name, weight in training.weights.items())
     layers["EMA weights"] = layers["update"]
     for average in training.observers.values():
-        layers["EMA weights"] = [average.shadow[name].cpu() - initial[name] for name in training.weights]
+        shadow = average.shadow
+        layers["EMA weights"] = _traces(shadow[name].cpu() - initial[name] for name in training.weights)
         if keys.observer:
             training.unet.load_state_dict(average.shadow)
-    images, scores = _draw(training, moment)
-    layers["images"], layers["scores"] = [images], [scores]
+    layers["images"], layers["scores"] = (_traces([result]) for result in _draw(training, moment))
     return Probe(
         layers,
         measured_with={k: v for k, v in keys.evaluate_ingredients.items() if k != "sample"},
@@ -138,13 +162,18 @@ def changes(probe: Probe, other: Probe) -> dict[str, float]:
     return found
 
 
-def _change(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
-    if [tensor.shape for tensor in ours] != [tensor.shape for tensor in theirs]:
+def _change(ours: Sequence[Trace], theirs: Sequence[Trace]) -> float:
+    if [trace.shape for trace in ours] != [trace.shape for trace in theirs]:
         return 1.0
-    if all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)):
+    pairs = list(zip(ours, theirs, strict=True))
+    if all(a.digest and a.digest == b.digest for a, b in pairs):
         return 0.0
-    squared = sum(float((a.double() - b.double()).square().sum()) for a, b in zip(ours, theirs, strict=True))
-    size = sum(float(tensor.double().square().sum()) for tensor in theirs)
+
+    def square(trace: Trace, numbers: Tensor) -> float:
+        return math.prod(trace.shape) * float(numbers.double().square().mean())
+
+    squared = sum(square(a, a.sample.double() - b.sample.double()) for a, b in pairs)
+    size = sum(square(trace, trace.sample) for trace in theirs)
     ratio = math.sqrt(squared / size) if size else 1.0
     return max(ratio, 1e-30) if math.isfinite(ratio) else 1.0
 
@@ -155,12 +184,12 @@ def _first_step(observer: Observer, moment: Moment) -> int:
     return later.index(observer.start) + 1 if observer.start else 0
 
 
-def _gradients(training: Training) -> list[Tensor]:
-    return _cpu([p.grad if p.grad is not None else torch.zeros(1) for p in training.unet.parameters()])
+def _gradients(training: Training) -> list[Trace]:
+    return _traces(p.grad if p.grad is not None else torch.zeros(1) for p in training.unet.parameters())
 
 
-def _cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
-    return [tensor.detach().cpu().clone() for tensor in tensors]
+def _traces(tensors: Iterable[Tensor]) -> list[Trace]:
+    return [Trace.of(tensor) for tensor in tensors]
 
 
 def _draw(training: Training, moment: Moment) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ import os
 import queue
 import signal
 import threading
+import time
 import traceback
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -37,7 +38,8 @@ class LocalExecutor:
         os.environ["OMP_NUM_THREADS"] = str(threads)
         context = multiprocessing.get_context("spawn")
         self._queue = context.Queue()
-        self._stop = context.Event()
+        # Not an Event: setting one waits for all who wait for it, and a worker that was killed never answers.
+        self._stop = context.RawValue("b", 0)
         shared = (self._queue, self._stop, os.getpid())
         self._pool = ProcessPoolExecutor(workers, context, _start_worker, shared)
         for _ in range(workers):
@@ -48,7 +50,7 @@ class LocalExecutor:
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if error:
-            self._stop.set()  # what the workers are doing is not waited for: it will be done again
+            self._stop.value = 1  # what the workers are doing is not waited for: it will be done again
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._queue.close()
 
@@ -139,8 +141,8 @@ def _start_worker(events: Any, stop: Any, parent: int) -> None:
 
 def _end_with(parent: int, stop: Any) -> None:
     """Ends this worker when it is told to, or when its parent was killed: it must hold no lock."""
-    while os.getppid() == parent and not stop.wait(timeout=0.5):
-        pass
+    while os.getppid() == parent and not stop.value:
+        time.sleep(0.5)
     os._exit(1)
 
 
