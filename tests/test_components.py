@@ -431,7 +431,7 @@ def test_a_broken_inception_is_refused(tmp_path: Path) -> None:
 
 def test_looking_for_a_part_imports_no_torch() -> None:
     code = (
-        "import sys; from ablate.components import source_of; from ablate.spec.profile import load_config\n"
+        "import sys; from ablate.components import source_of; from ablate.spec.load import load_config\n"
         "parts = load_config('maplestory').components\n"
         "for name in ('vae', 'text_encoder', 'tokenizer', 'evaluator', 'perceptual'):\n"
         "    source_of(name, getattr(parts, name)).found()\n"

@@ -272,7 +272,7 @@ def fetch(
     """
     from ablate.console import FetchScreen
     from ablate.parts.fetch import fetch_parts
-    from ablate.spec.profile import load_config
+    from ablate.spec.load import load_config
 
     fetch_parts(load_config(profile, sets or ()), FetchScreen())
 
@@ -290,7 +290,7 @@ def doctor(
     """
     from ablate.console import print_answers
     from ablate.parts.doctor import diagnose
-    from ablate.spec.profile import load_config
+    from ablate.spec.load import load_config
     from ablate.tracking import default_uri
 
     config = load_config(profile, sets or ())
@@ -393,7 +393,7 @@ def kit_distill_decoder(
     from ablate.kit.build import console_progress
     from ablate.kit.distill import distill_decoder
     from ablate.parts.check import require
-    from ablate.spec.profile import load_config
+    from ablate.spec.load import load_config
 
     config, show = load_config(profile, sets or ()), console_progress()
     require([(name, getattr(config.components, name)) for name in ("vae", "perceptual")], profile)

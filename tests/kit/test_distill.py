@@ -18,7 +18,7 @@ from ablate.data.captions import read_train
 from ablate.errors import ComponentError, DataError, UserError
 from ablate.kit.distill import decoded, distill_decoder, psnr_of, small_decoder, split
 from ablate.spec.config import Config, Part
-from ablate.spec.profile import load_config
+from ablate.spec.load import load_config
 from ablate.store import file_digest
 
 torch.set_num_threads(1)

@@ -12,7 +12,7 @@ from ablate import components
 from ablate.errors import ComponentError
 from ablate.parts.check import missing_parts, named_parts, needed_parts, require_parts
 from ablate.sources import HubFiles, TorchFile
-from ablate.spec.profile import load_config
+from ablate.spec.load import load_config
 
 if TYPE_CHECKING:
     from pathlib import Path

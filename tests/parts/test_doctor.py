@@ -14,7 +14,7 @@ from hubs import NOWHERE
 from ablate.components import EMBEDDED
 from ablate.parts import doctor
 from ablate.parts.doctor import Answer, diagnose
-from ablate.spec.profile import load_config
+from ablate.spec.load import load_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ablate.components import TITLES, shown, source_of
 from ablate.errors import ComponentError
 from ablate.sources import host, lacking, out_of_reach
-from ablate.spec.profile import load_config
+from ablate.spec.load import load_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -64,6 +64,23 @@ def load_profile(name: str) -> dict[str, Any]:
     return expand(data)
 
 
+def load_config(profile: str, sets: Sequence[str] = ()) -> Config:
+    """The complete configuration of a profile by itself, for what is not about an experiment.
+
+    Args:
+        profile: its name.
+        sets: overrides, ``a.b.c=value`` each, the value in YAML; later ones win.
+
+    Raises:
+        SpecError: there is no such profile, or an override is wrong.
+    """
+    layers = [Layer(Document(f"profile {profile}", None), load_profile(profile)), *map(_parse_set, sets)]
+    config, errors = _validate(Config, _put_together(layers))
+    refuse(explain(errors, Config, layers), f"profile {profile}")
+    assert config  # there is one without problems
+    return config
+
+
 def load_experiment(
     path: Path, *, profile: str | None = None, sets: Sequence[str] = (), seeds: Sequence[int] | None = None
 ) -> Experiment:
