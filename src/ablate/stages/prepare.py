@@ -61,30 +61,39 @@ READERS = 4
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A finished entry. Its tensors are mapped from their files and must not be written to."""
+class Encoded:
+    """Images and their latents. Tensors are mapped from the files of an entry and must not be written to.
+
+    Where there are K augmented forms of each image, they are a second axis: ``mean[rows, forms]`` is
+    [B, C, h, w].
+    """
 
     folder: Path
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """Posterior means [N, C, h, w] of the latents; [N, K, C, h, w] of forms."""
+        return _mapped(self.folder / "mean.npy")
+
+    @cached_property
+    def std(self) -> Tensor:
+        """Posterior standard deviations, of the same shape."""
+        return _mapped(self.folder / "std.npy")
+
+    @cached_property
+    def images(self) -> Tensor:
+        """What was encoded, uint8 [N, S, S, 3]; [N, K, S, S, 3] of forms."""
+        return _mapped(self.folder / "images.npy")
+
+
+@dataclass(frozen=True)
+class Prepared(Encoded):
+    """A prepared data set: its training images, captions and prompts."""
 
     @cached_property
     def _index(self) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((self.folder / "prepared.json").read_text())
         return content
-
-    @cached_property
-    def mean(self) -> Tensor:
-        """Posterior means [N, C, h, w] of the training images' latents."""
-        return _mapped(self.folder / "mean.npy")
-
-    @cached_property
-    def std(self) -> Tensor:
-        """Posterior standard deviations [N, C, h, w]."""
-        return _mapped(self.folder / "std.npy")
-
-    @cached_property
-    def images(self) -> Tensor:
-        """Training images, uint8 [N, S, S, 3]."""
-        return _mapped(self.folder / "images.npy")
 
     @cached_property
     def references(self) -> Tensor:
@@ -109,31 +118,6 @@ class Prepared:
         return prompts
 
 
-@dataclass(frozen=True)
-class Augmented:
-    """K augmented forms of each of N training images, mapped as those of ``Prepared``.
-
-    Indexed with the images' rows and a form for each: ``mean[rows, forms]`` is [B, C, h, w].
-    """
-
-    folder: Path
-
-    @cached_property
-    def mean(self) -> Tensor:
-        """Posterior means [N, K, C, h, w] of the forms' latents."""
-        return _mapped(self.folder / "mean.npy")
-
-    @cached_property
-    def std(self) -> Tensor:
-        """Posterior standard deviations [N, K, C, h, w]."""
-        return _mapped(self.folder / "std.npy")
-
-    @cached_property
-    def images(self) -> Tensor:
-        """The forms, uint8 [N, K, S, S, 3]: what was encoded."""
-        return _mapped(self.folder / "images.npy")
-
-
 def prepare(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Prepared:
     """Makes the entry, or finds it; and the augmented forms, where the configuration asks for some.
 
@@ -150,22 +134,22 @@ def prepare(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Pre
     return Prepared(folder)
 
 
-def augmented(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Augmented:
+def augmented(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Encoded:
     """Makes the augmented forms of a prepared data set, or finds them; goes on as ``prepare`` does.
 
     Only where ``keys.augmented`` is not None. The forms are the same for all seeds; training draws one
     for each image, anew in each epoch::
 
         forms = randomness.integers(variants, (len(rows),), seed, epoch, number, "form")
-        mean, std = augmented.mean[rows, forms], augmented.std[rows, forms]
-        images = to_model(augmented.images[rows, forms])
+        mean, std = encoded.mean[rows, forms], encoded.std[rows, forms]
+        images = to_model(encoded.images[rows, forms])
     """
     assert keys.augmented, "no augmentation.variants"
 
     def grow(work: Path) -> None:
         _encode_forms(keys, Prepared(store.path("prepare", keys.prepare)), work, progress)
 
-    return Augmented(_find_or_grow("augmented", keys.augmented, keys.augmented_ingredients, store, grow))
+    return Encoded(_find_or_grow("augmented", keys.augmented, keys.augmented_ingredients, store, grow))
 
 
 def _encode_data(keys: RunKeys, store: Store, work: Path, progress: Callable[[str], None]) -> None:
