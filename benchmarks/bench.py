@@ -27,6 +27,7 @@ from made import make_images, make_parts, narrow_unet
 from ablate import components
 from ablate.fingerprint import Contents
 from ablate.keys import RunKeys
+from ablate.metrics.inception import inception_features
 from ablate.spec.config import Config
 from ablate.spec.load import load_profile
 from ablate.spec.merge import expand, merge
@@ -322,15 +323,23 @@ def step_flops(training: Training) -> int:
     return int(counter.get_total_flops())
 
 
-def images_per_second(setting: Setting) -> float:
-    """How fast the evaluator embeds images."""
-    evaluator = components.load_evaluator(setting.keys().config.components.evaluator, setting.device)
-    size = setting.base["data"]["size"]
-    images = np.random.default_rng(0).integers(0, 256, (128, size, size, 3), dtype=np.uint8)
-    evaluator.encode_images(images[:8])
-    started = time.perf_counter()
-    evaluator.encode_images(images)
-    return len(images) / (time.perf_counter() - started)
+def images_per_second(setting: Setting) -> dict[str, float]:
+    """How fast images are measured: by the evaluator, and by Inception."""
+    parts, size = setting.keys().config.components, setting.base["data"]["size"]
+    images = np.random.default_rng(0).integers(0, 256, (64, size, size, 3), dtype=np.uint8)
+    evaluator = components.load_evaluator(parts.evaluator, setting.device)
+    inception = components.load_inception(parts.inception, setting.device)
+    ways: dict[str, Callable[[Any], Any]] = {
+        "the evaluator": evaluator.encode_images,
+        "Inception": partial(inception_features, device=setting.device, model=inception),
+    }
+    speeds = {}
+    for name, measure_images in ways.items():
+        measure_images(images[:8])
+        started = time.perf_counter()
+        measure_images(images)
+        speeds[name] = len(images) / (time.perf_counter() - started)
+    return speeds
 
 
 def table(title: str, rows: Sequence[Row]) -> str:
@@ -391,8 +400,8 @@ def measure(folder: Path, device: str, turns: int) -> list[str]:
     )
     for title, rungs in (("LPIPS", lpips_rungs(setting, decoder)), ("Sampling", sampling_rungs(setting))):
         pages.append(table(title, interleaved(rungs, turns, device)))
-    speed = images_per_second(setting)
-    pages.append(f"Evaluation: {speed:.0f} images a second through the evaluator.")
+    speeds = (f"{speed:.0f} through {name}" for name, speed in images_per_second(setting).items())
+    pages.append(f"### Evaluation\n\nImages a second: {', '.join(speeds)}.")
     return pages
 
 

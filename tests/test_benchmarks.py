@@ -48,7 +48,7 @@ def test_each_way_of_doing_it_is_measured_against_the_first(
         assert f"| {first} | " in page
         assert f"| {first} again | " in page
     assert "GFLOP a sample" in page
-    assert "images a second" in page
+    assert "Images a second" in page
 
 
 def test_twice_as_fast_is_said_so(bench: ModuleType) -> None:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
-from ablate.audit.probe import SAMPLED, Trace, _change
+from ablate.audit.probe import SAMPLED, Moment, Trace, _change, probe
+from ablate.stages.prepare import prepare
+from ablate.stages.train import Training
+from ablate.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import MakeKeys
 
 
 def change(ours: torch.Tensor, theirs: torch.Tensor) -> float:
@@ -58,3 +69,24 @@ def test_numbers_of_any_type_have_a_trace(tensor: torch.Tensor) -> None:
 
 def test_little_is_kept_of_a_large_tensor() -> None:
     assert Trace.of(torch.zeros(100 * SAMPLED)).sample.untyped_storage().nbytes() <= 8 * SAMPLED
+
+
+def test_a_training_that_was_looked_at_is_gone_at_once(
+    make_keys: MakeKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, store, trainings = make_keys(), Store(tmp_path / "store"), []
+    prepare(keys, store, lambda text: None)
+    begin = Training.at
+
+    def watched(*arguments: Any) -> Training:
+        training = begin(*arguments)
+        trainings.append(weakref.ref(training.unet))
+        return training
+
+    monkeypatch.setattr(Training, "at", watched)
+    gc.disable()  # at full size, waiting for it would fill the memory
+    try:
+        probe(keys, Moment(epoch=0, start=0), store)
+        assert [training() for training in trainings] == [None]
+    finally:
+        gc.enable()

@@ -113,6 +113,10 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
     observer = Observer.of(config.ema, config.train.epochs)
     layers: dict[str, list[Trace]] = {name: [] for name in LAYERS}
     norms: list[float] = []
+
+    def before_update(*_: Any) -> None:
+        layers["clipped gradient"] = _gradients(training) if layers["gradient"] else []
+
     batches = epoch_batches(len(training.data.mean), config.train.batch, keys.seed, moment.epoch)
     parts: dict[str, Tensor] = {}
     for step in range(STEPS):
@@ -128,12 +132,10 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
             (loss / len(group)).backward()
             layers["batch"] += _traces([batch.x0, batch.noise, batch.t, batch.context])
             layers["loss"] += _traces([loss])
-        if step == STEPS - 1:
-            layers["gradient"] = _gradients(training)
-            training.optimizer.register_step_pre_hook(
-                lambda *_: layers.update({"clipped gradient": _gradients(training)})
-            )
+        layers["gradient"] = _gradients(training) if step == STEPS - 1 else []
+        hook = training.optimizer.register_step_pre_hook(before_update)
         norms.append(float(optimizer_step(training, moment.epoch)))
+        hook.remove()  # a cycle of references would keep this training while the next ones are looked at
     for number in range(DRAWN):
         draw = (keys.seed, moment.epoch, number)
         layers["batch"] += _traces([training.caption_rows(batches[number % len(batches)], draw)])
