@@ -44,7 +44,7 @@ from ablate.stages.train import (
 from ablate.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 HERE = Path(__file__).parent
 PACKAGES = ("torch", "diffusers", "transformers", "lpips")
@@ -55,11 +55,16 @@ SIZES: dict[str, dict[str, Any]] = {
     "cpu": {
         "data": {"size": 128},
         "unet": {"sample_size": 16},
-        "train": {"batch": 16},
         "sample": {"steps": 4, "batch": 16},
     },
-    "cuda": {},
+    "cuda": {"sample": {"steps": 20, "batch": 64}},
 }
+"""Overrides of the published setting. A sampling step costs the same however many there are."""
+FASTEST: dict[str, dict[str, Any]] = {
+    "cpu": {"channels_last": True},
+    "cuda": {"precision": "bf16", "channels_last": True, "compile": True},
+}
+"""The last rung of the ladder, in fields of ``train``."""
 PLAIN: dict[str, Any] = {
     "train": {
         "epochs": 1,
@@ -173,22 +178,19 @@ def step_ladder(setting: Setting) -> dict[str, Callable[[], None]]:
         "cached latents and texts": partial(step, unfused(setting.training(cached))),
         "no checkpointing": partial(step, unfused(setting.training())),
     }
-    fast: dict[str, Any] = {"train": {}}
     if setting.device == "cuda":
-        fast = {"train": {"precision": "bf16"}}
-        rungs["bf16"] = partial(step, unfused(setting.training(fast)))
-    fast = merge(fast, {"train": {"channels_last": True}})
-    rungs["channels_last"] = partial(step, unfused(setting.training(fast)))
-    rungs["fused optimizer"] = partial(step, setting.training(fast))
+        rungs["bf16"] = partial(step, unfused(setting.training({"train": {"precision": "bf16"}})))
+    eager = {"train": {**FASTEST[setting.device], "compile": False}}
+    rungs["channels_last"] = partial(step, unfused(setting.training(eager)))
+    rungs["fused optimizer"] = partial(step, setting.training(eager))
     if setting.device == "cuda":
-        rungs["compiled"] = partial(step, setting.training(merge(fast, {"train": {"compile": True}})))
+        rungs["compiled"] = partial(step, setting.training({"train": FASTEST["cuda"]}))
     return rungs
 
 
 def lpips_rungs(setting: Setting, small_decoder: Path) -> dict[str, Callable[[], None]]:
-    """The step with LPIPS at different prices; the first is without."""
-    fast = {"train": {"precision": "bf16"}} if setting.device == "cuda" else {}
-    m = 2
+    """The fastest step with LPIPS at different prices; the first is without."""
+    fast, m = {"train": FASTEST[setting.device]}, 2
     forms = {
         "LPIPS of the whole batch": {},
         f"LPIPS of {m} images": {"images": m},
@@ -202,18 +204,19 @@ def lpips_rungs(setting: Setting, small_decoder: Path) -> dict[str, Callable[[],
     }
     for name, form in forms.items():
         small = {"components": {"small_decoder": {"source": str(small_decoder), "subfolder": ""}}}
-        losses = {"losses": {"lpips": {"weight": 0.1, "start": 0, **form}}}
+        losses = {"losses": {"lpips": {"weight": 0.1, "start": 0, "micro_batch": 4, **form}}}
         rungs[name] = partial(step, setting.training(fast, losses, small))
     return rungs
 
 
 def sampling_rungs(setting: Setting) -> dict[str, Callable[[], None]]:
-    """One batch of prompts, drawn in different ways."""
+    """Some prompts, drawn in different ways."""
+    count = setting.base["sample"]["batch"]
 
     def all_prompts(keys: RunKeys, batch: int) -> Callable[[], None]:
         training = Training.at(0, keys, (), setting.store)
         unet, vae, data = training.unet.eval(), training.vae, training.data
-        prompts = data.prompts[: keys.config.train.batch]
+        prompts = data.prompts[:count]
         unet = torch.compile(unet, mode="reduce-overhead") if keys.config.sample.compile else unet
 
         def run() -> None:
@@ -225,7 +228,7 @@ def sampling_rungs(setting: Setting) -> dict[str, Callable[[], None]]:
 
         return run
 
-    plain, count = setting.keys(), setting.base["train"]["batch"]
+    plain = setting.keys()
     if setting.device != "cuda":
         return {
             "one prompt at a time": all_prompts(plain, 1),
@@ -257,27 +260,27 @@ class Row:
     high: float
     """How many times as fast as the first, with the interval of the median."""
     memory: float | None
-    """Largest allocation in GiB, on CUDA."""
+    """GiB that it takes for a while beside weights, moments and data, at most; on CUDA."""
 
 
 def interleaved(rungs: dict[str, Callable[[], None]], turns: int, device: str) -> list[Row]:
-    """Each once to warm up, then one after the other, ``turns`` times."""
+    """Each twice to warm up, then one after the other, ``turns`` times. What does not fit is left out."""
     wait = torch.cuda.synchronize if device == "cuda" else (lambda: None)
     memory: dict[str, float | None] = {}
     for name, run in rungs.items():
-        if device == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-        for _ in range(2):
+        try:
             run()
-        wait()
-        memory[name] = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else None
-    times: dict[str, list[float]] = {name: [] for name in rungs}
+            memory[name] = peak_memory(run) if device == "cuda" else run()
+        except torch.OutOfMemoryError:
+            print(f"{name}: too little memory")
+            torch.cuda.empty_cache()
+    times: dict[str, list[float]] = {name: [] for name in memory}
     for _ in range(turns):
-        for name, run in rungs.items():
+        for name, taken in times.items():
             started = time.perf_counter()
-            run()
+            rungs[name]()
             wait()
-            times[name].append(time.perf_counter() - started)
+            taken.append(time.perf_counter() - started)
     first = next(iter(times.values()))
     rows = []
     for name, own in times.items():
@@ -285,6 +288,15 @@ def interleaved(rungs: dict[str, Callable[[], None]], turns: int, device: str) -
         low, high = median_interval(ratios)
         rows.append(Row(name, statistics.median(own), statistics.median(ratios), low, high, memory[name]))
     return rows
+
+
+def peak_memory(run: Callable[[], None]) -> float:
+    """GiB that a call takes beside what is there before it."""
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    run()
+    torch.cuda.synchronize()
+    return (torch.cuda.max_memory_allocated() - before) / 2**30
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
@@ -360,25 +372,27 @@ def table(title: str, rows: Sequence[Row]) -> str:
 def main() -> None:
     """Measures everything, on the CPU and on CUDA if there is one, and prints it as markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--out", type=Path, help="folder for RESULTS.md")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    pages = ["# Results", "By `make bench`. " + " ".join((__doc__ or "").split("\n\n")[1].split())]
+    parts = ["# Results", "By `make bench`. " + " ".join((__doc__ or "").split("\n\n")[1].split())]
+    file = options.out / "RESULTS.md" if options.out else None
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         folder = Path(tempfile.mkdtemp(prefix="ablate-bench-"))
         try:
-            pages += measure(folder, device, options.turns)
+            for part in measure(folder, device, options.turns):
+                print(part, end="\n\n", flush=True)
+                parts.append(part)
+                if file:  # each part as it comes: what is measured is not lost to what comes after it
+                    file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
         finally:
             shutil.rmtree(folder)
-    print("\n\n".join(pages))
-    if options.out:
-        (options.out / "RESULTS.md").write_text("\n\n".join(pages) + "\n", encoding="utf-8")
 
 
-def measure(folder: Path, device: str, turns: int) -> list[str]:
-    """All sections, in markdown."""
+def measure(folder: Path, device: str, turns: int) -> Iterator[str]:
+    """Section after section, in markdown."""
     setting = make_setting(folder, device)
     batch = setting.base["train"]["batch"]
     decoder = folder / "small_decoder"
@@ -389,20 +403,20 @@ def measure(folder: Path, device: str, turns: int) -> list[str]:
         else f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
     )
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
-    pages = [f"## {machine}", f"{versions}. Batch {batch}, {setting.base['data']['size']} px, {turns} turns."]
+    yield f"## {machine}"
+    yield f"{versions}. Batch {batch}, {setting.base['data']['size']} px, {turns} turns."
     ladder = interleaved(step_ladder(setting), turns, device)
-    pages.append(table("The training step", ladder))
+    yield table("The training step", ladder)
     flops, peak = step_flops(setting.training()), matmul_peak(device)
-    share = flops / ladder[-1].seconds / peak
-    pages.append(
+    yield (
         f"The U-Net's forward and backward pass: {flops / batch / 1e9:.1f} GFLOP a sample. A large matrix "
-        f"product reaches {peak / 1e12:.2f} TFLOP/s; the last step {100 * share:.0f} % of that."
+        f"product reaches {peak / 1e12:.2f} TFLOP/s; the last step "
+        f"{100 * flops / ladder[-1].seconds / peak:.0f} % of that."
     )
-    for title, rungs in (("LPIPS", lpips_rungs(setting, decoder)), ("Sampling", sampling_rungs(setting))):
-        pages.append(table(title, interleaved(rungs, turns, device)))
+    yield table("LPIPS", interleaved(lpips_rungs(setting, decoder), turns, device))
+    yield table("Sampling", interleaved(sampling_rungs(setting), turns, device))
     speeds = (f"{speed:.0f} through {name}" for name, speed in images_per_second(setting).items())
-    pages.append(f"### Evaluation\n\nImages a second: {', '.join(speeds)}.")
-    return pages
+    yield f"### Evaluation\n\nImages a second: {', '.join(speeds)}."
 
 
 def small_decoder(folder: Path, divide: int) -> None:

@@ -41,7 +41,12 @@ def test_the_published_setting_ends_with_a_report(tmp_path: Path) -> None:
 def test_each_way_of_doing_it_is_measured_against_the_first(
     bench: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    tiny = {"data": {"size": 32}, "unet": {"sample_size": 8}, "train": {"batch": 2}, "sample": {"steps": 2}}
+    tiny = {
+        "data": {"size": 32},
+        "unet": {"sample_size": 8},
+        "train": {"batch": 4},
+        "sample": {"steps": 2, "batch": 2},
+    }
     monkeypatch.setitem(bench.SIZES, "cpu", tiny)
     page = "\n".join(bench.measure(tmp_path, "cpu", turns=2))
     for first in ("naive", "without LPIPS", "one prompt at a time"):

@@ -106,6 +106,15 @@ def test_a_writer_killed_inside_the_block_leaves_no_entry(store: Store) -> None:
     assert not any((store.root / "tmp").iterdir())
 
 
+def test_work_is_cleared_when_nobody_has_gone_on_with_it_for_seven_times_as_long(store: Store) -> None:
+    for name, age in (("given up", 8), ("resumed", 6)):
+        work = store.root / "work" / name
+        work.mkdir(parents=True)
+        os.utime(work, (time.time() - age, time.time() - age))
+    store.clear_leftovers(older_than=1)
+    assert [work.name for work in (store.root / "work").iterdir()] == ["resumed"]
+
+
 def test_a_removed_entry_is_gone_and_removing_it_again_is_no_error(store: Store) -> None:
     put(store)
     store.remove("stage", "k")

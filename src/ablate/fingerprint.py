@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate import components
-from ablate.errors import DataError
+from ablate.errors import DataError, UserError
 from ablate.spec.config import EMBEDDED
 from ablate.store import file_digest, write_file
 
@@ -31,13 +31,16 @@ READING = tuple(
 
 SOURCES: dict[str, tuple[str, ...]] = {
     "data": ("data/sprites.py",),
-    "prepare": ("stages/prepare.py", "components.py", *READING),
+    "prepare": ("stages/prepare.py", "stages/device.py", "components.py", *READING),
     "train": ("stages/train.py", "stages/device.py", "diffusion", "components.py"),
     "sample": ("stages/sample.py", "stages/device.py", "diffusion", "components.py"),
-    "evaluate": ("stages/evaluate.py", "metrics", "components.py"),
+    "evaluate": ("stages/evaluate.py", "stages/device.py", "metrics", "components.py"),
     "audit": ("audit", "stages", "diffusion", "components.py"),
 }
 """The package's files whose text decides what a stage computes."""
+
+NO_GPU = (34, 100)
+"""The driver's codes for a library that is a stub, and for no GPU, or none that this process may see."""
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "data": ("numpy", "pillow"),
@@ -68,16 +71,27 @@ def numerics(compute: Compute) -> dict[str, str | int]:
 
 @cache
 def device_kind(device: str) -> str:
-    """``cpu`` or ``cuda``; ``auto`` asks the NVIDIA driver, without importing torch."""
+    """``cpu`` or ``cuda``; ``auto`` asks the NVIDIA driver, without importing torch.
+
+    Raises UserError for a driver that fails: a training meant for a GPU would begin on the CPU.
+    """
     if device != "auto":
         return device
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
         return "cpu"
+    if status := driver.cuInit(0):
+        if status in NO_GPU:
+            return "cpu"
+        raise UserError(
+            f"the NVIDIA driver fails with code {status}",
+            where="compute.device: auto",
+            fix="nvidia-smi may say why. To compute on the CPU, set compute.device=cpu.",
+        )
     count = ctypes.c_int(0)
-    found = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
-    return "cuda" if found and count.value > 0 else "cpu"
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    return "cuda" if count.value else "cpu"
 
 
 class Contents:

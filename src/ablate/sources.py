@@ -7,6 +7,7 @@ Nothing here imports torch but the download of one of its files: looking must no
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
 Names = tuple[str, ...]
 
-SECONDS = 3.0
+SECONDS = 6.0
 """How long a hub has to answer before it counts as out of reach."""
+PATIENCE = 60.0
+"""Seconds without a byte until a download is given up."""
 
 
 class Source(Protocol):
@@ -149,7 +152,12 @@ class TorchFile:
         from torch import hub
 
         self.place.mkdir(parents=True, exist_ok=True)
-        hub.download_url_to_file(self.address, str(self.place / self.needed[0][0]), self.sha256 or None)
+        patience = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(PATIENCE)  # torch.hub sets none: a lost connection would be waited for
+        try:
+            hub.download_url_to_file(self.address, str(self.place / self.needed[0][0]), self.sha256 or None)
+        finally:
+            socket.setdefaulttimeout(patience)
 
 
 def ready(source: Source, what: str) -> tuple[Path, ...]:
@@ -224,8 +232,8 @@ def _ask(address: str) -> str:
     if constants.HF_HUB_OFFLINE and address == constants.ENDPOINT:
         return "HF_HUB_OFFLINE is set"
     try:
-        # Unlike a socket, this goes through a proxy where one is set.
-        urlopen(Request(address, method="HEAD"), timeout=SECONDS).close()
+        # Unlike a socket, this goes through a proxy where one is set. Half the time, for a second address.
+        urlopen(Request(address, method="HEAD"), timeout=SECONDS / 2).close()
     except HTTPError:
         return ""  # a refusal is an answer
     except (OSError, HTTPException, ValueError) as error:

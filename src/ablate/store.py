@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ENTRY = "entry.json"
+DAY = 86_400.0
+"""Seconds."""
 
 
 def key_of(ingredients: Mapping[str, Any]) -> str:
@@ -108,11 +110,13 @@ class Store:
             if (path / ENTRY).is_file():
                 yield path.name, self.ingredients(stage, path.name)
 
-    def clear_leftovers(self, older_than: float = 86_400) -> None:
-        """Removes what killed processes left half-written so many seconds ago; nothing reads it."""
-        for path in (self.root / "tmp").glob("*"):
-            if time.time() - path.stat().st_mtime > older_than:
-                shutil.rmtree(path, ignore_errors=True)
+    def clear_leftovers(self, older_than: float = DAY) -> None:
+        """Removes what killed processes left half-written so many seconds ago, which nothing reads, and
+        work that nobody has gone on with for seven times as long."""
+        for folder, age in (("tmp", older_than), ("work", 7 * older_than)):
+            for path in (self.root / folder).glob("*"):
+                if time.time() - path.stat().st_mtime > age:
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def write_file(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hubs import NOWHERE
 
 from ablate.components import EMBEDDED
+from ablate.errors import UserError
 from ablate.parts import doctor
 from ablate.parts.doctor import Answer, diagnose
 from ablate.spec.load import load_config
@@ -83,6 +84,30 @@ def test_a_folder_that_does_not_exist_and_one_that_lacks_a_file_are_wrong(tmp_pa
     assert [(answer.about, answer.mend) for answer in wrong(look(tmp_path, *sets))] == [
         (f"VAE {kit}/vae", "Check the path, or train a kit there with `ablate kit build`."),
         (f"LPIPS network {kit}/perceptual", f"put config.json into {kit}/perceptual"),
+    ]
+
+
+def test_the_disk_must_hold_two_states_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def disk(free: float) -> Answer:
+        usage = shutil.disk_usage(tmp_path)._replace(free=int(free))
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+        config = load_config("maplestory", ["compute.device=cpu"])
+        answers = diagnose(config, "maplestory", tmp_path / "store", f"sqlite:///{tmp_path}/mlflow.db")
+        return next(answer for answer in answers if answer.about == "disk")
+
+    assert disk(6e9).state == "ok"
+    assert "6.0 GB free" in disk(6e9).found
+    assert "a training's state takes 2.7" in disk(6e9).found  # three times 4 bytes of 224.6 M parameters
+    assert disk(5e9).state == "wrong"
+
+
+def test_a_driver_that_fails_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(device: str) -> str:
+        raise UserError("the NVIDIA driver fails with code 803", fix="Mend it.")
+
+    monkeypatch.setattr(doctor, "device_kind", failing)
+    assert wrong(look(tmp_path)) == [
+        Answer("GPU", "wrong", "the NVIDIA driver fails with code 803", "Mend it.")
     ]
 
 

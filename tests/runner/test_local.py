@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import TYPE_CHECKING
@@ -27,6 +28,14 @@ def telling(answer: int, root: str, task: str, emit: Emit) -> str:
 
 def dying(root: str, task: str, emit: Emit) -> None:
     os._exit(9)
+
+
+def writing(root: str, task: str, emit: Emit) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def failing(root: str, task: str, emit: Emit) -> None:
+    raise ValueError("of its own")
 
 
 def refusing() -> None:
@@ -56,6 +65,20 @@ def test_a_worker_that_dies_over_a_question_is_an_error_of_the_run(executor: Loc
     with pytest.raises(RunError, match="a worker process died during audit") as error:
         executor.ask("audit", dying, (), lambda event: None)
     assert "The same command goes on" in str(error.value)
+
+
+def test_a_task_that_fails_takes_no_other_with_it(executor: LocalExecutor) -> None:
+    ended: dict[str, str] = {}
+    tasks = [Task("first", (), failing, (), ()), Task("second", (), failing, (), ())]
+    executor.run(tasks, lambda event: None, lambda task, reason: ended.update({task.name: reason}))
+    assert list(ended) == ["first", "second"]
+    assert all("ValueError: of its own" in reason for reason in ended.values())
+
+
+def test_a_full_disk_ends_everything_for_every_task_would_fail(executor: LocalExecutor) -> None:
+    tasks = [Task("first", (), writing, (), ()), Task("second", (), writing, (), ())]
+    with pytest.raises(RunError, match="the disk is full"):
+        executor.run(tasks, lambda event: None, lambda task, reason: None)
 
 
 def test_a_worker_that_dies_over_a_task_is_an_error_of_the_run(executor: LocalExecutor) -> None:

@@ -287,11 +287,12 @@ def test_each_epoch_measures_the_losses_that_act_in_it(make_keys: MakeKeys, stor
     )
 
 
-def test_a_loss_that_is_no_longer_finite_ends_the_run_and_stores_nothing(
-    make_keys: MakeKeys, store: Store
+@pytest.mark.parametrize(("weight", "what"), [(1e39, "loss"), (1e30, "gradient's norm")])
+def test_what_is_no_longer_finite_ends_the_run_and_stores_nothing(
+    make_keys: MakeKeys, store: Store, weight: float, what: str
 ) -> None:
-    keys = make_keys(BASE, {"losses": {"kl": {"weight": 1e39, "start": 1}}})
-    with pytest.raises(RunError, match=r"loss of seed 0 became (inf|nan) in epoch 1"):
+    keys = make_keys(BASE, {"losses": {"kl": {"weight": weight, "start": 1}}})
+    with pytest.raises(RunError, match=rf"{what} of seed 0 became (inf|nan) in epoch 1"):
         walk(keys, store)
     assert states(store) == [1]
 

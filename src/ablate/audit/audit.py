@@ -13,6 +13,7 @@ from ablate.errors import AblateError
 from ablate.keys import Observer, newest_stored_link
 from ablate.records import LAYERS, Finding
 from ablate.spec.config import Config, epoch_of
+from ablate.stages.failures import explained
 from ablate.stages.prepare import prepare
 from ablate.store import key_of
 
@@ -130,6 +131,8 @@ def _audit(
             others = {other: variants[other] for other in dict.fromkeys((baseline, *variants))}
             found += [*own, *_difference(name, others, baseline, own, look, store)]
         except Exception as error:
+            if failure := explained(error):
+                raise failure from error  # no run would fare better
             # Whatever is wrong with one variant is recorded by its runs; the others are looked at.
             what = error.what if isinstance(error, AblateError) else f"{type(error).__name__}: {error}"
             found.append(Finding(name, DIFFERENCE, "warning", reason=f"not looked at: {what}"))

@@ -134,8 +134,10 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
             layers["loss"] += _traces([loss])
         layers["gradient"] = _gradients(training) if step == STEPS - 1 else []
         hook = training.optimizer.register_step_pre_hook(before_update)
-        norms.append(float(optimizer_step(training, moment.epoch)))
-        hook.remove()  # a cycle of references would keep this training while the next ones are looked at
+        try:
+            norms.append(float(optimizer_step(training, moment.epoch)))
+        finally:
+            hook.remove()  # a cycle of references would keep this training beside the next ones
     for number in range(DRAWN):
         draw = (keys.seed, moment.epoch, number)
         layers["batch"] += _traces([training.caption_rows(batches[number % len(batches)], draw)])

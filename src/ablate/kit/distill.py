@@ -18,6 +18,7 @@ from ablate.data.captions import load_images, read_train
 from ablate.errors import DataError, UserError
 from ablate.kit.dataset import to_unit
 from ablate.kit.training import Tell, optimize, seeded
+from ablate.stages import device as devices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,7 @@ def distill_decoder(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError("there is something there already", where=str(out), fix="Give a new folder.")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = str(devices.setup(config.compute))
     teacher = load_vae(config.components.vae, device)
     distance = load_perceptual(config.components.perceptual, device)
     rng = np.random.default_rng(seed)

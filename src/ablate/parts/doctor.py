@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ablate.components import EMBEDDED, source_of
-from ablate.errors import ComponentError
+from ablate.errors import ComponentError, UserError
 from ablate.fingerprint import device_kind
 from ablate.parts.check import mend, named_parts, needed_parts, title
 from ablate.sources import out_of_reach, size
@@ -54,13 +54,18 @@ def diagnose(config: Config, profile: str, store: Path, uri: str) -> Iterator[An
     for name, part in named_parts(config).items():
         yield _part(name, part, profile, needed=name in needed)
     yield _data(config.data.path)
-    yield _disk(store)
     yield Answer("processor", "ok", f"{_cores()} cores, {_memory()} of memory")
     yield from _libraries()
     yield _mlflow(uri)
-    yield _device(config)
-    yield _bf16(config)
-    yield _compile(config)
+    yield _disk(config, store)
+    try:
+        kind = device_kind(config.compute.device)
+    except UserError as error:
+        yield Answer("GPU", "wrong", error.what, error.fix)
+        return
+    yield _device(config, kind)
+    yield _bf16(config, kind)
+    yield _compile(config, kind)
 
 
 def _part(name: str, part: Part | None, profile: str, *, needed: bool) -> Answer:
@@ -103,12 +108,28 @@ def _data(path: str) -> Answer:
     return Answer("data", "wrong", f"there is no folder {path}", "put it there, or --set data.path=FOLDER")
 
 
-def _disk(store: Path) -> Answer:
+def _disk(config: Config, store: Path) -> Answer:
     folder = next(path for path in (store.absolute(), *store.absolute().parents) if path.is_dir())
-    free = f"{shutil.disk_usage(folder).free / 1e9:.1f} GB free for the store {store}"
+    elsewhere = "choose another --store"
     if not os.access(folder, os.W_OK):
-        return Answer("disk", "wrong", f"{folder} cannot be written to", "choose another --store")
-    return Answer("disk", "ok", free)
+        return Answer("disk", "wrong", f"{folder} cannot be written to", elsewhere)
+    free, state = shutil.disk_usage(folder).free, _state_size(config)
+    found = f"{free / 1e9:.1f} GB free for the store {store}; a training's state takes {state / 1e9:.2g}"
+    # A state is forgotten when the next one is stored.
+    if free < 2 * state:
+        return Answer("disk", "wrong", found, f"make room, or {elsewhere}")
+    return Answer("disk", "ok", found)
+
+
+def _state_size(config: Config) -> int:
+    """Bytes of weights and AdamW's two moments, counted on a U-Net without memory."""
+    import torch
+
+    from ablate.stages.train import initial_unet
+
+    with torch.device("meta"):
+        unet = initial_unet(config, seed=0)
+    return 3 * int(sum(weight.nbytes for weight in unet.parameters()))
 
 
 def _cores() -> int:
@@ -156,14 +177,14 @@ def _mlflow(uri: str) -> Answer:
     return Answer(about, "ok", f"{experiments} experiments")
 
 
-def _device(config: Config) -> Answer:
+def _device(config: Config, kind: str) -> Answer:
     import torch
 
     about = f"GPU for torch {torch.__version__}"
     if torch.cuda.is_available():
         gpus = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
         return Answer(about, "ok", ", ".join(f"{g.name} with {g.total_memory / 1e9:.0f} GB" for g in gpus))
-    if device_kind(config.compute.device) == "cuda":
+    if kind == "cuda":
         return Answer(
             about,
             "wrong",
@@ -175,10 +196,9 @@ def _device(config: Config) -> Answer:
     return Answer(about, "ok", "none, and none is needed")
 
 
-def _bf16(config: Config) -> Answer:
+def _bf16(config: Config, kind: str) -> Answer:
     import torch
 
-    kind = device_kind(config.compute.device)
     wanted = "bf16" in (config.train.precision, config.sample.precision)
     try:
         ones = torch.ones(64, 64, device=kind)
@@ -194,9 +214,8 @@ def _bf16(config: Config) -> Answer:
     return Answer("bf16", "wrong" if wanted else "note", f"fails on {kind}: {reason}", fix if wanted else "")
 
 
-def _compile(config: Config) -> Answer:
+def _compile(config: Config, kind: str) -> Answer:
     """torch.compile on something small, in a process that can be ended: a compiler may hang."""
-    kind = device_kind(config.compute.device)
     wanted = config.train.compile or config.sample.compile
     if kind == "cpu" and not wanted:
         return Answer("torch.compile", "ok", "not tried: this profile does not use it")

@@ -163,7 +163,19 @@ def _work(task: Task, root: str) -> str:
         task.function(*task.arguments, root, task.name, _events.put)
     except AblateError as error:
         return str(error)
-    except Exception:
+    except Exception as error:
         # One variant's failure must not end the others: it is recorded with its whole traceback.
-        return traceback.format_exc()
+        return _reason(error)
     return ""
+
+
+def _reason(error: Exception) -> str:
+    """Why a task failed. Raises RunError where every other would fail as well."""
+    import torch
+
+    from ablate.stages.failures import explained
+
+    failure = explained(error)
+    if failure and not isinstance(error, torch.OutOfMemoryError):
+        raise failure from error
+    return str(failure) if failure else "".join(traceback.format_exception(error))

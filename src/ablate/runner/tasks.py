@@ -69,15 +69,15 @@ def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
 
     by_data: dict[str, list[Run]] = {}
     for run in runs:
-        by_data.setdefault(run.keys.prepare, []).append(run)
-    for key, some in by_data.items():
+        by_data.setdefault(data_task(run.keys), []).append(run)
+    for name, some in by_data.items():
         standing = tuple(run.name for run in some)
-        yield Task(f"prepare {key[:8]}", (), prepare, (some[0].keys,), standing)
+        yield Task(name, (), prepare, (some[0].keys,), standing)
 
     trained: dict[str, str] = {}
     sampled = {run.name for run in runs if plan.store.has("sample", run.keys.sample)}
     for stretch in stretches([run for run in runs if run.name not in sampled]):
-        needs = [f"prepare {stretch.keys.prepare[:8]}"]
+        needs = [data_task(stretch.keys)]
         needs += [task_name(stretch.parent)] if stretch.parent else []
         arguments = (stretch.keys, stretch.observers, stretch.begin, stretch.end)
         standing = tuple(run.name for run in stretch.runs)
@@ -86,8 +86,13 @@ def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
             run.name: task_name(stretch) for run in stretch.runs if len(run.keys.chain) - 1 == stretch.end
         }
     for run in runs:
-        needs = [trained.get(run.name, f"prepare {run.keys.prepare[:8]}")]
+        needs = [trained.get(run.name, data_task(run.keys))]
         yield Task(run.name, tuple(needs), measure, (run.keys,), (run.name,))
+
+
+def data_task(keys: RunKeys) -> str:
+    """The task that prepares a run's data, with the augmented forms that it trains on."""
+    return f"prepare {(keys.augmented or keys.prepare)[:8]}"
 
 
 def task_name(stretch: Stretch) -> str:
@@ -126,7 +131,7 @@ def audit(
 
 
 def prepare(keys: RunKeys, root: str, task: str, emit: Emit) -> None:
-    """Latents and text states of a data set."""
+    """Latents and text states of a data set, and its augmented forms."""
     from ablate.stages.prepare import prepare as stage
 
     stage(keys, Store(root), lambda text: emit(Note(task, text)))

@@ -58,10 +58,12 @@ def _prepare(plan: Plan, runs: Sequence[Run]) -> None:
 
 def _train(plan: Plan, runs: Sequence[Run], prepared: Store, screen: Screen) -> float:
     """Seconds that the trainings of ``runs`` take, in the order of their tasks, in an empty store."""
-    for key in {run.keys.prepare for run in runs}:
-        target = plan.store.path("prepare", key)
+    entries = {("prepare", run.keys.prepare) for run in runs}
+    entries |= {("augmented", run.keys.augmented) for run in runs if run.keys.augmented}
+    for entry in entries:
+        target = plan.store.path(*entry)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(prepared.path("prepare", key), target, copy_function=os.link)
+        shutil.copytree(prepared.path(*entry), target, copy_function=os.link)
     todo = [task for task in tasks.tasks_of(plan, runs) if task.function is tasks.train]
     names = {task.name for task in todo}
     todo = [replace(task, needs=tuple(need for need in task.needs if need in names)) for task in todo]

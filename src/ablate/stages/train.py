@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import time
@@ -29,7 +30,7 @@ from ablate.diffusion.unet import build_unet
 from ablate.errors import RunError
 from ablate.keys import active, newest_stored_link
 from ablate.stages import device as devices
-from ablate.stages.prepare import Prepared, augmented, to_model
+from ablate.stages.prepare import Prepared, augmented, batch_size, to_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -106,9 +107,11 @@ def train_epoch(training: Training, epoch: int, progress: Callable[[str], None])
     row: EpochRow = {name: float(total) for name, total in totals.items()}
     row["gradient_norm"] /= math.ceil(len(batches) / train.accumulation)
     row["epoch_seconds"] = time.perf_counter() - started
-    if not math.isfinite(row["loss"]):
+    for name, what in (("loss", "loss"), ("gradient_norm", "gradient's norm")):
+        if math.isfinite(row[name]):
+            continue
         raise RunError(
-            f"the loss of seed {training.seed} became {row['loss']} in epoch {epoch}",
+            f"the {what} of seed {training.seed} became {row[name]} in epoch {epoch}",
             where="train",
             fix="Lower train.learning_rate or the weight of the loss that grew; see the loss curves.",
         )
@@ -428,9 +431,12 @@ class Training:
     @torch.no_grad()
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images [B, 3, H, W] → mean and standard deviation of their latents."""
-        posterior = self.vae.encode(images).latent_dist
         scale = self.vae.config.scaling_factor
-        return posterior.mean * scale, posterior.std * scale
+        posteriors = [
+            self.vae.encode(some).latent_dist for some in images.split(batch_size(images.shape[-1]))
+        ]
+        means, stds = zip(*((each.mean * scale, each.std * scale) for each in posteriors), strict=True)
+        return torch.cat(means), torch.cat(stds)
 
 
 def initial_unet(config: Config, seed: int) -> Any:
@@ -461,10 +467,13 @@ def batch_sources(keys: RunKeys, store: Store) -> dict[str, Tensor]:
 
 
 def with_room(sources: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """``sources`` with those on the GPU that fit, one after the other, into half of its free memory."""
+    """``sources`` with those on the GPU that fit, one after the other, into a quarter of its free memory."""
     if device.type != "cuda":
         return dict(sources)
-    room = torch.cuda.mem_get_info(device)[0] // 2
+    # What trainings before this one have left counts as taken until it is given back.
+    gc.collect()
+    torch.cuda.empty_cache()
+    room = torch.cuda.mem_get_info(device)[0] // 4
     placed = {}
     for name, tensor in sources.items():
         fits = tensor.nbytes <= room
