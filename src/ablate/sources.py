@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Names = tuple[str, ...]
 
-SECONDS = 6.0
+SECONDS = 5.0
 """How long a hub has to answer before it counts as out of reach."""
 PATIENCE = 60.0
 """Seconds without a byte until a download is given up."""
