@@ -407,7 +407,8 @@ def kit_distill_decoder(
     )
     out.print(
         f"Small decoder: {out_folder}, {made.weights} weights (the VAE's: {made.vae_weights}), "
-        f"PSNR {made.psnr:.1f} dB against the VAE's decoding of {made.images} held-out images"
+        f"PSNR {made.psnr:.1f} dB against the VAE's decoding of {made.images} held-out images, cosine "
+        f"{made.gradient:.2f} between the gradients of LPIPS through both"
     )
 
 

@@ -13,15 +13,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from ablate.cli import app
-from ablate.components import load_small_decoder, load_vae
+from ablate.components import load_perceptual, load_small_decoder, load_vae
 from ablate.data.captions import read_train
 from ablate.errors import ComponentError, DataError, UserError
-from ablate.kit.distill import decoded, distill_decoder, psnr_of, small_decoder, split
+from ablate.kit.distill import agreement, decoded, distill_decoder, psnr_of, small_decoder, split
 from ablate.spec.config import Config, Part
 from ablate.spec.load import load_config
 from ablate.store import file_digest
 
 torch.set_num_threads(1)
+
+PERCEPTUAL = Part(source="sprites", subfolder="perceptual")
 
 
 def vae_of(levels: int, width: int = 16) -> AutoencoderKL:
@@ -82,6 +84,7 @@ def test_it_comes_nearer_to_the_vae_the_longer_it_learns(config: Config, data: P
     short = distill_decoder(config, data, tmp_path / "short", effort=0.002)
     longer = distill_decoder(config, data, tmp_path / "longer", effort=0.03)
     assert longer.psnr > short.psnr + 3
+    assert -1 <= longer.gradient <= 1
     assert longer.images == 1
     assert longer.weights < longer.vae_weights / 4
 
@@ -98,6 +101,13 @@ def test_what_is_written_is_what_was_measured(config: Config, data: Path, tmp_pa
         "config.json",
         "diffusion_pytorch_model.safetensors",
     }
+
+
+def test_the_gradient_of_a_decoder_agrees_with_itself_and_not_with_chance(data: Path) -> None:
+    vae, distance = load_vae(Part(source="sprites", subfolder="vae")), load_perceptual(PERCEPTUAL)
+    latents, images = decoded(vae, sorted((data / "train").iterdir())[:8], 32, seed=0)
+    assert agreement(vae, vae, distance, latents, images) == pytest.approx(1, abs=1e-5)  # type: ignore[arg-type]
+    assert abs(agreement(small_decoder(vae, 0), vae, distance, latents, images)) < 0.1
 
 
 def test_targets_are_what_the_vae_decodes_from_latents_of_unit_variance(data: Path) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from diffusers import AutoencoderKL, AutoencoderTiny
+    from lpips import LPIPS
     from torch import Tensor
 
     from ablate.spec.config import Config
@@ -41,12 +42,18 @@ MEASURED = 256
 """Held-out images that are measured, at most."""
 
 
+NOISE = 0.3
+"""Standard deviation of the noise on the latents, which have 1, where gradients are compared."""
+
+
 @dataclass(frozen=True)
 class Distilled:
     """How near the small decoder comes to the VAE's, on held-out images."""
 
     psnr: float
     """Peak signal-to-noise ratio in dB against what the VAE decodes, averaged over images."""
+    gradient: float
+    """Cosine between the gradients of LPIPS through both decoders, averaged over images."""
     images: int
     weights: int
     """Of the decoder alone, as ``vae_weights``."""
@@ -96,9 +103,10 @@ def distill_decoder(
         return loss
 
     optimize(loss_at, list(student.decoder.parameters()), steps, lr=3e-3, tell=tell)
-    psnr = psnr_of(student, *decoded(teacher, measured, size, seed))
+    held_out = decoded(teacher, measured, size, seed)
+    psnr, gradient = psnr_of(student, *held_out), agreement(student, teacher, distance, *held_out)
     student.to(memory_format=torch.contiguous_format).save_pretrained(out)
-    return Distilled(psnr, len(measured), _weights(student), _weights(teacher))
+    return Distilled(psnr, gradient, len(measured), _weights(student), _weights(teacher))
 
 
 def split(paths: Sequence[Path], rng: np.random.Generator) -> tuple[list[Path], list[Path]]:
@@ -147,6 +155,27 @@ def psnr_of(decoder: AutoencoderTiny, latents: Tensor, images: Tensor) -> float:
     decoded = [decoder.decode(some.to(decoder.device)).sample.cpu() for some in latents.split(BATCH)]
     error = torch.cat(decoded).clamp(-1, 1) - images.float().clamp(-1, 1)
     return float((10 * torch.log10(4 / error.square().mean((1, 2, 3)).clamp(min=1e-9))).mean())
+
+
+def agreement(
+    decoder: AutoencoderTiny, vae: AutoencoderKL, distance: LPIPS, latents: Tensor, images: Tensor
+) -> float:
+    """Mean cosine between the gradients of LPIPS by the latents, through the small decoder and the VAE's.
+
+    That is what the small decoder is for. Noise is added to the latents [N, C, h, w] first: where a decoder
+    meets them in training, they are a prediction that is not exact. ``images`` [N, 3, S, S] are the target.
+    """
+    noise = NOISE * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    cosines = []
+    for some, target in zip((latents + noise).split(BATCH), images.split(BATCH), strict=True):
+        gradients = []
+        for each in (decoder, vae):
+            x = some.to(vae.device).requires_grad_()
+            decoded = each.decode(x / each.config.scaling_factor).sample
+            loss = distance(decoded, target.to(vae.device).float()).sum()
+            gradients.append(torch.autograd.grad(loss, x)[0].flatten(1))
+        cosines.append(torch.cosine_similarity(*gradients))
+    return float(torch.cat(cosines).mean())
 
 
 def _weights(autoencoder: AutoencoderKL | AutoencoderTiny) -> int:

@@ -20,6 +20,7 @@ def fid(samples: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # clean-fid still passes sqrtm's `disp`
+        warnings.filterwarnings("ignore", message="Matrix is singular")  # reports say so where N < D
         return float(fid_from_feats(samples.astype(np.float64), reference.astype(np.float64)))
 
 
