@@ -56,6 +56,9 @@ def run(folder: Path, divide: int, size: int) -> int:
     unet = {f"unet.{field}": value for field, value in narrow_unet(divide).items()}
     data = {"data.path": str(folder / "data"), "data.size": size, "unet.sample_size": size // 8}
     sets = {**OVERRIDES, **unet, **data, "components": components}
+    if divide > 1:
+        # Inception has 2048 features whatever is divided, and roots of such matrices outlast all the rest.
+        sets["evaluate.fid_features"] = "evaluator"
     arguments = [f"--set={field}={json.dumps(value)}" for field, value in sets.items()]
     command = [sys.executable, "-m", "ablate.cli", "run", str(ROOT / "experiments" / "ema.yaml")]
     command += ["--profile", "maplestory", "--seeds", "0", "--workers", "1", *arguments]
