@@ -41,7 +41,6 @@ TITLES = {
     "tokenizer": "tokenizer",
     "evaluator": "evaluator",
     "perceptual": "LPIPS network",
-    "small_decoder": "small decoder",
     "inception": "Inception network",
 }
 """What the fields of ``components`` are called."""
@@ -57,7 +56,6 @@ FILES: dict[str, tuple[sources.Names, ...]] = {
     ),
     "evaluator": (("open_clip_config.json", "open_clip_model.safetensors"),),
     "perceptual": (("config.json", "model.safetensors"),),
-    "small_decoder": (("config.json", "diffusion_pytorch_model.safetensors"),),
     "inception": ((INCEPTION_FILE,),),
 }
 """The files of each part, in a folder of one's own and on a hub; one of the sets will do."""

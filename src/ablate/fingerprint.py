@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import inspect
 import json
 import sys
 from functools import cache
@@ -20,6 +21,7 @@ from ablate.spec.config import EMBEDDED
 from ablate.store import file_digest, write_file
 
 if TYPE_CHECKING:
+    from ablate.factors.base import Factor
     from ablate.spec.config import Compute, Part
 
 PACKAGE = Path(__file__).parent
@@ -32,12 +34,22 @@ READING = tuple(
 SOURCES: dict[str, tuple[str, ...]] = {
     "data": ("data/sprites.py",),
     "prepare": ("stages/prepare.py", "stages/device.py", "components.py", *READING),
-    "train": ("stages/train.py", "stages/device.py", "diffusion", "components.py"),
+    "train": (
+        "stages/train.py",
+        "stages/batch.py",
+        "stages/training.py",
+        "stages/device.py",
+        "diffusion/randomness.py",
+        "diffusion/schedule.py",
+        "diffusion/unet.py",
+        "factors/base.py",
+        "components.py",
+    ),
     "sample": ("stages/sample.py", "stages/device.py", "diffusion", "components.py"),
     "evaluate": ("stages/evaluate.py", "stages/device.py", "metrics", "components.py"),
-    "audit": ("audit", "stages", "diffusion", "components.py"),
+    "audit": ("audit", "stages", "diffusion", "factors", "components.py"),
 }
-"""The package's files whose text decides what a stage computes."""
+"""The package's files whose text decides what a stage computes. Those of factors enter where they act."""
 
 NO_GPU = (34, 100)
 """The driver's codes for a library that is a stub, and for no GPU, or none that this process may see."""
@@ -45,7 +57,7 @@ NO_GPU = (34, 100)
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "data": ("numpy", "pillow"),
     "prepare": ("torch", "diffusers", "transformers", "pillow"),
-    "train": ("torch", "diffusers", "lpips"),
+    "train": ("torch", "diffusers"),
     "sample": ("torch", "diffusers"),
     "evaluate": ("torch", "open_clip_torch", "clean-fid", "scipy", "numpy"),
     "audit": ("torch", "diffusers", "lpips", "open_clip_torch"),
@@ -62,6 +74,13 @@ def of_stage(stage: str) -> dict[str, str]:
     ]
     sources = {file.relative_to(PACKAGE).as_posix(): file_digest(file)[:16] for file in files}
     return sources | {library: version(library) for library in LIBRARIES[stage]}
+
+
+@cache
+def of_factor(kind: type[Factor]) -> dict[str, str]:
+    """Digest of the file that a factor is written in, and versions of the libraries that it needs."""
+    file = Path(inspect.getfile(kind))
+    return {file.name: file_digest(file)[:16]} | {library: version(library) for library in kind.libraries}
 
 
 def numerics(compute: Compute) -> dict[str, str | int]:

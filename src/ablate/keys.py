@@ -1,7 +1,7 @@
 """Configuration → keys: the hash of exactly what can change each stage's output. Pure, no torch.
 
 Training keys are a chain, one link an epoch: ``K[0] = H(seed, model, data, optimizer, numerics)``
-and ``K[e+1] = H(K[e], active(e))``. Two variants share their training exactly as long as their
+and ``K[e+1] = H(K[e], what acts in epoch e)``. Two variants share their training exactly as long as their
 links are equal.
 """
 
@@ -11,38 +11,24 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from ablate import components, fingerprint
+from ablate import components, factors, fingerprint
 from ablate.data import hub
-from ablate.spec.config import Ema, epoch_of
+from ablate.factors.augmentation import Augmentation
+from ablate.fields import epoch_of
 from ablate.store import file_digest, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from ablate.factors import Acting
+    from ablate.factors.base import Factor
+    from ablate.factors.ema import Ema
     from ablate.fingerprint import Contents
     from ablate.spec.config import Config
     from ablate.store import Store
 
 Ingredients = dict[str, Any]
-
-
-def active(config: Config, epoch: int, frozen: Mapping[str, str]) -> Ingredients:
-    """What acts on the training in ``epoch``: learning rate, losses with weights, augmentation.
-
-    ``frozen`` are the identities of the parts that LPIPS stands on. A loss or augmentation that has not
-    started is absent, as if it were not configured.
-    """
-    acting: Ingredients = {"learning_rate": config.train.learning_rate}
-    lpips, kl, augmentation = config.losses.lpips, config.losses.kl, config.augmentation
-    epochs = config.train.epochs
-    if lpips and epoch >= epoch_of(lpips.start, epochs):
-        acting["lpips"] = {**lpips.model_dump(mode="json", exclude={"start"}), **frozen}
-    if kl and epoch >= epoch_of(kl.start, epochs):
-        acting["kl"] = {"weight": kl.weight, "form": kl.form}
-    if augmentation.kind != "none" and epoch >= epoch_of(augmentation.start, epochs):
-        acting["augmentation"] = {"kind": augmentation.kind, "variants": augmentation.variants}
-    return acting
 
 
 @dataclass(frozen=True)
@@ -108,12 +94,14 @@ class RunKeys:
     @cached_property
     def augmented_ingredients(self) -> Ingredients:
         """The prepared images, and the forms that are made of each. The same for all seeds."""
-        augmentation, code = self.config.augmentation, fingerprint.of_stage("train")
+        randomness = "diffusion/randomness.py"
         return {
             "prepare": self.prepare,
-            "augmentation": augmentation.kind,
-            "variants": augmentation.variants,
-            "code": {name: code[name] for name in ("diffusion/augment.py", "diffusion/randomness.py")},
+            "augmentation": self.config.augmentation.contribution(),
+            "code": {
+                **fingerprint.of_factor(Augmentation),
+                randomness: fingerprint.of_stage("train")[randomness],
+            },
         }
 
     @cached_property
@@ -125,8 +113,10 @@ class RunKeys:
 
     @cached_property
     def root_ingredients(self) -> Ingredients:
-        """All of K[0]. Not the number of epochs: training longer continues the same chain."""
-        train = self.config.train.model_dump(mode="json", exclude={"epochs", "learning_rate"})
+        """All of K[0]. Not the number of epochs: training longer continues the same chain. Not what the
+        factors take from ``train``: it enters the chain while they act."""
+        taken = {"epochs", "learning_rate", "gradient_clip", "clip"}
+        train = self.config.train.model_dump(mode="json", exclude=taken)
         return {
             "seed": self.seed,
             "unet": self.config.unet.model_dump(mode="json"),
@@ -147,12 +137,17 @@ class RunKeys:
 
     @cached_property
     def timeline(self) -> tuple[Ingredients, ...]:
-        """What acts in each epoch."""
-        lpips, parts = self.config.losses.lpips, []
-        if lpips:
-            parts = ["perceptual", "small_decoder"] if lpips.decoder == "small" else ["perceptual"]
-        frozen = {name: self._part(name) for name in parts}
-        return tuple(active(self.config, epoch, frozen) for epoch in range(self.config.train.epochs))
+        """What each epoch adds to the chain: factor → its contribution, its parts and its source."""
+        epochs = range(self.config.train.epochs)
+        return tuple({f.name: self._contribution(f) for f in self.acting(epoch)} for epoch in epochs)
+
+    def acting(self, epoch: int) -> Acting:
+        """The factors that act in an epoch."""
+        return factors.acting(self.config, epoch)
+
+    def _contribution(self, factor: Factor) -> Ingredients:
+        parts = {name: self._part(name) for name in factor.parts}
+        return {**factor.contribution(), **parts, "code": fingerprint.of_factor(type(factor))}
 
     def state_ingredients(self, epoch: int) -> Ingredients:
         """What the state at K[epoch] was made of, in a form in which two states can be compared."""
@@ -240,7 +235,7 @@ def differences(new: Mapping[str, Any], old: Mapping[str, Any], prefix: str = ""
         a, b = old.get(name), new.get(name)
         if a == b:
             continue
-        label = name if prefix in ("", "code.") else prefix + name
+        label = name if prefix == "" or prefix.endswith("code.") else prefix + name
         if isinstance(a, dict) and isinstance(b, dict):
             found += differences(b, a, f"{label}.")
         elif name.endswith(".py") or name in ("data", "prepare", "link", "previous", "sample"):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from ablate.diffusion.ema import EmaObserver
 
 from ablate.audit import audit as asking
 from ablate.audit import probe as probing
 from ablate.audit.audit import _moment, audit, first_difference
-from ablate.diffusion.ema import EmaObserver
 from ablate.diffusion.schedule import ForwardProcess
 from ablate.records import LAYERS, Finding
 from ablate.stages.prepare import prepare

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from ablate.diffusion.augment import strong
 from diffusers import AutoencoderKL
 from diffusers.models.autoencoders.vae import Encoder
 from PIL import Image
@@ -18,7 +19,6 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from ablate import components
 from ablate.data import captions
-from ablate.diffusion.augment import strong
 from ablate.errors import DataError
 from ablate.stages.prepare import augmented, batch_size, encode_texts, prepare, to_model, to_uint8
 from ablate.store import Store, file_digest

@@ -3,93 +3,70 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from ablate import fingerprint
-from ablate.audit.checks import CHECKS, late_onsets, onsets
-from ablate.audit.probe import Moment, Probe, changes, probe
+from ablate.audit.checks import CHECKS, late_onsets
+from ablate.audit.compare import Comparison, Looks, differing, first_difference, replaced, taken_back
+from ablate.diffusion.samplers import DEFAULTS
 from ablate.errors import AblateError
-from ablate.keys import Observer, newest_stored_link
-from ablate.records import LAYERS, Finding
-from ablate.spec.config import Config, epoch_of
+from ablate.factors import FACTORS
+from ablate.records import Finding
 from ablate.stages.failures import explained
 from ablate.stages.prepare import prepare
 from ablate.store import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from ablate.audit.compare import FieldPath
+    from ablate.factors.base import Factor
     from ablate.keys import RunKeys
     from ablate.store import Store
 
 DIFFERENCE = "difference"
 """What a finding is about that compares a variant with the baseline."""
 
+CLIPPING = "train.gradient_clip"
 
-@dataclass(frozen=True)
-class Ingredient:
-    """Something that a configuration switches on, and that can be taken out of it."""
-
-    field: str
-    words: str
-    off: dict[str, Any]
-    """Overrides that take it out."""
-    enters: str
-    """The first layer in which it shows."""
-    on: Mapping[str, Any]
-    """Overrides that make it act in any step, where it would act in some only."""
-
-    def section(self, config: Config) -> Any:
-        """The fields that belong to it; None where it is switched off."""
-        match self.field:
-            case "train.gradient_clip":
-                clip = config.train.gradient_clip
-                return clip and (clip, config.train.clip)
-            case "ema":
-                return config.ema and (config.ema, config.sample.weights)
-            case field:
-                return None if field not in onsets(config) else _value(config, field)
-
-
-INGREDIENTS = (
-    Ingredient("losses.lpips", "the LPIPS term", {"losses": {"lpips": None}}, "loss", {}),
-    Ingredient("losses.kl", "the KL term", {"losses": {"kl": None}}, "loss", {}),
-    Ingredient("augmentation", "the augmentation", {"augmentation": {"kind": "none"}}, "batch", {}),
-    Ingredient(
-        "train.gradient_clip",
-        "clipping",
-        {"train": {"gradient_clip": None}},
-        "clipped gradient",
-        {"train": {"gradient_clip": 1e-3}},
-    ),
-    Ingredient("ema", "the average", {"ema": None}, "EMA weights", {}),
+CHANGES_NOTHING = frozenset(
+    {
+        ("train", "checkpointing"),
+        ("train", "channels_last"),
+        ("train", "compile"),
+        ("losses", "lpips", "micro_batch"),
+        ("sample", "batch"),
+        ("sample", "compile"),
+    }
 )
-"""All that is asked of one configuration by itself: does it act here?"""
+"""Fields that are meant to change times and memory and no result, beside all of ``track`` and ``compute``."""
 
 
 def audit(
-    variants: Mapping[str, RunKeys],
+    variants: Mapping[str, Sequence[RunKeys]],
     baseline: str,
     expect: Collection[str],
     store: Store,
     progress: Callable[[str], None],
 ) -> list[Finding]:
-    """What acts in each variant, with one seed and on real batches, before anything is trained.
+    """What acts in each variant, on real batches and before anything is trained.
 
-    Each variant is compared with the baseline where they first differ, and with itself without each
-    thing that it adds to the baseline. Steps begin at the newest stored state before that epoch, or
-    at the initial weights. A variant that cannot be looked at gets a warning that says why. The same
-    question is answered from the store.
+    Each variant is compared with the baseline where they first differ, with itself without each factor that
+    it adds, with itself with each of its fields taken back alone, and with the variants before it. Steps
+    begin at the newest stored state before that epoch, or at the initial weights. A variant that cannot
+    be looked at gets a warning that says why. The same question is answered from the store.
 
     Args:
-        variants: name → keys of its run with one seed.
+        variants: name → keys of its runs, one for each seed in the same order. The first seed is looked at;
+            where two variants have the same keys with it, the first seed with which they differ.
         expect: variants that are known to hold something inert.
     """
     key = key_of(
         {
             "variants": {
-                name: [k.evaluate, k.config.model_dump(mode="json")] for name, k in variants.items()
+                name: [[k.evaluate, k.config.model_dump(mode="json")] for k in runs]
+                for name, runs in variants.items()
             },
             "baseline": baseline,
             "expect": sorted(expect),
@@ -98,228 +75,218 @@ def audit(
     )
     with store.lock(f"audit-{key}"):
         if not store.has("audit", key):
-            found = _audit(variants, baseline, expect, store, progress)
+            found = _Audit(variants, baseline, store, progress).all_findings(expect)
             with store.writing("audit", key, {}) as folder:
                 (folder / "findings.json").write_text(json.dumps([asdict(finding) for finding in found]))
     text = (store.path("audit", key) / "findings.json").read_text()
     return [Finding(**finding) for finding in json.loads(text)]
 
 
-def _audit(
-    variants: Mapping[str, RunKeys],
-    baseline: str,
-    expect: Collection[str],
-    store: Store,
-    progress: Callable[[str], None],
-) -> list[Finding]:
-    probes: dict[tuple[str, Moment], Probe] = {}
+class _Audit:
+    """One call of ``audit``: the variants, and the probes that were taken of them."""
 
-    def look(keys: RunKeys, moment: Moment) -> Probe:
-        """What several questions are about, above all the baseline, is looked at once."""
-        question = (keys.config.model_dump_json(), moment)
-        if question not in probes:
-            probes[question] = probe(keys, moment, store)
-        return probes[question]
+    def __init__(
+        self,
+        variants: Mapping[str, Sequence[RunKeys]],
+        baseline: str,
+        store: Store,
+        progress: Callable[[str], None],
+    ) -> None:
+        self.variants = {name: variants[name] for name in dict.fromkeys((baseline, *variants))}
+        self.baseline = baseline
+        self.store = store
+        self.progress = progress
+        self.looks = Looks(store)
+        self.prepared = {(runs[0].prepare, runs[0].augmented) for runs in variants.values()}
+        self.answers: dict[str, Comparison] = {}
+        """Variant → its comparison with the baseline."""
 
-    base, found = variants[baseline], list[Finding]()
-    for name in (baseline, *(name for name in variants if name != baseline)):
-        progress(f"audit of {name}")
-        keys = variants[name]
-        try:
-            prepare(keys, store, progress)
-            own = list(_of_itself(name, keys, base if name != baseline else None, look, store))
-            others = {other: variants[other] for other in dict.fromkeys((baseline, *variants))}
-            found += [*own, *_difference(name, others, baseline, own, look, store)]
-        except Exception as error:
-            if failure := explained(error):
-                raise failure from error  # no run would fare better
-            # Whatever is wrong with one variant is recorded by its runs; the others are looked at.
-            what = error.what if isinstance(error, AblateError) else f"{type(error).__name__}: {error}"
-            found.append(Finding(name, DIFFERENCE, "warning", reason=f"not looked at: {what}"))
-    found = [replace(f, expected=f.act == "inert" and f.variant in expect) for f in found]
-    for name in expect:
-        if not any(finding.expected and finding.variant == name for finding in found):
-            reason = "expected to hold something inert, and all that it holds acts"
-            found.append(Finding(name, "expect", "warning", reason=reason))
-    return found
+    def all_findings(self, expect: Collection[str]) -> list[Finding]:
+        """The findings about all variants, the baseline first."""
+        found: list[Finding] = []
+        for name in self.variants:
+            self.progress(f"audit of {name}")
+            try:
+                prepare(self.variants[name][0], self.store, self.progress)
+                found += self._findings(name)
+            except Exception as error:
+                if failure := explained(error):
+                    raise failure from error  # no run would fare better
+                # Whatever is wrong with one variant is recorded by its runs; the others are looked at.
+                what = error.what if isinstance(error, AblateError) else f"{type(error).__name__}: {error}"
+                found.append(Finding(name, DIFFERENCE, "warning", reason=f"not looked at: {what}"))
+        found = [replace(f, expected=f.act == "inert" and f.variant in expect) for f in found]
+        for name in expect:
+            if not any(finding.expected and finding.variant == name for finding in found):
+                reason = "expected to hold something inert, and all that it holds acts"
+                found.append(Finding(name, "expect", "warning", reason=reason))
+        return found
 
+    def _findings(self, name: str) -> list[Finding]:
+        own = [*self._on_paper(name), *self._factors(name)]
+        difference = self._difference(name, own)
+        return [*own, *([] if name == self.baseline else self._fields(name, own)), *difference]
 
-def _of_itself(
-    name: str, keys: RunKeys, base: RunKeys | None, look: Callable[..., Probe], store: Store
-) -> Iterator[Finding]:
-    """What a configuration says against itself, and whether each thing in it acts.
+    # ── a configuration by itself ────────────────────────────────────────────────────────────────
 
-    What it shares with the baseline is said of the baseline only.
-    """
-    said = {(f.about, f.reason) for check in CHECKS for f in (check(name, base.config) if base else ())}
-    for check in CHECKS:
-        yield from (f for f in check(name, keys.config) if (f.about, f.reason) not in said)
-    never = {finding.about for finding in late_onsets(name, keys.config)}
-    for ingredient in INGREDIENTS:
-        section = ingredient.section(keys.config)
-        inherited = base is not None and section == ingredient.section(base.config)
-        if section and not inherited and ingredient.field not in never:
-            yield _ingredient(name, keys, ingredient, look, store)
+    def _on_paper(self, name: str) -> Iterator[Finding]:
+        """What a configuration says against itself, but for what it shares with the baseline."""
+        config, base = self.variants[name][0].config, self.variants[self.baseline][0].config
+        said = set()
+        if name != self.baseline:
+            said = {(f.about, f.reason) for check in CHECKS for f in check(name, base)}
+        for check in CHECKS:
+            yield from (f for f in check(name, config) if (f.about, f.reason) not in said)
 
+    def _factors(self, name: str) -> Iterator[Finding]:
+        """Whether each factor acts that the baseline has not in the same way."""
+        config, base = self.variants[name][0].config, self.variants[self.baseline][0].config
+        never = {finding.about for finding in late_onsets(name, config)}
+        for kind in FACTORS.values():
+            inherited = name != self.baseline and kind.asked(config) == kind.asked(base)
+            factor = kind.of(config)
+            if factor and not inherited and kind.field not in never and kind.off() is not None:
+                yield self._factor(name, factor)
 
-def _ingredient(
-    name: str, keys: RunKeys, ingredient: Ingredient, look: Callable[..., Probe], store: Store
-) -> Finding:
-    """A configuration against itself without one thing, in the epoch in which that begins."""
-    config = keys.config
-    with_it = keys.with_config(replaced(config, ingredient.on)) if ingredient.on else keys
-    without = keys.with_config(replaced(config, ingredient.off))
-    epoch = epoch_of(onsets(config).get(ingredient.field, 0), config.train.epochs)
-    moment = _moment(with_it, without, epoch, store)
-    ours = look(with_it, moment)
-    change = changes(ours, look(without, moment))
-    act, layer = _act(change, ingredient.enters)
-    reason = _reason(ingredient, layer, ours) if act == "inert" else ""
-    return Finding(name, ingredient.field, act, layer, reason, epoch, change)
+    def _factor(self, name: str, factor: Factor) -> Finding:
+        """A configuration against itself without one factor, in the epoch in which that begins."""
+        keys = self.variants[name][0]
+        with_it = keys.with_config(replaced(keys.config, factor.on)) if factor.on else keys
+        without = keys.with_config(replaced(keys.config, factor.off() or {}))
+        epoch = factor.first_epoch(keys.config.train.epochs)
+        compared = self.looks.compare(with_it, without, epoch)
+        act, layer = compared.act(factor.enters)
+        reason = _why(factor, layer, compared.ours.without_graph) if act == "inert" else ""
+        if act == "active" and factor.on and factor.field == CLIPPING:
+            norm = self.looks.at(keys, compared.moment).norm
+            if norm < (keys.config.train.gradient_clip or 0):
+                act, reason = "warning", _not_reached(norm)
+        return Finding(name, factor.field, act, layer, reason, epoch, compared.change)
 
+    # ── a variant against others ─────────────────────────────────────────────────────────────────
 
-def _difference(
-    name: str,
-    variants: Mapping[str, RunKeys],
-    baseline: str,
-    own: list[Finding],
-    look: Callable[..., Probe],
-    store: Store,
-) -> Iterator[Finding]:
-    """A variant against the baseline, where they first differ."""
-    keys, base = variants[name], variants[baseline]
-    before = list(variants)[: list(variants).index(name)]
-    for other in before:
-        if variants[other].evaluate == keys.evaluate:
-            fields = differing(keys.config, variants[other].config)
-            what = f"{_listed(fields)} changes nothing that is computed" if fields else "nothing differs"
-            reason = next((f.reason for f in own if f.act == "inert"), "")
-            reason = f"the same key as {other}: {reason or what}"
-            yield Finding(name, DIFFERENCE, "inert", "batch", reason)
+    def _difference(self, name: str, own: Sequence[Finding]) -> Iterator[Finding]:
+        """A variant against the baseline, and against the variants before it."""
+        before = list(self.variants)[: list(self.variants).index(name)]
+        for other in before:
+            if pair := self._with_other_keys(name, other):
+                keys, base = pair
+            else:
+                yield Finding(name, DIFFERENCE, "inert", "batch", self._same_key(name, other, own))
+                return
+        if name == self.baseline:
             return
-    if name == baseline:
-        return
-    epoch = first_difference(keys, base)
-    if epoch is not None and epoch >= min(len(keys.timeline), len(base.timeline)):
-        reason = f"trains {len(keys.timeline)} epochs, {baseline} {len(base.timeline)}"
-        yield Finding(name, DIFFERENCE, "active", reason=reason, epoch=epoch)
-        return
-    starts = [o.start for o in (_observer(keys), _observer(base)) if o]
-    moment = _moment(keys, base, min(starts, default=0) if epoch is None else epoch, store)
-    ours, theirs = look(keys, moment), look(base, moment)
-    change = changes(ours, theirs)
-    act, layer = _act(change, "batch")
-    reason = ""
-    if act == "inert":
-        fields = differing(keys.config, base.config)
-        limits = [k.config.train.gradient_clip or float("inf") for k in (keys, base)]
-        if fields == ["train.gradient_clip"] and ours.norm < min(limits):
-            act = "warning"
-            reason = f"no gradient was clipped in the steps looked at: the largest norm was {ours.norm:.2g}"
-        else:
-            reason = f"{_listed(fields)}: the same from there on, to the last bit"
+        keys, base = self._with_other_keys(name, self.baseline) or (self.variants[name][0],) * 2
+        epoch = first_difference(keys, base)
+        if epoch is not None and epoch >= min(len(keys.timeline), len(base.timeline)):
+            reason = f"trains {len(keys.timeline)} epochs, {self.baseline} {len(base.timeline)}"
+            yield Finding(name, DIFFERENCE, "active", reason=reason, epoch=epoch)
+            return
+        compared = self.looks.compare(keys, base)
+        finding = self._answer(name, DIFFERENCE, keys, base, compared)
+        if finding.act == "inert":
             # What is known of the thing itself says more.
-            layer, reason = next(((f.layer, f.reason) for f in own if f.act == "inert"), (layer, reason))
-    yield Finding(name, DIFFERENCE, act, layer, reason, moment.epoch, change)
+            layer, reason = next(
+                ((f.layer, f.reason) for f in own if f.act == "inert"), (finding.layer, finding.reason)
+            )
+            finding = replace(finding, layer=layer, reason=reason)
+        elif twin := self._twin(compared):
+            fields = _listed(differing(keys.config, self.variants[twin][0].config))
+            reason = f"{fields} changes nothing: the same as {twin}, to the last bit"
+            finding = replace(finding, act="inert", layer="batch", reason=reason)
+        else:
+            self.answers[name] = compared
+        yield finding
+
+    def _with_other_keys(self, name: str, other: str) -> tuple[RunKeys, RunKeys] | None:
+        """The runs of two variants with the first seed that gives them different keys; None if none does."""
+        pairs = zip(self.variants[name], self.variants[other], strict=False)
+        return next(((a, b) for a, b in pairs if a.evaluate != b.evaluate), None)
+
+    def _same_key(self, name: str, other: str, own: Sequence[Finding]) -> str:
+        fields = differing(self.variants[name][0].config, self.variants[other][0].config)
+        what = f"{_listed(fields)} changes nothing that is computed" if fields else "nothing differs"
+        known = next((f.reason for f in own if f.act == "inert"), "")
+        return f"the same key as {other}: {known or what}"
+
+    def _twin(self, compared: Comparison) -> str | None:
+        """A variant before that was looked at in the same moment and held the same in every layer."""
+        for other, theirs in self.answers.items():
+            same = Comparison(compared.moment, compared.ours, theirs.ours)
+            if theirs.moment == compared.moment and not any(same.change.values()):
+                return other
+        return None
+
+    # ── one field at a time ──────────────────────────────────────────────────────────────────────
+
+    def _fields(self, name: str, own: Sequence[Finding]) -> Iterator[Finding]:
+        """The fields of a variant that change nothing when each is taken back alone.
+
+        With one field, that is the difference to the baseline. A factor that the baseline lacks was asked
+        about as a whole.
+        """
+        keys, base = self.variants[name][0], self.variants[self.baseline][0]
+        paths = [path for path in differing(keys.config, base.config) if _is_meant_to_act(path)]
+        asked = {finding.about for finding in own}
+        for path in paths if len(paths) > 1 else ():
+            config = taken_back(keys.config, base.config, path)
+            if config is None or ".".join(path) in asked:
+                continue
+            without = keys.with_config(config)
+            if finding := self._field(name, path, keys, without):
+                yield finding
+
+    def _field(self, name: str, path: FieldPath, keys: RunKeys, without: RunKeys) -> Finding | None:
+        """What is wrong with one field; None where it acts, or cannot be taken back alone."""
+        about = ".".join(path)
+        if without.evaluate == keys.evaluate:
+            return Finding(name, about, "inert", "batch", f"{about} changes nothing that is computed")
+        if (without.prepare, without.augmented) not in self.prepared:
+            return None  # no data are prepared for a question alone
+        epoch = first_difference(keys, without)
+        if epoch is not None and epoch >= min(len(keys.timeline), len(without.timeline)):
+            return None  # one trains longer
+        try:
+            compared = self.looks.compare(keys, without)
+        except AblateError:
+            return None  # the two values do not go together
+        finding = self._answer(name, about, keys, without, compared)
+        return finding if finding.act in ("inert", "warning") else None
+
+    def _answer(self, name: str, about: str, keys: RunKeys, other: RunKeys, compared: Comparison) -> Finding:
+        act, layer = compared.act("batch")
+        reason = ""
+        if act == "inert":
+            fields = differing(keys.config, other.config)
+            limits = [k.config.train.gradient_clip or float("inf") for k in (keys, other)]
+            if fields == [("train", "gradient_clip")] and compared.ours.norm < min(limits):
+                act, reason = "warning", _not_reached(compared.ours.norm)
+            else:
+                reason = f"{_listed(fields)}: the same from there on, to the last bit"
+        return Finding(name, about, act, layer, reason, compared.moment.epoch, compared.change)
 
 
-def _moment(keys: RunKeys, other: RunKeys, epoch: int, store: Store) -> Moment:
-    """The newest state before ``epoch`` that both stand on."""
-    shared = sum(a == b for a, b in zip(keys.chain, other.chain, strict=False)) - 1
-    start = newest_stored_link(keys.chain, (), min(epoch, shared), store) if shared > 0 else 0
-    starts = sorted({o.start for o in (_observer(keys), _observer(other)) if o})
-    ways = [k.config.sample.model_dump(exclude={"weights"}) for k in (keys, other)]
-    seeds = [k.sample_seed for k in (keys, other)]
-    groups = [k.config.train.accumulation for k in (keys, other)]
-    return Moment(
-        epoch,
-        start,
-        tuple(starts),
-        sampling_differs=ways[0] != ways[1] or seeds[0] != seeds[1],
-        accumulation_differs=groups[0] != groups[1],
+def _why(factor: Factor, layer: str, without_graph: Collection[str]) -> str:
+    """Why a factor dies in a layer, in words."""
+    if layer == "gradient" and factor.name in without_graph:
+        return f"{factor.title} has no path to the U-Net: its input was computed without gradient"
+    return factor.reasons.get(layer, f"{factor.title}: the same from there on, to the last bit")
+
+
+def _not_reached(norm: float) -> str:
+    return f"no gradient was clipped in the steps looked at: the largest norm was {norm:.2g}"
+
+
+def _is_meant_to_act(path: FieldPath) -> bool:
+    """Whether a field is meant to change results."""
+    says_what_ablate_does_anyway = path[:2] == ("sample", "options") and path[-1] in DEFAULTS
+    return (
+        path[0] not in ("track", "compute")
+        and path not in CHANGES_NOTHING
+        and not says_what_ablate_does_anyway
     )
 
 
-def _observer(keys: RunKeys) -> Observer | None:
-    """The average that is kept, whether or not it is sampled."""
-    return Observer.of(keys.config.ema, keys.config.train.epochs)
-
-
-def first_difference(keys: RunKeys, other: RunKeys) -> int | None:
-    """The first epoch that two runs do not share; None where they share all of their training."""
-    pairs = zip(keys.chain, other.chain, strict=False)
-    shared = next((link for link, (a, b) in enumerate(pairs) if a != b), None)
-    if shared is not None:
-        return max(shared - 1, 0)
-    return None if len(keys.chain) == len(other.chain) else min(len(keys.chain), len(other.chain)) - 1
-
-
-def _act(change: Mapping[str, float], enters: str) -> tuple[str, str]:
-    """What a difference does, and the layer where it dies if it does nothing."""
-    if change["update"]:
-        return "active", ""
-    if change["images"] or change["scores"]:
-        return "passive", ""
-    last = max((number for number, layer in enumerate(LAYERS) if change[layer]), default=-1)
-    return "inert", LAYERS[max(last + 1, LAYERS.index(enters))]
-
-
-REASONS = {
-    ("losses.lpips", "loss"): "the LPIPS term adds nothing to the loss",
-    ("losses.lpips", "gradient"): "the gradient of the LPIPS term is zero",
-    ("losses.kl", "loss"): "the KL term adds nothing to the loss",
-    ("losses.kl", "gradient"): "the gradient of the KL term is zero",
-    (
-        "augmentation",
-        "batch",
-    ): "the latents are those of the unchanged images: a cache bypasses the augmentation",
-    (
-        "train.gradient_clip",
-        "clipped gradient",
-    ): "the optimizer sees the gradient as it was: clipping comes after its step",
-    ("ema", "EMA weights"): "the average equals the weights",
-    ("ema", "images"): "the average is kept, and the images are drawn from the weights themselves",
-}
-"""Why something dies in a layer, in words."""
-
-
-def _reason(ingredient: Ingredient, layer: str, probed: Probe) -> str:
-    if layer == "gradient" and ingredient.field.removeprefix("losses.") in probed.without_graph:
-        return f"{ingredient.words} has no path to the U-Net: its input was computed without gradient"
-    otherwise = f"{ingredient.words}: the same from there on, to the last bit"
-    return REASONS.get((ingredient.field, layer), otherwise)
-
-
-def replaced(config: Config, overrides: Mapping[str, Any]) -> Config:
-    """``config`` with some fields replaced."""
-
-    def put(model: Any, fields: Mapping[str, Any]) -> Any:
-        new = {k: put(getattr(model, k), v) if isinstance(v, dict) else v for k, v in fields.items()}
-        return model.model_copy(update=new)
-
-    changed: Config = put(config, overrides)
-    return changed
-
-
-def differing(config: Config, other: Config) -> list[str]:
-    """Fields in which two configurations differ, dotted."""
-
-    def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-        if not isinstance(value, dict) or not value:
-            return {prefix: value}
-        return {k: v for name, inner in value.items() for k, v in flat(inner, f"{prefix}.{name}").items()}
-
-    a, b = flat(config.model_dump(mode="json")), flat(other.model_dump(mode="json"))
-    fields = dict.fromkeys([*a, *b])
-    return [field.lstrip(".") for field in fields if field not in a or field not in b or a[field] != b[field]]
-
-
-def _value(config: Config, field: str) -> Any:
-    value: Any = config
-    for name in field.split("."):
-        value = getattr(value, name)
-    return value
-
-
-def _listed(fields: list[str]) -> str:
-    return ", ".join(fields[:3]) + (", …" if len(fields) > 3 else "")
+def _listed(fields: Sequence[FieldPath]) -> str:
+    shown = [".".join(path) for path in fields]
+    return ", ".join(shown[:3]) + (", …" if len(shown) > 3 else "")

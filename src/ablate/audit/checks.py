@@ -5,38 +5,27 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from ablate import factors
 from ablate.diffusion.samplers import build_scheduler
 from ablate.diffusion.schedule import ForwardProcess
 from ablate.records import Finding
-from ablate.spec.config import epoch_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ablate.spec.config import Config, Position
+    from ablate.spec.config import Config
 
 LOOKED_AT = (0.1, 0.5, 0.9)
 """Shares of the timesteps at which noise schedules are compared in words."""
 
 
-def onsets(config: Config) -> dict[str, Position]:
-    """Field → when it begins, of all that is switched on."""
-    switches = {
-        "losses.lpips": config.losses.lpips,
-        "losses.kl": config.losses.kl,
-        "augmentation": config.augmentation if config.augmentation.kind != "none" else None,
-        "ema": config.ema,
-    }
-    return {field: switch.start for field, switch in switches.items() if switch}
-
-
 def late_onsets(variant: str, config: Config) -> Iterator[Finding]:
     """What begins after the last epoch, and so never."""
     epochs = config.train.epochs
-    for field, start in onsets(config).items():
-        if epoch_of(start, epochs) >= epochs:
-            reason = f"it begins in epoch {epoch_of(start, epochs)} and the last epoch is {epochs - 1}"
-            yield Finding(variant, field, "inert", layer="batch", reason=reason)
+    for factor in factors.switched_on(config).values():
+        if (first := factor.first_epoch(epochs)) >= epochs:
+            reason = f"it begins in epoch {first} and the last epoch is {epochs - 1}"
+            yield Finding(variant, factor.field, "inert", layer="batch", reason=reason)
 
 
 def noise_mismatch(variant: str, config: Config) -> Iterator[Finding]:

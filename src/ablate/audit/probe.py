@@ -14,20 +14,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ablate import components
-from ablate.diffusion.ema import EmaObserver
+from ablate.factors.ema import EmaObserver
 from ablate.keys import Observer
 from ablate.metrics.clip import cosine
 from ablate.records import LAYERS
+from ablate.stages.batch import caption_rows, draw_batch
 from ablate.stages.prepare import to_uint8
 from ablate.stages.sample import decoded
-from ablate.stages.train import (
-    Training,
-    batch_losses,
-    draw_batch,
-    epoch_batches,
-    optimizer_step,
-    weighted_sum,
-)
+from ablate.stages.train import batch_losses, epoch_batches, forward, optimizer_step, weighted_sum
+from ablate.stages.training import Training
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -107,7 +102,7 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
     order of the epochs.
     """
     config = keys.config
-    acting = keys.timeline[moment.epoch]
+    acting = keys.acting(moment.epoch)
     training = Training.at(moment.start, keys, (), store)
     initial = {name: weight.detach().cpu().clone() for name, weight in training.weights.items()}
     observer = Observer.of(config.ema, config.train.epochs)
@@ -127,7 +122,7 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
         group = range(step * size, (step + 1) * size)
         for number in group:
             batch = draw_batch(training, batches[number % len(batches)], moment.epoch, number, acting)
-            parts = batch_losses(training, batch, acting)
+            parts = batch_losses(training, forward(training, batch), acting)
             loss = weighted_sum(parts, acting)
             (loss / len(group)).backward()
             layers["batch"] += _traces([batch.x0, batch.noise, batch.t, batch.context])
@@ -135,12 +130,12 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
         layers["gradient"] = _gradients(training) if step == STEPS - 1 else []
         hook = training.optimizer.register_step_pre_hook(before_update)
         try:
-            norms.append(float(optimizer_step(training, moment.epoch)))
+            norms.append(float(optimizer_step(training, acting, moment.epoch, step)))
         finally:
             hook.remove()  # a cycle of references would keep this training beside the next ones
     for number in range(DRAWN):
         draw = (keys.seed, moment.epoch, number)
-        layers["batch"] += _traces([training.caption_rows(batches[number % len(batches)], draw)])
+        layers["batch"] += _traces([caption_rows(training, batches[number % len(batches)], draw)])
 
     layers["update"] = _traces(weight.cpu() - initial[name] for name, weight in training.weights.items())
     layers["EMA weights"] = layers["update"]
@@ -207,7 +202,7 @@ def _draw(training: Training, moment: Moment) -> tuple[Tensor, Tensor]:
     names = [prompt["image_name"] for prompt in prompts]
     unet = training.unet.eval()
     seed = training.keys.sample_seed
-    images, _ = decoded(config, unet, training.vae, states, data.states[:1], names, seed)
+    images, _ = decoded(config, unet, training.frozen.vae, states, data.states[:1], names, seed)
     evaluator = _evaluator(config.components.evaluator, str(training.device))
     texts = evaluator.encode_texts([prompt["text"] for prompt in prompts])
     scores = cosine(evaluator.encode_images(to_uint8(images).numpy()), texts)

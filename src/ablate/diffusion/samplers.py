@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+# DDPM and DDIM clip predicted pixels to ±1 unless told otherwise. Latents are not bounded.
+DEFAULTS: dict[str, Any] = {"clip_sample": False}
+"""Options of schedulers that have another default here than in diffusers."""
+
+
 def build_scheduler(name: str, noise: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
     """A scheduler of class ``name`` on a noise schedule.
 
@@ -47,9 +52,7 @@ def build_scheduler(name: str, noise: Mapping[str, Any], options: Mapping[str, A
         "prediction_type": noise["prediction"],
     }
     missing = sorted(set(arguments) - accepted)
-    if "clip_sample" in accepted:
-        # DDPM and DDIM clip predicted pixels to ±1 unless told otherwise. Latents are not bounded.
-        arguments["clip_sample"] = False
+    arguments |= {option: value for option, value in DEFAULTS.items() if option in accepted}
     if missing:
         raise UserError(
             f"{name} does not sample a discrete noise schedule (it has no {missing[0]})",

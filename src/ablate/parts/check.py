@@ -56,7 +56,6 @@ def needed_parts(config: Config) -> dict[str, Part | None]:
     lpips = config.losses.lpips
     idle = {
         "perceptual": lpips is None,
-        "small_decoder": lpips is None or lpips.decoder != "small",
         INCEPTION: config.evaluate.fid_features != INCEPTION,
     }
     return {name: part for name, part in named_parts(config).items() if not idle.get(name)}

@@ -125,7 +125,7 @@ def _state_size(config: Config) -> int:
     """Bytes of weights and AdamW's two moments, counted on a U-Net without memory."""
     import torch
 
-    from ablate.stages.train import initial_unet
+    from ablate.stages.training import initial_unet
 
     with torch.device("meta"):
         unet = initial_unet(config, seed=0)

@@ -80,7 +80,9 @@ def run_audit(plan: Plan, screen: Screen) -> list[Finding]:
 
 def _audit(plan: Plan, executor: LocalExecutor, screen: Screen) -> list[Finding]:
     spec = plan.experiment.spec
-    variants = {run.variant: run.keys for run in plan.runs if run.seed == spec.seeds[0]}
+    variants = {
+        name: [run.keys for run in plan.runs if run.variant == name] for name in plan.experiment.variants
+    }
     screen.note("audit", "a few steps of each variant")
 
     def on_event(event: Event) -> None:

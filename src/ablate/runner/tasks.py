@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ablate.plan import Plan, Run, Stretch
     from ablate.records import EpochRow, Finding
     from ablate.spec.config import Config
+    from ablate.stages.training import Training
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def check_schedulers(configs: Mapping[str, Config]) -> None:
 
 
 def audit(
-    variants: Mapping[str, RunKeys],
+    variants: Mapping[str, Sequence[RunKeys]],
     baseline: str,
     expect: Collection[str],
     root: str,
@@ -142,7 +143,6 @@ def train(
 ) -> None:
     """A stretch of training, with previews."""
     from ablate.stages.sample import preview
-    from ablate.stages.train import Training
     from ablate.stages.train import train as stage
 
     store = Store(root)

@@ -6,67 +6,19 @@ them. Models are frozen and refuse unknown keys.
 
 from __future__ import annotations
 
-import re
-from fractions import Fraction as Rational
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from ablate.spec.schedulers import Scheduler  # noqa: TC001 - pydantic reads it
+from ablate.factors.augmentation import Augmentation
+from ablate.factors.ema import Ema
+from ablate.factors.kl import Kl
+from ablate.factors.lpips import Lpips
+from ablate.fields import FieldError, Finite, Fraction, Model, Positive, Seed
+from ablate.spec.schedulers import Scheduler
 
 EMBEDDED = "sprites"
 """The name that stands for the embedded kit and for the embedded data set, where a folder could."""
-
-_PERCENT = r"^(100|[0-9]{1,2}(\.[0-9]+)?)%$"
-
-
-def _is_position(value: Any) -> Any:
-    # Said once for both kinds: a union would report each kind's complaint.
-    if type(value) is int and value >= 0:
-        return value
-    if isinstance(value, str) and re.fullmatch(_PERCENT, value):
-        return value
-    raise ValueError("must be an epoch (130) or a share of all epochs, 0% to 100% (43%)")
-
-
-Position = Annotated[
-    Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=_PERCENT)],
-    BeforeValidator(_is_position),
-]
-"""A point of the training: an epoch (``130``) or a share of all epochs (``43%``)."""
-
-Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-def epoch_of(position: Position, epochs: int) -> int:
-    """The epoch in which ``position`` lies, in a training of ``epochs`` epochs: a share is rounded down,
-    so any share below 100 % begins before the end."""
-    if isinstance(position, int):
-        return position
-    return int(Rational(position.rstrip("%")) * epochs / 100)
-
-
-class FieldError(ValueError):
-    """Fields that do not go together; ``fields`` are dotted, the one to blame first comes first."""
-
-    def __init__(self, what: str, *fields: str) -> None:
-        super().__init__(what)
-        self.fields = fields
-
-
-class Model(BaseModel):
-    """Frozen, strict (no silent conversion) and closed (no unknown key)."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        use_attribute_docstrings=True,
-        defer_build=True,  # builds each inner model once, inside the outer: a third of the import time
-    )
 
 
 class Part(Model):
@@ -102,9 +54,6 @@ class Components(Model):
     """open_clip model for CLIP-I and CLIP-T: a folder, or ``architecture:weights``."""
     perceptual: Part
     """Backbone of the LPIPS loss: a folder, or ``alex``, ``vgg``, ``squeeze``."""
-    small_decoder: Part | None = None
-    """diffusers ``AutoencoderTiny`` that decodes the VAE's latents cheaply for the LPIPS loss
-    (``ablate kit distill-decoder`` makes one)."""
     inception: Part | None = None
     """``inception-2015-12-05.pt`` of ``evaluate.fid_features: inception``, or a folder that holds it;
     ``null``: the one that clean-fid downloads."""
@@ -216,67 +165,11 @@ class Train(Model):
     """``torch.compile`` of the U-Net: a minute at the start of each training, faster steps on a GPU."""
 
 
-Form = Literal["corrected", "as-published"]
-
-
-class Lpips(Model):
-    """LPIPS (Zhang et al. 2018) between the decoded prediction x̂0 and the training image."""
-
-    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
-    start: Position = 0
-    """First epoch with this loss."""
-    form: Form = "corrected"
-    """``as-published``: of the decoded x_t − ε̂, computed without gradient."""
-    images: Positive | None = None
-    """Images of each batch that are decoded, drawn at random: their mean is an unbiased estimate of the
-    batch's. ``null``: all."""
-    timesteps: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the timesteps, from the clean end, at which it acts; images at others count 0 in the mean."""
-    decoder: Literal["vae", "small"] = "vae"
-    """What decodes the prediction: the VAE's own decoder, or ``components.small_decoder``."""
-    micro_batch: Positive | None = None
-    """Images decoded at once, their gradients put together: less memory, the same result. ``null``: all."""
-
-
-class Kl(Model):
-    """KL divergence of the predicted clean latents' per-channel Gaussian from the data latents'."""
-
-    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.01
-    start: Position = 0
-    """First epoch with this loss."""
-    form: Form = "corrected"
-    """``as-published``: the frozen VAE's own KL from a standard normal, which no weight can change."""
-
-
 class Losses(Model):
     """Losses beside the noise MSE, which is always there with weight 1; ``null`` switches one off."""
 
     lpips: Lpips | None = None
     kl: Kl | None = None
-
-
-class Augmentation(Model):
-    """What is done to training images before they are encoded."""
-
-    kind: Literal["none", "flip", "strong"] = "none"
-    """``flip``: mirrored with probability ½. ``strong``: flip, shift, rotation, scale and colour."""
-    start: Position = 0
-    """First epoch with this augmentation; none before."""
-    variants: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Augmented forms of each image that are encoded once and drawn from; ``null``: a new one each time.
-    ``flip`` with 2 holds both of its forms."""
-
-
-class Ema(Model):
-    """Exponential moving average of the U-Net's weights; sampling uses the average."""
-
-    decay: Annotated[float, Field(gt=0, lt=1)]
-    """Share of the old average kept at each optimizer step."""
-    start: Position = 0
-    """Epoch of the first update."""
-    shadow: Literal["current", "initial"] = "current"
-    """What the average begins with at ``start``: the weights of that moment, or the initial weights
-    of the training (the stale shadow of an EMA that was made early and first updated midway)."""
 
 
 class Sample(Model):
@@ -345,17 +238,6 @@ class Config(Model):
     evaluate: Evaluate
     track: Track
     compute: Compute
-
-    @model_validator(mode="after")
-    def _small_decoder_is_named(self) -> Self:
-        lpips = self.losses.lpips
-        if lpips and lpips.decoder == "small" and self.components.small_decoder is None:
-            raise FieldError(
-                "LPIPS is to decode with components.small_decoder, and none is named",
-                "losses.lpips.decoder",
-                "components.small_decoder",
-            )
-        return self
 
     @property
     def sampling_noise(self) -> dict[str, Any]:

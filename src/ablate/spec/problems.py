@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel
 
 from ablate.errors import SpecError
-from ablate.spec.config import Config, ExperimentSpec, FieldError
+from ablate.fields import FieldError
+from ablate.spec.config import Config, ExperimentSpec
 from ablate.spec.yaml import cut
 
 if TYPE_CHECKING:

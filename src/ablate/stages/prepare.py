@@ -30,7 +30,7 @@ import torch
 
 from ablate import components
 from ablate.data import captions, hub, sprites
-from ablate.diffusion.augment import AUGMENTATIONS
+from ablate.factors.augmentation import AUGMENTATIONS
 from ablate.spec.config import EMBEDDED
 from ablate.stages import device as devices
 from ablate.store import key_of, write_file

@@ -21,7 +21,7 @@ from ablate.diffusion.randomness import generator
 from ablate.diffusion.samplers import build_scheduler, sample_latents
 from ablate.stages import device as devices
 from ablate.stages.prepare import Prepared, encode_texts, to_uint8
-from ablate.stages.train import initial_unet
+from ablate.stages.training import initial_unet
 from ablate.store import file_digest, key_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ablate.keys import RunKeys
     from ablate.spec.config import Config
-    from ablate.stages.train import Training
+    from ablate.stages.training import Training
     from ablate.store import Store
 
 WRITERS = 4
@@ -147,7 +147,7 @@ def preview(training: Training, store: Store) -> str:
         names = [prompt["image_name"] for prompt in prompts]
         training.unet.eval()
         images, _ = draw(
-            config, training.unet, training.vae, states, training.data.states[:1], names, training.seed
+            config, training.unet, training.frozen.vae, states, training.data.states[:1], names, training.seed
         )
         training.unet.train()
         with store.writing("preview", key, ingredients) as folder:

@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-import torch
-import torch.nn.functional as F
+from pydantic import Field
 
-from ablate.diffusion import randomness
+from ablate.factors.base import Factor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
+class Augmentation(Factor):
+    """What is done to training images before they are encoded."""
+
+    name: ClassVar[str] = "augmentation"
+    field: ClassVar[str] = "augmentation"
+    title: ClassVar[str] = "the augmentation"
+    enters: ClassVar[str] = "batch"
+    reasons: ClassVar[dict[str, str]] = {
+        "batch": "the latents are those of the unchanged images: a cache bypasses the augmentation",
+    }
+
+    kind: Literal["none", "flip", "strong"] = "none"
+    """``flip``: mirrored with probability ½. ``strong``: flip, shift, rotation, scale and colour."""
+    variants: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Augmented forms of each image that are encoded once and drawn from; ``null``: a new one each time.
+    ``flip`` with 2 holds both of its forms."""
+
+    @classmethod
+    def of(cls, config: Any) -> Self | None:
+        """None for ``kind: none``."""
+        augmentation: Self = config.augmentation
+        return None if augmentation.kind == "none" else augmentation
+
+    @classmethod
+    def off(cls) -> dict[str, Any]:
+        """There is always a section, so its kind says whether it acts."""
+        return {"augmentation": {"kind": "none"}}
+
+    def apply(self, images: Tensor, *address: int | str) -> Tensor:
+        """Augmented images [B, 3, H, W] in [−1, 1], by draws of this address."""
+        return AUGMENTATIONS[self.kind](images, *address)
+
+
 def flip(images: Tensor, *address: int | str) -> Tensor:
     """Mirrors each image [B, 3, H, W] with probability ½."""
+    import torch
+
+    from ablate.diffusion import randomness
+
     mirrored = randomness.uniform((len(images),), *address, "flip") < 0.5
     return torch.where(mirrored.to(images.device).view(-1, 1, 1, 1), images.flip(-1), images)
 
@@ -24,6 +60,11 @@ def strong(images: Tensor, *address: int | str) -> Tensor:
 
     Images [B, 3, H, W] in [−1, 1]; what comes in at the borders is white.
     """
+    import torch
+    import torch.nn.functional as F
+
+    from ablate.diffusion import randomness
+
     images = flip(images, *address)
     n, device = len(images), images.device
     draw = (2 * randomness.uniform((7, n), *address, "strong") - 1).to(device)

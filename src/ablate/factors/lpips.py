@@ -1,22 +1,66 @@
-"""The losses of a training step: noise MSE, LPIPS on the decoded prediction, KL of the prediction."""
+"""The LPIPS term."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import torch
+from pydantic import Field
 
-from ablate.diffusion import randomness
+from ablate.factors.base import Loss
+from ablate.fields import Positive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
+    from ablate.factors.base import Frozen, Step
 
-def noise_mse(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over all elements (Ho et al. 2020, eq. 14), in fp32. A scalar."""
-    return (prediction.float() - target.float()).square().mean()
+
+class Lpips(Loss):
+    """LPIPS (Zhang et al. 2018) between the decoded prediction x̂0 and the training image."""
+
+    name: ClassVar[str] = "lpips"
+    field: ClassVar[str] = "losses.lpips"
+    title: ClassVar[str] = "the LPIPS term"
+    parts: ClassVar[tuple[str, ...]] = ("perceptual",)
+    libraries: ClassVar[tuple[str, ...]] = ("lpips",)
+    looks_at_images: ClassVar[bool] = True
+    reasons: ClassVar[dict[str, str]] = {
+        "loss": "the LPIPS term adds nothing to the loss",
+        "gradient": "the gradient of the LPIPS term is zero",
+    }
+
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
+    form: Literal["corrected", "as-published"] = "corrected"
+    """``as-published``: of the decoded x_t − ε̂, computed without gradient."""
+    images: Positive | None = None
+    """Images of each batch that are decoded, drawn at random: their mean is an unbiased estimate of the
+    batch's. ``null``: all."""
+    timesteps: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the timesteps, from the clean end, at which it acts; images at others count 0 in the mean."""
+    micro_batch: Positive | None = None
+    """Images decoded at once, their gradients put together: less memory, the same result. ``null``: all."""
+
+    def compared(self, t: Tensor, timesteps: int, *address: int | str) -> Tensor:
+        """Some images of the batch, drawn at random, of these the clean ones."""
+        return lpips_rows(t, self.timesteps * timesteps, self.images, *address)
+
+    def loss(self, step: Step, frozen: Frozen) -> Tensor:
+        """A scalar, since micro-batches keep no graph of each image."""
+        import torch
+
+        published = self.form == "as-published"
+        with torch.set_grad_enabled(not published):
+            predicted = step.x_t - step.predicted_noise if published else step.predicted_x0
+            return lpips(
+                predicted[step.compared[self.name]],
+                step.images[self.name],
+                frozen.decode,
+                frozen.perceptual,
+                of=min(self.images or len(step.t), len(step.t)),
+                micro_batch=self.micro_batch,
+            )
 
 
 def lpips_rows(t: Tensor, below: float, images: int | None, *address: int | str) -> Tensor:
@@ -28,6 +72,10 @@ def lpips_rows(t: Tensor, below: float, images: int | None, *address: int | str)
         images: how many of the batch are drawn, without repeats; None or more than B for all.
         address: of the randomness.
     """
+    import torch
+
+    from ablate.diffusion import randomness
+
     if images is None or images >= len(t):
         rows = torch.arange(len(t))
     else:
@@ -56,6 +104,8 @@ def lpips(
             images that are left out for their timestep count 0. None: K.
         micro_batch: images decoded at once; None: all. Memory is that of one micro-batch, whatever K.
     """
+    import torch
+
     if not len(x0):
         return x0.sum()  # zero, with a gradient of no elements
 
@@ -68,54 +118,22 @@ def lpips(
     if not x0.requires_grad:
         return torch.stack([summed(*pair) for pair in pairs]).sum() / (of or len(x0))
     values, gradients = zip(*(_with_gradient(summed, *pair) for pair in pairs), strict=True)
-    total: Tensor = _Known.apply(x0, torch.stack(values).sum(), torch.cat(gradients))
-    return total / (of or len(x0))
+    return _known(x0, torch.stack(values).sum(), torch.cat(gradients)) / (of or len(x0))
 
 
 def _with_gradient(
     loss: Callable[[Tensor, Tensor], Tensor], x0: Tensor, images: Tensor
 ) -> tuple[Tensor, Tensor]:
     """A loss and its gradient by ``x0``; its graph is gone when this returns."""
+    import torch
+
     x0.requires_grad_()
     value = loss(x0, images)
     (gradient,) = torch.autograd.grad(value, x0)
     return value.detach(), gradient
 
 
-class _Known(torch.autograd.Function):
-    """A number whose gradient by ``x`` is known already: the graph of how it came about is not kept."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
-        ctx.save_for_backward(gradient)
-        return value.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return upstream[0] * gradient, None, None
-
-
-def kl(x0: Tensor, target: Tensor) -> Tensor:
-    """KL of the predicted clean latents from the data latents, as per-channel Gaussians. A scalar.
-
-    Both batches [B, C, h, w] are summarized by mean and variance over B, h, w. For each channel
-    KL(p‖q) = ½·(σ_p²/σ_q² + (μ_p−μ_q)²/σ_q² − 1 − ln σ_p²/σ_q²); the mean over channels is returned.
-    It is zero when the predictions have the data's per-channel mean and variance.
-    """
-    axes = (0, 2, 3)
-    mean_p, mean_q = x0.mean(axes), target.mean(axes)
-    var_p = x0.var(axes, unbiased=False) + 1e-6
-    var_q = target.var(axes, unbiased=False) + 1e-6
-    ratio = var_p / var_q
-    return 0.5 * (ratio + (mean_p - mean_q).square() / var_q - 1 - torch.log(ratio)).mean()
-
-
-def posterior_kl(mean: Tensor, std: Tensor) -> Tensor:
-    """KL of a VAE's posterior N(mean, std²), both [B, C, h, w], from the standard normal. A scalar.
-
-    Summed over an image's elements, averaged over the batch (Kingma & Welling 2014, appendix B). A
-    VAE is trained with it; beside a frozen VAE it is a number that no trained weight can change.
-    """
-    divergence = 0.5 * (mean.square() + std.square() - 1 - 2 * std.log())
-    return divergence.sum((1, 2, 3)).mean()
+def _known(x: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
+    """``value``, whose gradient by ``x`` is known already: the graph of how it came about is not kept."""
+    surrogate = (x * gradient).sum()
+    return value + (surrogate - surrogate.detach())

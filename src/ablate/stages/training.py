@@ -1,0 +1,281 @@
+"""The state of a training: its weights, optimizer, averages and data, and how they are stored.
+
+``train/<K[e]>/`` holds the state at the beginning of epoch e:
+    unet.safetensors       the weights
+    optimizer.safetensors  AdamW's moments and step counts
+    state.json             epoch, digest of the weights, the history of all epochs before
+``ema/<key>/shadow.safetensors`` holds one observer's average at one link.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from ablate import components, factors
+from ablate.diffusion.schedule import ForwardProcess
+from ablate.diffusion.unet import build_unet
+from ablate.factors.base import Loss
+from ablate.factors.ema import EmaObserver
+from ablate.stages import device as devices
+from ablate.stages.prepare import Prepared, augmented, batch_size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from ablate.keys import Observer, RunKeys
+    from ablate.records import EpochRow
+    from ablate.spec.config import Config
+    from ablate.store import Store
+
+
+@dataclass
+class Training:
+    """A training at the beginning of an epoch: all that changes from step to step, and its data."""
+
+    keys: RunKeys
+    epoch: int
+    unet: Any
+    forward: Any
+    """The U-Net as it is called: compiled, where the configuration asks for it."""
+    optimizer: torch.optim.AdamW
+    observers: Mapping[Observer, EmaObserver]
+    data: Prepared
+    cache: Mapping[str, Tensor]
+    """What batches are made of, each tensor where it has room."""
+    device: torch.device
+    process: ForwardProcess
+    frozen: Frozen
+    """The frozen parts that losses and augmentation use."""
+    history: list[EpochRow] = field(default_factory=list)
+
+    @property
+    def config(self) -> Config:
+        """The configuration of a run that stands on this training."""
+        return self.keys.config
+
+    @property
+    def seed(self) -> int:
+        """The training's seed."""
+        return self.keys.seed
+
+    @property
+    def link(self) -> str:
+        """K[epoch]."""
+        return self.keys.chain[self.epoch]
+
+    @classmethod
+    def at(cls, epoch: int, keys: RunKeys, observers: Sequence[Observer], store: Store) -> Training:
+        """The training as stored at link ``epoch``, or from its beginning for epoch 0."""
+        config = keys.config
+        device = devices.setup(config.compute)
+        unet = placed_unet(config, keys.seed, device).train()
+        if config.train.checkpointing:
+            unet.enable_gradient_checkpointing()
+        optimizer = torch.optim.AdamW(
+            unet.parameters(),
+            lr=config.train.learning_rate,
+            weight_decay=config.train.weight_decay,
+            fused=True,
+        )
+        training = cls(
+            keys=keys,
+            epoch=epoch,
+            unet=unet,
+            # Without benchmarks on the device: their outcome would choose the order of sums.
+            forward=torch.compile(unet, options={"deterministic": True}) if config.train.compile else unet,
+            optimizer=optimizer,
+            observers={observer: EmaObserver(observer.decay, observer.start) for observer in observers},
+            data=Prepared(store.path("prepare", keys.prepare)),
+            cache=with_room(batch_sources(keys, store), device),
+            device=device,
+            process=ForwardProcess(**config.noise.model_dump()).to(device),
+            frozen=Frozen(config, device),
+        )
+        if epoch:
+            training._restore(store)
+        return training
+
+    def _restore(self, store: Store) -> None:
+        folder = store.path("train", self.link)
+        self.unet.load_state_dict(load_file(folder / "unet.safetensors"))
+        moments = load_file(folder / "optimizer.safetensors")
+        for name, parameter in self.weights.items():
+            self.optimizer.state[parameter] = {
+                "step": moments[f"{name}|step"].to(self.device),
+                "exp_avg": _like(parameter, moments[f"{name}|exp_avg"]),
+                "exp_avg_sq": _like(parameter, moments[f"{name}|exp_avg_sq"]),
+            }
+        self.history = json.loads((folder / "state.json").read_text())["history"]
+        for observer, average in self.observers.items():
+            if self.epoch > observer.start:
+                shadow = load_file(store.path("ema", observer.key(self.link)) / "shadow.safetensors")
+                average.begin({name: _like(self.weights[name], tensor) for name, tensor in shadow.items()})
+
+    def save(self, store: Store, *, kept: bool) -> None:
+        """Stores the observers' averages, then the state: a stored state is a complete one."""
+        link = self.link
+        for observer, average in self.observers.items():
+            if self.epoch > observer.start and not store.has("ema", observer.key(link)):
+                with store.writing("ema", observer.key(link), {"link": link, **vars(observer)}) as folder:
+                    save_file(_contiguous(average.shadow), folder / "shadow.safetensors")
+        ingredients = {**self.keys.state_ingredients(self.epoch), "kept": kept}
+        if store.has("train", link):
+            if kept:
+                store.relabel("train", link, ingredients)
+            return
+        moments = {
+            f"{name}|{moment}": value
+            for name, parameter in self.weights.items()
+            for moment, value in self.optimizer.state[parameter].items()
+        }
+        with store.writing("train", link, ingredients) as folder:
+            save_file(_contiguous(self.unet.state_dict()), folder / "unet.safetensors")
+            save_file(_contiguous(moments), folder / "optimizer.safetensors")
+            state = {"epoch": self.epoch, "history": self.history}
+            (folder / "state.json").write_text(json.dumps(state))
+
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        """The U-Net's parameters by name: the same tensors as long as it is trained."""
+        return dict(self.unet.named_parameters())
+
+    def begin_observers(self, epoch: int) -> None:
+        """Gives the observers that start now the weights they begin with."""
+        for observer, average in self.observers.items():
+            if epoch == observer.start:
+                stale = observer.shadow == "initial" and epoch > 0
+                initial = placed_unet(self.config, self.seed, self.device) if stale else self.unet
+                average.begin(dict(initial.named_parameters()))
+
+    def take(self, name: str, *index: Tensor) -> Tensor:
+        """Rows of a cached tensor, on the device. They are gathered where it lies."""
+        source = self.cache[name]
+        return self.send(source[tuple(self.send(rows) if source.is_cuda else rows for rows in index)])
+
+    def send(self, tensor: Tensor) -> Tensor:
+        """A tensor on the device. The copy is made while the CPU goes on: nothing in a step waits."""
+        if self.device.type == "cuda" and not tensor.is_cuda:
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
+    def autocast(self) -> Any:
+        """bf16 matrix products where the configuration asks for them."""
+        return autocast(self.config, self.device)
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images [B, 3, H, W] → mean and standard deviation of their latents."""
+        vae = self.frozen.vae
+        scale = vae.config.scaling_factor
+        posteriors = [vae.encode(some).latent_dist for some in images.split(batch_size(images.shape[-1]))]
+        means, stds = zip(*((each.mean * scale, each.std * scale) for each in posteriors), strict=True)
+        return torch.cat(means), torch.cat(stds)
+
+
+@dataclass
+class Frozen:
+    """The frozen parts of a configuration, each loaded when a loss or an augmentation first needs it."""
+
+    config: Config
+    device: torch.device
+
+    @cached_property
+    def vae(self) -> Any:
+        """diffusers' ``AutoencoderKL``."""
+        vae = components.load_vae(self.config.components.vae, str(self.device))
+        return vae.to(memory_format=layout(self.config))
+
+    @cached_property
+    def perceptual(self) -> Any:
+        """The LPIPS distance."""
+        return components.load_perceptual(self.config.components.perceptual, str(self.device))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, h, w] → images [B, 3, H, W] about in [−1, 1], with gradient."""
+        with autocast(self.config, self.device):
+            images: Tensor = self.vae.decode(latents / self.vae.config.scaling_factor).sample
+        return images.float()
+
+
+def initial_unet(config: Config, seed: int) -> Any:
+    """The U-Net with the initial weights of ``seed``."""
+    arguments = config.unet.model_dump(exclude={"latent_channels"})
+    return build_unet(arguments, config.unet.latent_channels, seed)
+
+
+def placed_unet(config: Config, seed: int, device: torch.device) -> Any:
+    """``initial_unet`` on the device, in the memory layout of the training."""
+    return initial_unet(config, seed).to(device, memory_format=layout(config))
+
+
+def batch_sources(keys: RunKeys, store: Store) -> dict[str, Tensor]:
+    """The tensors that the batches of a training are made of, mapped from the store, in the order in which
+    a place on the device helps most.
+    """
+    config, data = keys.config, Prepared(store.path("prepare", keys.prepare))
+    sources = {"mean": data.mean, "std": data.std, "states": data.states}
+    if keys.augmented:
+        forms = augmented(keys, store, progress=lambda text: None)
+        sources |= {"augmented mean": forms.mean, "augmented std": forms.std}
+    switched_on = factors.switched_on(config)
+    compared = any(isinstance(f, Loss) and f.looks_at_images for f in switched_on.values())
+    if compared or "augmentation" in switched_on:
+        sources["images"] = data.images
+    if compared and keys.augmented:
+        sources["augmented images"] = forms.images
+    return sources
+
+
+def with_room(sources: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """``sources`` with those on the GPU that fit, one after the other, into a quarter of its free memory."""
+    if device.type != "cuda":
+        return dict(sources)
+    # What trainings before this one have left counts as taken until it is given back.
+    gc.collect()
+    torch.cuda.empty_cache()
+    room = torch.cuda.mem_get_info(device)[0] // 4
+    placed = {}
+    for name, tensor in sources.items():
+        fits = tensor.nbytes <= room
+        placed[name] = tensor.to(device) if fits else tensor
+        room -= tensor.nbytes if fits else 0
+    return placed
+
+
+def autocast(config: Config, device: torch.device) -> Any:
+    """bf16 matrix products where the configuration asks for them."""
+    return torch.autocast(device.type, torch.bfloat16) if config.train.precision == "bf16" else nullcontext()
+
+
+def layout(config: Config) -> torch.memory_format:
+    """The memory layout of weights."""
+    return torch.channels_last if config.train.channels_last else torch.contiguous_format
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """In the layout of files, whatever that of the training is."""
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+
+def _like(parameter: Tensor, stored: Tensor) -> Tensor:
+    """Stored numbers on the parameter's device and in its layout, which fused kernels take for granted."""
+    return torch.empty_like(parameter).copy_(stored)
+
+
+def forget(keys: RunKeys, observers: Sequence[Observer], epoch: int, store: Store) -> None:
+    """Removes the state at link ``epoch`` unless an experiment keeps it, and its averages."""
+    link = keys.chain[epoch]
+    if store.has("train", link) and not store.ingredients("train", link)["kept"]:
+        store.remove("train", link)
+        for observer in observers:
+            store.remove("ema", observer.key(link))
