@@ -31,16 +31,11 @@ from ablate.metrics.inception import inception_features
 from ablate.spec.config import Config
 from ablate.spec.load import load_profile
 from ablate.spec.merge import expand, merge
+from ablate.stages.batch import draw_batch
 from ablate.stages.prepare import prepare, to_model
 from ablate.stages.sample import draw
-from ablate.stages.train import (
-    Training,
-    batch_losses,
-    draw_batch,
-    epoch_batches,
-    optimizer_step,
-    weighted_sum,
-)
+from ablate.stages.train import batch_losses, epoch_batches, forward, optimizer_step, weighted_sum
+from ablate.stages.training import Training
 from ablate.store import Store
 
 if TYPE_CHECKING:
@@ -119,11 +114,13 @@ def make_setting(folder: Path, device: str) -> Setting:
 
 def step(training: Training) -> None:
     """An optimizer step as the package makes it."""
-    acting = training.keys.timeline[0]
+    acting = training.keys.acting(0)
     rows = epoch_batches(len(training.data.mean), training.config.train.batch, training.seed, 0)[0]
-    loss = weighted_sum(batch_losses(training, draw_batch(training, rows, 0, 0, acting), acting), acting)
+    loss = weighted_sum(
+        batch_losses(training, forward(training, draw_batch(training, rows, 0, 0, acting)), acting), acting
+    )
     loss.backward()
-    optimizer_step(training, 0)
+    optimizer_step(training, acting, 0, 0)
 
 
 def naive_step(training: Training) -> Callable[[], None]:
@@ -142,8 +139,8 @@ def naive_step(training: Training) -> Callable[[], None]:
     def run() -> None:
         images = to_model(training.data.images[rows]).to(device)
         with torch.no_grad(), torch.autocast(device.type, torch.float16, enabled=on_cuda):
-            posterior = training.vae.encode(images).latent_dist
-            x0 = posterior.sample() * training.vae.config.scaling_factor
+            posterior = training.frozen.vae.encode(images).latent_dist
+            x0 = posterior.sample() * training.frozen.vae.config.scaling_factor
             tokens = tokenizer(texts, padding="max_length", max_length=77, return_tensors="pt").input_ids
             states = encoder(tokens.to(device)).last_hidden_state
         noise = torch.randn_like(x0)
@@ -215,7 +212,7 @@ def sampling_rungs(setting: Setting) -> dict[str, Callable[[], None]]:
 
     def all_prompts(keys: RunKeys, batch: int) -> Callable[[], None]:
         training = Training.at(0, keys, (), setting.store)
-        unet, vae, data = training.unet.eval(), training.vae, training.data
+        unet, vae, data = training.unet.eval(), training.frozen.vae, training.data
         prompts = data.prompts[:count]
         unet = torch.compile(unet, mode="reduce-overhead") if keys.config.sample.compile else unet
 
@@ -326,11 +323,11 @@ def step_flops(training: Training) -> int:
     """FLOPs of a forward and backward pass of a batch through the U-Net, by torch's counter."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    acting = training.keys.timeline[0]
+    acting = training.keys.acting(0)
     rows = epoch_batches(len(training.data.mean), training.config.train.batch, training.seed, 0)[0]
     batch = draw_batch(training, rows, 0, 0, acting)
     with FlopCounterMode(display=False) as counter:
-        weighted_sum(batch_losses(training, batch, acting), acting).backward()
+        weighted_sum(batch_losses(training, forward(training, batch), acting), acting).backward()
     training.optimizer.zero_grad(set_to_none=True)
     return int(counter.get_total_flops())
 

@@ -169,7 +169,7 @@ def test_a_finished_experiment_has_no_reason_to_run(plan: Callable[..., Plan]) -
     [
         ("train.batch=8", "train", "train.batch: 16 → 8"),
         ("train.epochs=4", "train", "epochs: 3 → 4"),
-        ("train.learning_rate=0.01", "train", "timeline.from epoch 0.learning_rate: 0.001 → 0.01"),
+        ("train.learning_rate=0.01", "train", "timeline.from epoch 0.learning_rate.value: 0.001 → 0.01"),
         ("unet.layers_per_block=2", "train", "unet.layers_per_block: 1 → 2"),
         ("data.size=16", "prepare", "size: 32 → 16"),
         ("sample.steps=5", "sample", "sample.steps: 3 → 5"),

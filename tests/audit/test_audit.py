@@ -6,19 +6,24 @@ itself. Each has a control: the same question about the form without the fault.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from ablate.diffusion.ema import EmaObserver
 
-from ablate.audit import audit as asking
+from ablate.audit import compare
 from ablate.audit import probe as probing
-from ablate.audit.audit import _moment, audit, first_difference
+from ablate.audit.audit import audit
+from ablate.audit.compare import first_difference, moment
 from ablate.diffusion.schedule import ForwardProcess
+from ablate.factors.ema import EmaObserver
+from ablate.factors.learning_rate import LearningRate
 from ablate.records import LAYERS, Finding
+from ablate.stages.batch import draw_batch
 from ablate.stages.prepare import prepare
-from ablate.stages.train import Training, draw_batch, train
+from ablate.stages.train import train
+from ablate.stages.training import Frozen, Training
 from ablate.store import Store
 
 if TYPE_CHECKING:
@@ -49,8 +54,12 @@ def store(make_keys: MakeKeys, tmp_path_factory: pytest.TempPathFactory) -> Stor
 def ask(make_keys: MakeKeys, store: Store) -> Callable[..., list[Finding]]:
     """The findings about variants, given as overrides of the tiny setting; the first is the baseline."""
 
-    def ask(variants: dict[str, Overrides], expect: Sequence[str] = ()) -> list[Finding]:
-        keys = {name: make_keys(overrides) for name, overrides in variants.items()}
+    def ask(
+        variants: dict[str, Overrides], expect: Sequence[str] = (), seeds: Sequence[int] = (0,)
+    ) -> list[Finding]:
+        keys = {
+            name: [make_keys(overrides, seed=seed) for seed in seeds] for name, overrides in variants.items()
+        }
         for key, _ in list(store.entries("audit")):
             store.remove("audit", key)  # a fault that a test plants in the code is not in the key
         return audit(keys, next(iter(variants)), expect, store, lambda text: None)
@@ -149,9 +158,9 @@ def test_each_of_several_late_factors_is_looked_at_in_its_own_epoch(ask: Any) ->
 def test_the_steps_begin_at_the_newest_state_before_the_factor(make_keys: MakeKeys, store: Store) -> None:
     plain, late = make_keys(seed=5), make_keys(STRONG, seed=5)
     assert first_difference(late, plain) == 2
-    assert _moment(late, plain, 2, store).start == 0
+    assert moment(late, plain, 2, store).start == 0
     train(plain, (), 0, 2, store, lambda training: None, lambda text: None)
-    assert _moment(late, plain, 2, store).start == 2
+    assert moment(late, plain, 2, store).start == 2
 
 
 # ── planted faults ───────────────────────────────────────────────────────────────────────────────
@@ -267,8 +276,7 @@ def test_a_cache_that_bypasses_the_augmentation_is_found(ask: Any, monkeypatch: 
     assert alarms(ask({"plain": {}, "it": FLIP})) == []
 
     def from_the_cache(training: Training, rows: Any, epoch: int, number: int, acting: Any) -> Any:
-        kept = {name: value for name, value in acting.items() if name != "augmentation"}
-        return draw_batch(training, rows, epoch, number, kept)
+        return draw_batch(training, rows, epoch, number, replace(acting, augmentation=None))
 
     monkeypatch.setattr(probing, "draw_batch", from_the_cache)
     finding = about(ask({"plain": {}, "it": FLIP}), "augmentation")
@@ -281,7 +289,7 @@ def test_a_gradient_cut_on_the_way_to_lpips_is_found(
     ask: Any, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     if place == "decode":
-        monkeypatch.setattr(Training, "decode", torch.no_grad()(Training.decode))
+        monkeypatch.setattr(Frozen, "decode", torch.no_grad()(Frozen.decode))
     else:
         whole = ForwardProcess.predicted_x0
         monkeypatch.setattr(ForwardProcess, "predicted_x0", lambda *args: whole(*args).detach())
@@ -291,14 +299,7 @@ def test_a_gradient_cut_on_the_way_to_lpips_is_found(
 
 
 def test_an_optimizer_that_moves_nothing_is_found(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Training.at
-
-    def frozen(*arguments: Any) -> Training:
-        training = made(*arguments)
-        training.optimizer.param_groups[0]["lr"] = 0.0
-        return training
-
-    monkeypatch.setattr(Training, "at", frozen)
+    monkeypatch.setattr(LearningRate, "at", lambda self, epoch, step: 0.0)
     finding = about(ask({"plain": {}, "it": LPIPS}), "losses.lpips")
     assert (finding.act, finding.layer) == ("inert", "update")
 
@@ -317,9 +318,81 @@ def test_an_average_that_follows_the_weights_at_once_is_found(
 
 def test_a_limit_that_no_gradient_reached_is_a_warning_and_no_alarm_that_stops(ask: Any) -> None:
     findings = ask({"plain": {"train": {"gradient_clip": 1e6}}, "it": {"train": {"gradient_clip": 1e7}}})
-    assert about(findings, "difference").act == "warning"
-    assert "no gradient was clipped" in about(findings, "difference").reason
-    assert about(findings, "train.gradient_clip").act == "active"
+    for finding in (about(findings, "difference"), about(findings, "train.gradient_clip")):
+        assert finding.act == "warning"
+        assert "no gradient was clipped" in finding.reason
+
+
+# ── what hides ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_variant_that_equals_the_baseline_with_the_first_seed_alone_raises_no_alarm(ask: Any) -> None:
+    own_seed = {"sample": {"seed": 0}}
+    findings = ask({"plain": {}, "it": own_seed}, seeds=[0, 1])
+    assert alarms(findings) == []
+    assert about(findings, "difference").act == "passive"
+    assert about(ask({"plain": {}, "it": own_seed}), "difference").act == "inert"
+
+
+@pytest.mark.parametrize(
+    ("base", "overrides", "field"),
+    [
+        (
+            {"unet": {"addition_embed_type": "text"}},
+            {"unet": {"addition_embed_type": None, "addition_embed_type_num_heads": 4}},
+            "unet.addition_embed_type_num_heads",
+        ),
+        ({"noise": LINEAR}, {"noise": {"schedule": "squaredcos_cap_v2", "beta_end": 0.05}}, "noise.beta_end"),
+        ({}, {"sample": {"steps": 5, "options": {"solver_order": 2}}}, "sample.options.solver_order"),
+        ({}, {**LPIPS, "train": {"clip": "after-step"}}, "train.gradient_clip"),
+    ],
+    ids=["heads", "beta", "option", "clip"],
+)
+def test_a_field_that_does_nothing_is_found_behind_one_that_acts(
+    ask: Any, base: Overrides, overrides: Overrides, field: str
+) -> None:
+    findings = ask({"plain": base, "it": overrides})
+    assert about(findings, "difference").act in ("active", "passive")
+    assert [f.about for f in findings if f.variant == "it" and f.act == "inert"] == [field]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"unet": {"addition_embed_type": "text", "addition_embed_type_num_heads": 4}},
+        {"noise": {"schedule": "scaled_linear", "beta_start": 0.002}},
+        {"train": {"batch": 8, "accumulation": 2}, "sample": {"batch": 2}},
+        {"sample": {"scheduler": "DDPMScheduler", "options": {"clip_sample": False}}},
+        {"augmentation": {"kind": "strong", "start": 1}, "ema": {"decay": 0.9, "start": 1}},
+    ],
+    ids=str,
+)
+def test_fields_that_act_together_raise_no_alarm(ask: Any, overrides: Overrides) -> None:
+    base = {"unet": {"addition_embed_type": None}, "noise": LINEAR}
+    assert alarms(ask({"plain": base, "it": {**base, **overrides}})) == []
+
+
+def test_two_variants_that_are_the_same_to_the_last_bit_are_found(ask: Any) -> None:
+    def average(**fields: Any) -> Overrides:
+        return {"ema": {"decay": 0.9, **fields}}
+
+    twins = {"plain": {}, "one": average(start=0), "it": average(start=0, shadow="initial")}
+    finding = about(ask(twins), "difference")
+    assert (finding.act, finding.reason) == (
+        "inert",
+        "ema.shadow changes nothing: the same as one, to the last bit",
+    )
+    others = {"plain": {}, "one": average(start=1), "it": average(start=1, shadow="initial")}
+    assert alarms(ask(others)) == []
+
+
+def test_a_limit_that_no_gradient_reaches_is_said_to_be_not_reached(ask: Any) -> None:
+    findings = ask({"plain": {}, "it": {"train": {"gradient_clip": 1e6}}})
+    finding = about(findings, "train.gradient_clip")
+    assert finding.act == "warning"
+    assert finding.reason.startswith("no gradient was clipped in the steps looked at")
+    low = ask({"plain": {}, "it": {"train": {"gradient_clip": 1e-2}}})
+    assert about(low, "train.gradient_clip").act == "active"
 
 
 # ── what the spec expects ────────────────────────────────────────────────────────────────────────
@@ -355,7 +428,7 @@ def test_a_variant_that_cannot_be_looked_at_gets_the_reason(ask: Any, tmp_path: 
 def test_the_same_question_is_answered_from_the_store(
     make_keys: MakeKeys, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    variants = {"plain": make_keys(), "it": make_keys(KL)}
+    variants = {"plain": [make_keys()], "it": [make_keys(KL)]}
     first = audit(variants, "plain", (), store, lambda text: None)
-    monkeypatch.setattr(asking, "probe", None)
+    monkeypatch.setattr(compare, "probe", None)
     assert audit(variants, "plain", (), store, lambda text: None) == first

@@ -30,7 +30,9 @@ def ask(contents: Contents, tmp_path_factory: pytest.TempPathFactory) -> Callabl
         (file,) = [file for file in EXPERIMENTS if file.stem == name]
         experiment = load_experiment(file)
         spec = experiment.spec
-        variants = {v: RunKeys(c, spec.seeds[0], contents) for v, c in experiment.variants.items()}
+        variants = {
+            v: [RunKeys(c, seed, contents) for seed in spec.seeds] for v, c in experiment.variants.items()
+        }
         return audit(variants, spec.baseline, tuple(spec.expect), store, lambda text: None)
 
     return ask

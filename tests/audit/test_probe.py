@@ -12,7 +12,7 @@ import torch
 
 from ablate.audit.probe import SAMPLED, Moment, Trace, _change, probe
 from ablate.stages.prepare import prepare
-from ablate.stages.train import Training
+from ablate.stages.training import Training
 from ablate.store import Store
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from ablate.diffusion.augment import strong
 from diffusers import AutoencoderKL
 from diffusers.models.autoencoders.vae import Encoder
 from PIL import Image
@@ -20,6 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from ablate import components
 from ablate.data import captions
 from ablate.errors import DataError
+from ablate.factors.augmentation import strong
 from ablate.stages.prepare import augmented, batch_size, encode_texts, prepare, to_model, to_uint8
 from ablate.store import Store, file_digest
 

@@ -11,27 +11,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import torch
-from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ablate.diffusion import losses, randomness
+from ablate.diffusion import randomness
 from ablate.errors import RunError
-from ablate.fingerprint import Contents
-from ablate.keys import RunKeys
-from ablate.kit.distill import small_decoder
+from ablate.factors.lpips import lpips
 from ablate.plan import Run, stretches
+from ablate.stages.batch import draw_batch
 from ablate.stages.prepare import prepare, to_model
-from ablate.stages.train import (
-    Training,
-    batch_losses,
-    draw_batch,
-    epoch_batches,
-    initial_unet,
-    optimizer_step,
-    train,
-    weighted_sum,
-)
+from ablate.stages.train import batch_losses, epoch_batches, forward, optimizer_step, train, weighted_sum
+from ablate.stages.training import Training, initial_unet
 from ablate.store import file_digest
 
 if TYPE_CHECKING:
@@ -40,10 +30,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ablate.keys import Observer
-    from ablate.stages.train import Batch
+    from ablate.keys import Observer, RunKeys
+    from ablate.stages.batch import Batch
     from ablate.store import Store
-    from tests.conftest import MakeConfig, MakeKeys
+    from tests.conftest import MakeKeys
 
 EPOCHS = 4
 BASE: dict[str, Any] = {"train": {"epochs": EPOCHS}}
@@ -372,16 +362,16 @@ def loss_curve(make_keys: MakeKeys, store: Store) -> LossCurve:
         change: Callable[..., Batch] = as_drawn,
     ) -> Tensor:
         keys = make_keys({"train": {"epochs": 3, "batch": 4, "learning_rate": 1e-4}}, *overrides)
-        training, acting, values = Training.at(0, keys, (), store), keys.timeline[0], []
+        training, acting, values = Training.at(0, keys, (), store), keys.acting(0), []
         begin(training)
         for step in range(STEPS):
             epoch, number = divmod(step, 8)
             rows = epoch_batches(32, 4, keys.seed, epoch)[number]
             batch = draw_batch(training, rows, epoch, number, acting)
             batch = change(training, batch, rows, (keys.seed, epoch, number))
-            loss = weighted_sum(batch_losses(training, batch, acting), acting)
+            loss = weighted_sum(batch_losses(training, forward(training, batch), acting), acting)
             loss.backward()
-            optimizer_step(training, epoch)
+            optimizer_step(training, acting, epoch, number)
             values.append(loss.detach())
         return torch.stack(values)
 
@@ -439,26 +429,25 @@ def test_lpips_looks_at_the_images_that_it_is_asked_to(
     make_keys: MakeKeys, store: Store, cheaper: Overrides
 ) -> None:
     keys = make_keys(LPIPS, {"losses": {"lpips": cheaper}})
-    training, acting, rows = Training.at(0, keys, (), store), keys.timeline[0], torch.arange(16)
+    training, acting, rows = Training.at(0, keys, (), store), keys.acting(0), torch.arange(16)
     batch = draw_batch(training, rows, 0, 0, acting)
     drawn = cheaper.get("images", 16)
-    assert 0 < len(batch.compared) <= drawn
-    assert bool((batch.t[batch.compared] < 1000 * cheaper.get("timesteps", 1)).all())
-    assert torch.equal(batch.images, to_model(training.data.images[rows[batch.compared]]))
+    compared, images = batch.compared["lpips"], batch.images["lpips"]
+    assert 0 < len(compared) <= drawn
+    assert bool((batch.t[compared] < 1000 * cheaper.get("timesteps", 1)).all())
+    assert torch.equal(images, to_model(training.data.images[rows[compared]]))
 
-    found = batch_losses(training, batch, acting)
-    everything = make_keys(LPIPS).timeline[0]
-    alone = [
-        float(
-            batch_losses(training, replace(batch, compared=row[None], images=image[None]), everything)[
-                "lpips"
-            ].detach()
-        )
-        * 16
-        for row, image in zip(batch.compared, batch.images, strict=True)
-    ]
+    found = batch_losses(training, forward(training, batch), acting)
+    everything = make_keys(LPIPS).acting(0)
+
+    def of_one(row: Tensor, image: Tensor) -> float:
+        """LPIPS of an image alone, which counts as one of 16."""
+        single = replace(batch, compared={"lpips": row[None]}, images={"lpips": image[None]})
+        return 16 * float(batch_losses(training, forward(training, single), everything)["lpips"].detach())
+
+    alone = [of_one(row, image) for row, image in zip(compared, images, strict=True)]
     assert float(found["lpips"].detach()) == pytest.approx(sum(alone) / drawn, rel=1e-5)
-    assert torch.equal(found["mse"], batch_losses(training, batch, everything)["mse"])
+    assert torch.equal(found["mse"], batch_losses(training, forward(training, batch), everything)["mse"])
 
 
 def test_half_precision_has_nearly_the_same_losses(loss_curve: LossCurve) -> None:
@@ -471,9 +460,9 @@ def test_half_precision_has_nearly_the_gradient_of_lpips(make_keys: MakeKeys, st
     def gradient(precision: str) -> Tensor:
         keys = make_keys(LPIPS, {"train": {"precision": precision}})
         training = Training.at(0, keys, (), store)
-        batch = draw_batch(training, torch.arange(16), 0, 0, keys.timeline[0])
+        batch = draw_batch(training, torch.arange(16), 0, 0, keys.acting(0))
         x0 = (batch.x0 + 0.3 * batch.noise).requires_grad_()
-        losses.lpips(x0, batch.images, training.decode, training.perceptual).backward()
+        lpips(x0, batch.images["lpips"], training.frozen.decode, training.frozen.perceptual).backward()
         assert x0.grad is not None
         return x0.grad.flatten()
 
@@ -487,13 +476,13 @@ def test_cached_forms_are_what_latents_and_images_come_from(
     make_keys: MakeKeys, store: Store, augmentation: str
 ) -> None:
     keys = make_keys(LPIPS, {"augmentation": {"kind": augmentation, "variants": 3}})
-    training, rows, acting = Training.at(0, keys, (), store), torch.tensor([5, 0, 9]), keys.timeline[0]
+    training, rows, acting = Training.at(0, keys, (), store), torch.tensor([5, 0, 9]), keys.acting(0)
     forms = [randomness.integers(3, (3,), 0, epoch, 7, "form") for epoch in range(2)]
     assert not torch.equal(*forms)
     for epoch in range(2):
         batch = draw_batch(training, rows, epoch, 7, acting)
         assert torch.equal(batch.mean, training.cache["augmented mean"][rows, forms[epoch]])
-        mean, std = training.encode(batch.images)
+        mean, std = training.encode(batch.images["lpips"])
         torch.testing.assert_close(batch.mean, mean)
         torch.testing.assert_close(batch.std, std)
 
@@ -501,7 +490,7 @@ def test_cached_forms_are_what_latents_and_images_come_from(
 def test_both_forms_of_a_flip_hold_the_image_and_its_mirror(make_keys: MakeKeys, store: Store) -> None:
     keys = make_keys(LPIPS, {"augmentation": {"kind": "flip", "variants": 2}})
     training, rows = Training.at(0, keys, (), store), torch.arange(16)
-    drawn = draw_batch(training, rows, 0, 0, keys.timeline[0]).images
+    drawn = draw_batch(training, rows, 0, 0, keys.acting(0)).images["lpips"]
     images = to_model(training.data.images[rows])
     mirrored = randomness.integers(2, (16,), 0, 0, 0, "form").bool()
     assert mirrored.any()
@@ -541,33 +530,6 @@ def test_a_compiled_training_stores_what_any_training_can_load(
     assert digests(compiled, other, compiled.observer) == digests(plain, eager, plain.observer)
 
 
-def test_a_small_decoder_trains_too(make_keys: MakeKeys, store: Store, tmp_path: Path) -> None:
-    small_decoder(Training.at(0, make_keys(), (), store).vae, seed=0).save_pretrained(tmp_path / "small")
-    keys = make_keys(
-        {"components": {"small_decoder": str(tmp_path / "small")}, "train": {"epochs": 1}},
-        {"losses": {"lpips": {"weight": 0.1, "decoder": "small"}}},
-    )
-    by_vae = make_keys(LPIPS, {"train": {"epochs": 1}})
-    walk(keys, store, end=1)
-    walk(by_vae, store, end=1)
-    (row,), (other,) = history(keys, store), history(by_vae, store)
-    assert row["loss_lpips"] > 0
-    assert row["loss_lpips"] != other["loss_lpips"]
-    assert digests(keys, store) != digests(by_vae, store)
-
-
-def test_a_small_decoder_takes_latents_of_unit_variance(
-    make_keys: MakeKeys, store: Store, tmp_path: Path
-) -> None:
-    tiny = small_decoder(Training.at(0, make_keys(), (), store).vae, seed=0)
-    tiny.save_pretrained(tmp_path / "small")
-    parts = {"components": {"small_decoder": str(tmp_path / "small")}}
-    keys = make_keys(parts, {"losses": {"lpips": {"weight": 0.1, "decoder": "small"}}})
-    latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        assert torch.equal(Training.at(0, keys, (), store).decode(latents), tiny.decoder(latents))
-
-
 class NothingWaits(TorchDispatchMode):
     """Refuses what makes the CPU wait for a GPU: reading a number, and shapes that depend on numbers."""
 
@@ -584,7 +546,7 @@ EVERYTHING = (FAST, {"losses": {"lpips": {"start": 0}, "kl": {"weight": 0.01}}, 
 
 
 def step(training: Training, batch: Batch) -> None:
-    acting = training.keys.timeline[0]
+    acting = training.keys.acting(0)
     assert {"lpips", "kl", "augmentation"} <= set(acting)
     weighted_sum(batch_losses(training, batch, acting), acting).backward()
     optimizer_step(training, 0)
@@ -596,7 +558,7 @@ def test_what_is_computed_from_a_batch_waits_for_no_number(make_keys: MakeKeys, 
     training = Training.at(0, keys, [keys.observer], store)
     training.begin_observers(0)
     for number in range(3):
-        batch = draw_batch(training, torch.arange(16), 0, number, keys.timeline[0])
+        batch = draw_batch(training, torch.arange(16), 0, number, keys.acting(0))
         with NothingWaits() if number else nullcontext():  # the first one loads the frozen parts
             step(training, batch)
     with pytest.raises(AssertionError, match="waits"), NothingWaits():
@@ -614,7 +576,7 @@ def test_on_a_gpu_nothing_in_a_step_waits(make_keys: MakeKeys, store: Store) -> 
     try:
         for number in range(4):
             torch.cuda.set_sync_debug_mode("error" if number > 1 else "default")
-            step(training, draw_batch(training, torch.arange(16), 0, number, keys.timeline[0]))
+            step(training, draw_batch(training, torch.arange(16), 0, number, keys.acting(0)))
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -631,36 +593,10 @@ def test_on_a_gpu_nothing_in_a_step_waits(make_keys: MakeKeys, store: Store) -> 
         {"losses": {"lpips": {"images": 2}}},
         {"losses": {"lpips": {"timesteps": 0.5}}},
         {"losses": {"lpips": {"micro_batch": 1}}},
-        {"losses": {"lpips": {"decoder": "small"}}},
         {"augmentation": {"variants": 2}},
     ],
     ids=str,
 )
-def test_what_changes_the_last_bits_changes_the_chain(
-    make_keys: MakeKeys, tmp_path: Path, override: Overrides
-) -> None:
-    (tmp_path / "small").mkdir()
-    named = {"components": {"small_decoder": str(tmp_path / "small")}}
-    base = (LPIPS, {"augmentation": {"kind": "flip"}}, named)
+def test_what_changes_the_last_bits_changes_the_chain(make_keys: MakeKeys, override: Overrides) -> None:
+    base = (LPIPS, {"augmentation": {"kind": "flip"}})
     assert make_keys(*base, override).chain[-1] != make_keys(*base).chain[-1]
-
-
-def test_a_small_decoder_is_in_the_chain_by_its_content_where_it_is_used(
-    make_config: MakeConfig, tmp_path: Path
-) -> None:
-    def chain(content: str, decoder: str) -> tuple[str, ...]:
-        folder = tmp_path / content
-        folder.mkdir(exist_ok=True)
-        (folder / "config.json").write_text(content)
-        named = {"components": {"small_decoder": str(folder)}}
-        config = make_config(named, {"losses": {"lpips": {"weight": 0.1, "start": 1, "decoder": decoder}}})
-        return RunKeys(config, 0, Contents(tmp_path / "digests.json")).chain
-
-    assert chain("one", "vae") == chain("other", "vae")
-    assert chain("one", "small")[:2] == chain("other", "small")[:2] == chain("one", "vae")[:2]
-    assert len({chain("one", "small")[2], chain("other", "small")[2], chain("one", "vae")[2]}) == 3
-
-
-def test_a_small_decoder_that_is_asked_for_must_be_named(make_config: MakeConfig) -> None:
-    with pytest.raises(ValidationError, match=r"components\.small_decoder, and none is named"):
-        make_config(LPIPS, {"losses": {"lpips": {"decoder": "small"}}})

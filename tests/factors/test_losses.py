@@ -15,9 +15,11 @@ from safetensors.torch import load_file
 from torch.distributions import Normal, kl_divergence
 
 from ablate.components import EMBEDDED, load_perceptual, load_vae
-from ablate.diffusion import losses
 from ablate.diffusion.schedule import ForwardProcess
 from ablate.diffusion.unet import build_unet
+from ablate.factors import kl
+from ablate.factors import lpips as perceptual
+from ablate.factors.mse import noise_mse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -63,7 +65,7 @@ class Step:
         return images
 
     def mse(self) -> Tensor:
-        return losses.noise_mse(self.prediction(), self.process.target(self.x0, self.noise, self.t))
+        return noise_mse(self.prediction(), self.process.target(self.x0, self.noise, self.t)).mean()
 
     def lpips(
         self,
@@ -76,10 +78,10 @@ class Step:
         """The LPIPS term; the arguments put something else in a part's place."""
         x0 = passed_on(self.predicted_x0())
         parts = decode or self.decode, distance or self.distance
-        return losses.lpips(x0, self.images, *parts, micro_batch=micro_batch)
+        return perceptual.lpips(x0, self.images, *parts, micro_batch=micro_batch)
 
     def kl(self) -> Tensor:
-        return losses.kl(self.predicted_x0(), self.x0)
+        return kl.kl(self.predicted_x0(), self.x0)
 
 
 class MakeStep(Protocol):
@@ -258,26 +260,26 @@ def test_lpips_is_what_the_lpips_package_says_with_the_same_weights(make_step: M
     package.net.load_state_dict(load_file(EMBEDDED / "perceptual" / "model.safetensors"))
     with torch.no_grad():
         images, others = step.images, step.decode(step.x0).clamp(-1, 1)
-        ours = losses.lpips(others, images, lambda latents: latents, step.distance)
+        ours = perceptual.lpips(others, images, lambda latents: latents, step.distance)
         theirs = package((others + 1) / 2, (images + 1) / 2, normalize=True).mean()
     assert float(ours) == pytest.approx(float(theirs), abs=1e-6)
 
 
 def test_lpips_of_an_image_from_itself_is_zero(step: Step) -> None:
     images = step.decode(step.x0).detach()
-    assert float(losses.lpips(step.x0, images, step.decode, step.distance)) == 0
+    assert float(perceptual.lpips(step.x0, images, step.decode, step.distance)) == 0
 
 
 def test_the_noise_loss_is_the_mean_square_in_fp32() -> None:
     a, b = torch.tensor([1.0, 2.0]).bfloat16(), torch.tensor([0.0, 4.0]).bfloat16()
-    assert losses.noise_mse(a, b).dtype == torch.float32
-    assert float(losses.noise_mse(a, b)) == 2.5
+    assert noise_mse(a, b).dtype == torch.float32
+    assert float(noise_mse(a, b).mean()) == 2.5
 
 
 def test_kl_is_zero_for_latents_of_equal_statistics() -> None:
     latents = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     shuffled = latents.flip(0).transpose(-1, -2)
-    assert float(losses.kl(shuffled, latents)) == pytest.approx(0, abs=1e-6)
+    assert float(kl.kl(shuffled, latents)) == pytest.approx(0, abs=1e-6)
 
 
 def test_kl_is_that_of_gaussians_with_the_channels_means_and_variances() -> None:
@@ -288,8 +290,8 @@ def test_kl_is_that_of_gaussians_with_the_channels_means_and_variances() -> None
     expected = kl_divergence(
         Normal(p.mean(axes), p.std(axes, unbiased=False)), Normal(q.mean(axes), q.std(axes, unbiased=False))
     ).mean()
-    torch.testing.assert_close(losses.kl(p, q), expected, rtol=1e-4, atol=0)
-    assert float(losses.kl(p, q)) > 0
+    torch.testing.assert_close(kl.kl(p, q), expected, rtol=1e-4, atol=0)
+    assert float(kl.kl(p, q)) > 0
 
 
 def test_kl_of_a_posterior_is_that_of_its_gaussians_from_the_standard_normal() -> None:
@@ -297,8 +299,8 @@ def test_kl_of_a_posterior_is_that_of_its_gaussians_from_the_standard_normal() -
     mean = torch.randn(3, 4, 8, 8, generator=generator, dtype=torch.float64)
     std = torch.rand(3, 4, 8, 8, generator=generator, dtype=torch.float64) + 0.1
     expected = kl_divergence(Normal(mean, std), Normal(0, 1)).sum((1, 2, 3)).mean()
-    torch.testing.assert_close(losses.posterior_kl(mean, std), expected)
-    assert float(losses.posterior_kl(torch.zeros(1, 4, 8, 8), torch.ones(1, 4, 8, 8))) == 0
+    torch.testing.assert_close(kl.posterior_kl(mean, std), expected)
+    assert float(kl.posterior_kl(torch.zeros(1, 4, 8, 8), torch.ones(1, 4, 8, 8))) == 0
 
 
 # ── LPIPS of some of the images ──────────────────────────────────────────────────────────────────
@@ -321,7 +323,7 @@ class Lpips:
         """The loss of the images in ``rows``, and its gradient by all latents."""
         x0 = self.x0.clone().requires_grad_()
         index = torch.as_tensor(rows, dtype=torch.long)
-        value = losses.lpips(x0[index], self.images[index], *self.parts, **arguments)
+        value = perceptual.lpips(x0[index], self.images[index], *self.parts, **arguments)
         (gradient,) = torch.autograd.grad(value, x0)
         return value.detach(), gradient
 
@@ -343,7 +345,7 @@ def test_the_mean_over_all_subsets_is_the_mean_over_the_batch(measure: Lpips, im
 
 def test_every_subset_is_drawn_equally_often() -> None:
     t, draws = torch.zeros(5, dtype=torch.long), 4000
-    drawn = [tuple(losses.lpips_rows(t, ALL, 2, 0, epoch, 7).tolist()) for epoch in range(draws)]
+    drawn = [tuple(perceptual.lpips_rows(t, ALL, 2, 0, epoch, 7).tolist()) for epoch in range(draws)]
     for pair in combinations(range(5), 2):
         # 10 pairs: a share of 0.1 with a standard deviation of 0.0047.
         assert drawn.count(pair) / draws == pytest.approx(0.1, abs=0.02)
@@ -353,19 +355,19 @@ def test_every_subset_is_drawn_equally_often() -> None:
 def test_a_subset_depends_on_its_address_alone() -> None:
     t = torch.zeros(64, dtype=torch.long)
     torch.manual_seed(1)
-    first = losses.lpips_rows(t, ALL, 2, 0, 3, 7)
+    first = perceptual.lpips_rows(t, ALL, 2, 0, 3, 7)
     torch.manual_seed(2)
-    assert torch.equal(losses.lpips_rows(t, ALL, 2, 0, 3, 7), first)
-    assert not torch.equal(losses.lpips_rows(t, ALL, 2, 0, 3, 8), first)
+    assert torch.equal(perceptual.lpips_rows(t, ALL, 2, 0, 3, 7), first)
+    assert not torch.equal(perceptual.lpips_rows(t, ALL, 2, 0, 3, 8), first)
 
 
 @pytest.mark.parametrize("images", [None, 5, 9])
 def test_all_images_in_their_order_are_the_batch_itself(images: int | None) -> None:
-    assert losses.lpips_rows(torch.zeros(5, dtype=torch.long), ALL, images, 0).tolist() == [0, 1, 2, 3, 4]
+    assert perceptual.lpips_rows(torch.zeros(5, dtype=torch.long), ALL, images, 0).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_images_at_late_timesteps_count_zero_in_the_mean(measure: Lpips) -> None:
-    rows = losses.lpips_rows(measure.t, 250, None, 0)
+    rows = perceptual.lpips_rows(measure.t, 250, None, 0)
     assert rows.tolist() == [1, 3]
     value, gradient = measure(rows, of=5)
     alone = [float(measure([row])[0]) for row in range(5)]
@@ -374,11 +376,11 @@ def test_images_at_late_timesteps_count_zero_in_the_mean(measure: Lpips) -> None
 
 
 def test_of_a_subset_those_at_late_timesteps_count_zero_too(measure: Lpips) -> None:
-    whole, _ = measure(losses.lpips_rows(measure.t, 250, None, 0), of=5)
+    whole, _ = measure(perceptual.lpips_rows(measure.t, 250, None, 0), of=5)
     clean = {1, 3}
     values = [measure([row for row in rows if row in clean], of=2)[0] for rows in combinations(range(5), 2)]
     torch.testing.assert_close(torch.stack(values).mean(), whole)
-    drawn = [set(losses.lpips_rows(measure.t, 250, 2, epoch).tolist()) for epoch in range(50)]
+    drawn = [set(perceptual.lpips_rows(measure.t, 250, 2, epoch).tolist()) for epoch in range(50)]
     assert {frozenset(rows) for rows in drawn} == {
         frozenset(),
         frozenset({1}),
@@ -390,7 +392,7 @@ def test_of_a_subset_those_at_late_timesteps_count_zero_too(measure: Lpips) -> N
 def test_no_image_left_is_a_zero_that_stops_no_step(step: Step) -> None:
     rows = torch.empty(0, dtype=torch.long)
     x0 = step.predicted_x0()
-    nothing = losses.lpips(x0[rows], step.images[rows], step.decode, step.distance, of=2)
+    nothing = perceptual.lpips(x0[rows], step.images[rows], step.decode, step.distance, of=2)
     assert float(nothing.detach()) == 0
     (nothing + step.mse()).backward()
     found = {name: weight.grad for name, weight in step.weights.items()}
@@ -416,7 +418,7 @@ def test_weights_get_the_same_gradient_through_micro_batches(make_step: MakeStep
 
 def test_micro_batches_without_a_graph_keep_the_value(measure: Lpips) -> None:
     with torch.no_grad():
-        value = losses.lpips(measure.x0, measure.images, *measure.parts, micro_batch=2)
+        value = perceptual.lpips(measure.x0, measure.images, *measure.parts, micro_batch=2)
     assert not value.requires_grad
     torch.testing.assert_close(value, measure(range(5))[0])
 
@@ -446,7 +448,7 @@ def test_the_memory_of_micro_batches_does_not_grow_with_the_images(measure: Lpip
     def bytes_of(images: int, micro_batch: int | None) -> int:
         def run() -> Tensor:
             x0 = measure.x0[:images].clone().requires_grad_()
-            return losses.lpips(x0, measure.images[:images], *measure.parts, micro_batch=micro_batch)
+            return perceptual.lpips(x0, measure.images[:images], *measure.parts, micro_batch=micro_batch)
 
         return kept_for_the_backward_pass(run)
 

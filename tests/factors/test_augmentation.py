@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from ablate.diffusion.augment import AUGMENTATIONS, flip, strong
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ablate.diffusion import randomness
+from ablate.factors.augmentation import AUGMENTATIONS, flip, strong
 
 pytestmark = pytest.mark.usefixtures("global_rng_stays")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from ablate.diffusion.ema import EmaObserver
 from diffusers.training_utils import EMAModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from ablate.factors.ema import EmaObserver
 
 Weights = dict[str, torch.Tensor]
 
