@@ -47,6 +47,40 @@ def test_an_entry_appears_when_its_block_ends(store: Store) -> None:
     assert store.ingredients("stage", "k") == {"a": 1}
 
 
+def test_an_entry_is_made_when_it_is_first_asked_for(store: Store) -> None:
+    made: list[Path] = []
+
+    def fill(folder: Path) -> None:
+        made.append(folder)
+        (folder / "file.txt").write_text("content")
+
+    for _ in range(2):
+        assert store.make("stage", "k", {"n": 1}, fill) == store.path("stage", "k")
+    assert read(store) == "content"
+    assert store.ingredients("stage", "k") == {"n": 1}
+    assert len(made) == 1
+
+
+def test_an_error_while_an_entry_is_made_leaves_nothing_and_frees_the_lock(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError):
+        store.make("stage", "k", {}, lambda folder: 1 / 0)
+    assert not store.has("stage", "k")
+    store.make("stage", "k", {}, lambda folder: None)
+    assert store.has("stage", "k")
+
+
+def test_an_entry_that_many_ask_for_at_once_is_made_once(store: Store) -> None:
+    made: list[Path] = []
+
+    def fill(folder: Path) -> None:
+        time.sleep(0.05)
+        made.append(folder)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: store.make("stage", "k", {}, fill), range(4)))
+    assert len(made) == 1
+
+
 def test_an_error_inside_the_block_leaves_nothing(store: Store) -> None:
     with pytest.raises(ZeroDivisionError), store.writing("stage", "k", {}) as folder:
         (folder / "file.txt").write_text("half")

@@ -325,12 +325,13 @@ def data_fetch(
 
     if not name.startswith(PREFIX):
         raise UserError("is no data set of the hub", where=name, fix=f"Write {PREFIX}owner/name.")
+
+    def export(folder: Path) -> None:
+        export_hub(name, folder, lambda text: out.print(text, markup=False))
+
     ingredients = {"data": name}
-    kept, key = Store(store), key_of(ingredients)
-    if not kept.has("data", key):
-        with kept.writing("data", key, ingredients) as folder:
-            export_hub(name, folder, lambda text: out.print(text, markup=False))
-    out.print(f"In the store: {kept.path('data', key)}. Use it as data.path: {name}", markup=False)
+    kept = Store(store).make("data", key_of(ingredients), ingredients, export)
+    out.print(f"In the store: {kept}. Use it as data.path: {name}", markup=False)
 
 
 @data_app.command("check")

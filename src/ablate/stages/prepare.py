@@ -240,16 +240,15 @@ def data_folder(keys: RunKeys, store: Store, progress: Callable[[str], None]) ->
     path = keys.config.data.path
     if path != EMBEDDED and not path.startswith(hub.PREFIX):
         return Path(path).expanduser()
+
+    def fill(folder: Path) -> None:
+        if path == EMBEDDED:
+            sprites.generate(folder)
+        else:
+            hub.export_hub(path, folder, progress)
+
     ingredients = {"data": keys.data}
-    key = key_of(ingredients)
-    with store.lock(f"data-{key}"):
-        if not store.has("data", key):
-            with store.writing("data", key, ingredients) as folder:
-                if path == EMBEDDED:
-                    sprites.generate(folder)
-                else:
-                    hub.export_hub(path, folder, progress)
-    return store.path("data", key)
+    return store.make("data", key_of(ingredients), ingredients, fill)
 
 
 # ── files that grow ──────────────────────────────────────────────────────────────────────────────

@@ -41,13 +41,14 @@ WRITERS = 4
 
 def sample(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Path:
     """Draws an image for each test prompt, or finds them. Returns the entry's folder."""
-    with store.lock(f"sample-{keys.sample}"):
-        if not store.has("sample", keys.sample):
-            _make(keys, store, progress)
-    return store.path("sample", keys.sample)
+
+    def fill(folder: Path) -> None:
+        _sample(keys, store, folder, progress)
+
+    return store.make("sample", keys.sample, keys.sample_ingredients, fill)
 
 
-def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
+def _sample(keys: RunKeys, store: Store, folder: Path, progress: Callable[[str], None]) -> None:
     config = keys.config
     device = devices.setup(config.compute)
     weights = weights_file(keys, store)
@@ -57,31 +58,28 @@ def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
     prompts, size = prepared.prompts, config.sample.batch
     evaluations = 0
     started = time.perf_counter()
-    with store.writing("sample", keys.sample, keys.sample_ingredients) as folder:
-        (folder / "images").mkdir()
-        with ThreadPoolExecutor(WRITERS) as writers:  # files are written while the next batch is drawn
-            written = []
-            for first in range(0, len(prompts), size):
-                progress(f"{first}/{len(prompts)} images")
-                batch = prompts[first : first + size]
-                names = [prompt["image_name"] for prompt in batch]
-                states = prepared.states[[prompt["state"] for prompt in batch]]
-                images, n = draw(config, unet, vae, states, prepared.states[:1], names, keys.sample_seed)
-                evaluations += n * len(batch)
-                # PNG whatever the name says: a lossy format would change the scores.
-                files = [folder / "images" / png_name(name) for name in names]
-                written += [writers.submit(_save, *pair) for pair in zip(images, files, strict=True)]
-        for file in written:
-            file.result()  # raises what writing has raised
-        sampled = {
-            "seconds": time.perf_counter() - started,
-            "evaluations_per_image": evaluations / max(len(prompts), 1),
-            "weights": file_digest(weights),
-            "history": json.loads((store.path("train", keys.chain[-1]) / "state.json").read_text())[
-                "history"
-            ],
-        }
-        (folder / "sampled.json").write_text(json.dumps(sampled))
+    (folder / "images").mkdir()
+    with ThreadPoolExecutor(WRITERS) as writers:  # files are written while the next batch is drawn
+        written = []
+        for first in range(0, len(prompts), size):
+            progress(f"{first}/{len(prompts)} images")
+            batch = prompts[first : first + size]
+            names = [prompt["image_name"] for prompt in batch]
+            states = prepared.states[[prompt["state"] for prompt in batch]]
+            images, n = draw(config, unet, vae, states, prepared.states[:1], names, keys.sample_seed)
+            evaluations += n * len(batch)
+            # PNG whatever the name says: a lossy format would change the scores.
+            files = [folder / "images" / png_name(name) for name in names]
+            written += [writers.submit(_save, *pair) for pair in zip(images, files, strict=True)]
+    for file in written:
+        file.result()  # raises what writing has raised
+    sampled = {
+        "seconds": time.perf_counter() - started,
+        "evaluations_per_image": evaluations / max(len(prompts), 1),
+        "weights": file_digest(weights),
+        "history": json.loads((store.path("train", keys.chain[-1]) / "state.json").read_text())["history"],
+    }
+    (folder / "sampled.json").write_text(json.dumps(sampled))
 
 
 def sample_prompts(keys: RunKeys, store: Store, prompts: Mapping[str, str], out: Path) -> Iterator[Path]:
@@ -140,8 +138,8 @@ def preview(training: Training, store: Store) -> str:
     """Draws the first prompts with the weights of this moment; the key of ``preview/<key>/preview.png``."""
     config = training.config
     ingredients = training.keys.preview_ingredients(training.epoch)
-    key = key_of(ingredients)
-    if not store.has("preview", key):
+
+    def fill(folder: Path) -> None:
         prompts = training.data.prompts[: config.track.preview_prompts]
         states = training.data.states[[prompt["state"] for prompt in prompts]]
         names = [prompt["image_name"] for prompt in prompts]
@@ -150,8 +148,10 @@ def preview(training: Training, store: Store) -> str:
             config, training.unet, training.vae, states, training.data.states[:1], names, training.seed
         )
         training.unet.train()
-        with store.writing("preview", key, ingredients) as folder:
-            Image.fromarray(torch.cat(list(images), dim=1).numpy()).save(folder / "preview.png")
+        Image.fromarray(torch.cat(list(images), dim=1).numpy()).save(folder / "preview.png")
+
+    key = key_of(ingredients)
+    store.make("preview", key, ingredients, fill)
     return key
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 ENTRY = "entry.json"
 DAY = 86_400.0
@@ -47,6 +47,20 @@ class Store:
     def has(self, stage: str, key: str) -> bool:
         """Whether the entry is complete."""
         return (self.path(stage, key) / ENTRY).is_file()
+
+    def make(
+        self, stage: str, key: str, ingredients: Mapping[str, Any], fill: Callable[[Path], None]
+    ) -> Path:
+        """The entry's folder. Where there is no entry, ``fill`` first writes its files into an empty folder.
+
+        Of several processes that ask at once, one makes the entry and the others wait for it. An error
+        in ``fill`` leaves no entry behind.
+        """
+        with self.lock(f"{stage}-{key}"):
+            if not self.has(stage, key):
+                with self.writing(stage, key, ingredients) as folder:
+                    fill(folder)
+        return self.path(stage, key)
 
     @contextmanager
     def writing(self, stage: str, key: str, ingredients: Mapping[str, Any]) -> Iterator[Path]:
