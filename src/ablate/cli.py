@@ -320,17 +320,13 @@ def data_fetch(
 ) -> None:
     """Download a data set of the Hugging Face hub into the store, for data.path. Needs ablate[hub]."""
     from ablate.console import out
-    from ablate.data.hub import PREFIX, export_hub
-    from ablate.store import Store, key_of
+    from ablate.data.hub import PREFIX
+    from ablate.data.place import Hub
+    from ablate.store import Store
 
-    if not name.startswith(PREFIX):
+    if not Hub.takes(name):
         raise UserError("is no data set of the hub", where=name, fix=f"Write {PREFIX}owner/name.")
-
-    def export(folder: Path) -> None:
-        export_hub(name, folder, lambda text: out.print(text, markup=False))
-
-    ingredients = {"data": name}
-    kept = Store(store).make("data", key_of(ingredients), ingredients, export)
+    kept = Hub(name).folder(Store(store), name, lambda text: out.print(text, markup=False))
     out.print(f"In the store: {kept}. Use it as data.path: {name}", markup=False)
 
 

@@ -21,8 +21,8 @@ from ablate.metrics.distance import fid, kid
 from ablate.metrics.inception import inception_features
 from ablate.metrics.zero_shot import candidates, zero_shot
 from ablate.stages import device as devices
-from ablate.stages.prepare import Prepared
-from ablate.stages.sample import png_name
+from ablate.stages.prepared import Prepared
+from ablate.stages.sampled import Sampled
 from ablate.store import key_of
 
 if TYPE_CHECKING:
@@ -53,11 +53,8 @@ def _measure(keys: RunKeys, store: Store, out: Path, progress: Callable[[str], N
     device = devices.setup(config.compute)
     prepared = Prepared(store.path("prepare", keys.prepare))
     prompts = prepared.prompts
-    folder = store.path("sample", keys.sample)
-    sampled = json.loads((folder / "sampled.json").read_text())
-    images = np.stack(
-        [load_image(folder / "images" / png_name(p["image_name"]), config.data.size) for p in prompts]
-    )
+    sampled = Sampled(store.path("sample", keys.sample))
+    images = np.stack([load_image(sampled.image(p["image_name"]), config.data.size) for p in prompts])
 
     progress("embedding")
     evaluator = components.load_evaluator(config.components.evaluator, str(device))
@@ -88,15 +85,15 @@ def _measure(keys: RunKeys, store: Store, out: Path, progress: Callable[[str], N
         "images": len(images),
         "reference_images": len(references["features"]),
         "feature_dimension": features.shape[1],
-        "sample_seconds": sampled["seconds"],
-        "seconds_per_image": sampled["seconds"] / len(images),
-        "evaluations_per_image": sampled["evaluations_per_image"],
+        "sample_seconds": sampled.seconds,
+        "seconds_per_image": sampled.seconds / len(images),
+        "evaluations_per_image": sampled.evaluations_per_image,
     }
     record = {
         "metrics": metrics,
         "feature_space": INCEPTION if use_inception else evaluator.name,
         "evaluator": evaluator.name,
-        "weights": sampled["weights"],
+        "weights": sampled.weights,
     }
     table = [
         {"image_name": prompt["image_name"], "prompt": prompt["text"]}

@@ -30,7 +30,8 @@ from ablate.diffusion.unet import build_unet
 from ablate.errors import RunError
 from ablate.keys import active, newest_stored_link
 from ablate.stages import device as devices
-from ablate.stages.prepare import Prepared, augmented, batch_size, to_model
+from ablate.stages.prepare import augmented, batch_size, to_model
+from ablate.stages.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
