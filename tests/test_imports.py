@@ -18,7 +18,8 @@ PACKAGE = Path(ablate.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("spec",),
-    ("store", "records", "data", "diffusion", "metrics", "stats"),
+    ("store", "records", "diffusion", "metrics", "stats"),
+    ("data",),
     ("sources",),
     ("components",),
     ("fingerprint",),

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ablate.components import EMBEDDED
+from ablate.data.place import place_of
 from ablate.errors import DataError
 from ablate.fingerprint import Contents
 from ablate.keys import Observer, RunKeys, differences, newest_stored_link
 from ablate.spec.config import Config, kit_parts
-from ablate.store import Store
+from ablate.store import ENTRY, Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -278,11 +279,11 @@ def test_a_renamed_file_changes_the_digest_and_a_touched_one_does_not(
 def test_digests_are_kept_between_commands(place: Place, make_config: MakeConfig) -> None:
     file = place.root / "digests.json"
     contents = Contents(file)
-    first = contents.of_data(str(place.root / "data"))
+    first = place_of(str(place.root / "data")).identity(contents)
     contents.save()
     marked = file.stat().st_mtime_ns
     again = Contents(file)
-    assert again.of_data(str(place.root / "data")) == first
+    assert place_of(str(place.root / "data")).identity(again) == first
     again.save()
     assert file.stat().st_mtime_ns == marked
 
@@ -290,12 +291,12 @@ def test_digests_are_kept_between_commands(place: Place, make_config: MakeConfig
 def test_a_folder_below_the_home_folder_is_found(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(place.root))
     contents = Contents(place.root / "digests.json")
-    assert contents.of_data("~/data") == contents.of_data(str(place.root / "data"))
+    assert place_of("~/data").identity(contents) == place_of(str(place.root / "data")).identity(contents)
 
 
 def test_a_missing_data_folder_is_named(contents: Contents, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such data folder") as caught:
-        contents.of_data(str(tmp_path / "nowhere"))
+        place_of(str(tmp_path / "nowhere")).identity(contents)
     assert "nowhere" in caught.value.where
 
 
@@ -390,7 +391,7 @@ def test_the_newest_link_is_the_last_complete_one(
         *(("ema", observer.key(CHAIN[epoch])) for epoch in averaged),
     ]:
         store.path(stage, key).mkdir(parents=True)
-        (store.path(stage, key) / "entry.json").write_text("{}")
+        (store.path(stage, key) / ENTRY).write_text("{}")
     complete = [epoch for epoch in stored if epoch <= end and (epoch <= start or epoch in averaged)]
     assert newest_stored_link(CHAIN, [observer], end, store) == max(complete, default=0)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ablate.plan import Plan, Run, Stretch, make_plan, reasons, steps_per_epoch, stretches, warnings
 from ablate.spec.config import MOST_CLAIMS
 from ablate.spec.load import load_experiment
-from ablate.store import Store
+from ablate.store import ENTRY, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -222,6 +222,22 @@ def warned(write_spec: Callable[..., Path], contents: Contents, tmp_path: Path) 
         return warnings(make_plan(load_experiment(file), Store(tmp_path / "store"), contents))
 
     return warn
+
+
+def test_entries_of_another_version_are_said_to_be_ignored_in_one_line(
+    warned: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store")
+    lines = []
+    for key in ("a", "b"):
+        with store.writing("prepare", key, {}):
+            pass
+        (store.path("prepare", key) / ENTRY).rename(store.path("prepare", key) / "entry.json")
+        lines += warned([], seeds=3)
+    assert lines == [
+        f"1 entry in {store.root} is of another version of ablate: ignored, and can be deleted.",
+        f"2 entries in {store.root} are of another version of ablate: ignored, and can be deleted.",
+    ]
 
 
 def test_too_few_seeds_for_the_claims_are_warned_of_with_the_number_that_would_do(

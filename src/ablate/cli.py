@@ -320,17 +320,14 @@ def data_fetch(
 ) -> None:
     """Download a data set of the Hugging Face hub into the store, for data.path. Needs ablate[hub]."""
     from ablate.console import out
-    from ablate.data.hub import PREFIX, export_hub
-    from ablate.store import Store, key_of
+    from ablate.data.hub import PREFIX
+    from ablate.data.place import Hub
+    from ablate.store import Store
 
-    if not name.startswith(PREFIX):
+    if not Hub.takes(name):
         raise UserError("is no data set of the hub", where=name, fix=f"Write {PREFIX}owner/name.")
-    ingredients = {"data": name}
-    kept, key = Store(store), key_of(ingredients)
-    if not kept.has("data", key):
-        with kept.writing("data", key, ingredients) as folder:
-            export_hub(name, folder, lambda text: out.print(text, markup=False))
-    out.print(f"In the store: {kept.path('data', key)}. Use it as data.path: {name}", markup=False)
+    kept = Hub(name).folder(Store(store), name, lambda text: out.print(text, markup=False))
+    out.print(f"In the store: {kept}. Use it as data.path: {name}", markup=False)
 
 
 @data_app.command("check")

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate import components
-from ablate.errors import DataError, UserError
-from ablate.spec.config import EMBEDDED
+from ablate.errors import UserError
 from ablate.store import file_digest, write_file
 
 if TYPE_CHECKING:
@@ -33,7 +32,14 @@ READING = tuple(
 
 SOURCES: dict[str, tuple[str, ...]] = {
     "data": ("data/sprites.py",),
-    "prepare": ("stages/prepare.py", "stages/device.py", "components.py", *READING),
+    "prepare": (
+        "stages/prepare.py",
+        "stages/prepared.py",
+        "stages/device.py",
+        "store/growing.py",
+        "components.py",
+        *READING,
+    ),
     "train": (
         "stages/train.py",
         "stages/batch.py",
@@ -45,8 +51,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "factors/base.py",
         "components.py",
     ),
-    "sample": ("stages/sample.py", "stages/device.py", "diffusion", "components.py"),
-    "evaluate": ("stages/evaluate.py", "stages/device.py", "metrics", "components.py"),
+    "sample": ("stages/sample.py", "stages/sampled.py", "stages/device.py", "diffusion", "components.py"),
+    "evaluate": ("stages/evaluate.py", "stages/sampled.py", "stages/device.py", "metrics", "components.py"),
     "audit": ("audit", "stages", "diffusion", "factors", "components.py"),
 }
 """The package's files whose text decides what a stage computes. Those of factors enter where they act."""
@@ -126,23 +132,14 @@ class Contents:
         self._changed = False
         self._folders: dict[Path, str] = {}
 
-    def of_data(self, path: str) -> str:
-        """Digest of a data folder; of the generator for the embedded data set."""
-        if path == EMBEDDED:
-            return "generator:" + _short(json.dumps(of_stage("data"), sort_keys=True))
-        folder = Path(path).expanduser()
-        if not folder.is_dir():
-            raise DataError(
-                "there is no such data folder",
-                where=f"data.path: {path}",
-                fix=f"Give a folder in the task's format, or {EMBEDDED} for the embedded data set.",
-            )
-        return self._of_folder(folder)
+    def of_generator(self) -> str:
+        """Digest of what draws the embedded data set."""
+        return "generator:" + _short(json.dumps(of_stage("data"), sort_keys=True))
 
     def of_part(self, part: Part) -> str:
         """Digest of a local part's files, or the name of a part that a library fetches."""
         folder = components.local_folder(part)
-        return self._of_folder(folder) if folder else f"{part.source}/{part.subfolder}".rstrip("/")
+        return self.of_folder(folder) if folder else f"{part.source}/{part.subfolder}".rstrip("/")
 
     def save(self) -> None:
         """Keeps what was digested for the next command."""
@@ -150,7 +147,8 @@ class Contents:
             write_file(self._file, json.dumps(self._known, indent=0, sort_keys=True))
             self._changed = False
 
-    def _of_folder(self, folder: Path) -> str:
+    def of_folder(self, folder: Path) -> str:
+        """Digest of all files in a folder, by their names in it and their bytes."""
         if folder not in self._folders:
             total = hashlib.sha256()
             for file in sorted(path for path in folder.rglob("*") if path.is_file()):

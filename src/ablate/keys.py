@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from ablate import components, factors, fingerprint
-from ablate.data import hub
+from ablate.data.place import place_of
 from ablate.factors.augmentation import Augmentation
 from ablate.fields import epoch_of
 from ablate.store import file_digest, key_of
@@ -69,9 +69,8 @@ class RunKeys:
 
     @cached_property
     def data(self) -> str:
-        """Digest of the data set; one of the hub goes in by its name, as the hub's parts do."""
-        path = self.config.data.path
-        return path if path.startswith(hub.PREFIX) else self._contents.of_data(path)
+        """What stands for the data set."""
+        return place_of(self.config.data.path).identity(self._contents)
 
     @cached_property
     def prepare_ingredients(self) -> Ingredients:

@@ -9,20 +9,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.errors import DataError
+from ablate.data.place import place_of
 from ablate.keys import Observer, RunKeys, differences, newest_stored_link
-from ablate.spec.config import EMBEDDED
 from ablate.stats import seeds_for_alpha, smallest_p
-from ablate.store import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ablate.fingerprint import Contents
-    from ablate.spec.config import Data
     from ablate.spec.load import Experiment
     from ablate.store import Store
 
@@ -146,7 +142,8 @@ def make_plan(experiment: Experiment, store: Store, contents: Contents) -> Plan:
     """The plan of an experiment.
 
     Raises:
-        DataError: the data folder is missing or not in the task's format.
+        DataError: the data folder is missing or in no known format, or a data set of the hub is not
+            in the store yet.
         ComponentError: a local part is missing.
     """
     runs = tuple(
@@ -156,26 +153,8 @@ def make_plan(experiment: Experiment, store: Store, contents: Contents) -> Plan:
     )
     for run in runs:
         _ = run.keys.evaluate  # digests all it stands on, so a missing file is found now
-    return Plan(experiment, runs, store, training_images(runs[0].keys.config.data, store))
-
-
-def training_images(data: Data, store: Store) -> int:
-    """Number of training images of a data set.
-
-    Raises:
-        DataError: it is not in a format that is known, or a data set of the hub that is not here yet.
-    """
-    from ablate.data import captions, hub, sprites
-
-    if data.path == EMBEDDED:
-        return sprites.training_images()
-    if not data.path.startswith(hub.PREFIX):
-        return len(captions.read_train(Path(data.path).expanduser()))
-    key = key_of({"data": data.path})
-    if not store.has("data", key):
-        fix = f"Fetch it: ablate data fetch {data.path}"
-        raise DataError("the data set is not in the store yet", where=f"data.path: {data.path}", fix=fix)
-    return len(captions.read_train(store.path("data", key)))
+    place = place_of(runs[0].keys.config.data.path)
+    return Plan(experiment, runs, store, place.training_images(store))
 
 
 def steps_per_epoch(images: int, batch: int, accumulation: int) -> int:
@@ -205,10 +184,22 @@ def reasons(plan: Plan) -> dict[str, list[str]]:
 
 
 def warnings(plan: Plan) -> list[str]:
-    """What to know before the run: a design with too few seeds to decide its claims.
+    """What to know before the run: entries of the store that are ignored, too few seeds for the claims."""
+    return [*_ignored(plan.store), *_too_few_seeds(plan)]
 
-    Claims of "equal" are supported by another test, which has no such limit.
-    """
+
+def _ignored(store: Store) -> list[str]:
+    """Says that entries of another version of ablate take up room and nothing else."""
+    if not (count := store.of_other_formats()):
+        return []
+    entries, are = ("entry", "is") if count == 1 else ("entries", "are")
+    return [
+        f"{count} {entries} in {store.root} {are} of another version of ablate: ignored, and can be deleted."
+    ]
+
+
+def _too_few_seeds(plan: Plan) -> list[str]:
+    """Says that no p value can be small enough. Claims of "equal" have another test, without such a limit."""
     spec = plan.experiment.spec
     seeds, claims = len(spec.seeds), len(spec.claims)
     directed = any(claim.direction != "equal" for claim in spec.claims)

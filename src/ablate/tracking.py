@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from ablate import fingerprint
+from ablate.data.place import place_of
 from ablate.errors import UserError
 from ablate.records import ExperimentRecord, Finding, RunRecord, Verification
 from ablate.store import key_of
@@ -197,7 +198,7 @@ class Tracking:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
         # A digest of at most 36 characters is all that MLflow keeps.
-        dataset = Dataset(Path(run.keys.config.data.path).name, run.keys.data[-32:], "local", "{}")
+        dataset = Dataset(place_of(run.keys.config.data.path).name, run.keys.data[-32:], "local", "{}")
         context = [InputTag("mlflow.data.context", "training")]
         self.client.log_inputs(run_id, [DatasetInput(dataset, context)])
         config = run.keys.config.model_dump(mode="json")

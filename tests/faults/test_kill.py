@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from ablate.store import ENTRY
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -77,7 +79,7 @@ def the_audit_has_begun(run: Command) -> bool:
 
 
 def first_epoch_is_stored(run: Command) -> bool:
-    return any((run.store / "train").glob("*/entry.json"))
+    return any((run.store / "train").glob(f"*/{ENTRY}"))
 
 
 def samples_are_half_written(run: Command) -> bool:
@@ -85,7 +87,7 @@ def samples_are_half_written(run: Command) -> bool:
 
 
 def figures_are_stored(run: Command) -> bool:
-    return any((run.store / "evaluate").glob("*/entry.json"))
+    return any((run.store / "evaluate").glob(f"*/{ENTRY}"))
 
 
 def one_more_run_is_recorded(run: Command) -> bool:
@@ -170,4 +172,4 @@ def test_whenever_it_is_killed_the_same_command_goes_on_to_the_same_result(
     # Only whole entries lie where results are read; what was half-written lies apart.
     for entry in (tmp_path / ".ablate").glob("*/*"):
         if entry.parent.name not in ("tmp", "locks"):
-            assert (entry / "entry.json").is_file()
+            assert (entry / ENTRY).is_file()

@@ -16,7 +16,8 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from ablate.data import captions
 from ablate.stages.evaluate import evaluate
 from ablate.stages.prepare import prepare
-from ablate.stages.sample import png_name, sample
+from ablate.stages.sample import sample
+from ablate.stages.sampled import png_name
 from ablate.stages.train import train
 from ablate.store import Store
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ablate.keys import RunKeys
-    from ablate.stages.prepare import Prepared
+    from ablate.stages.prepared import Prepared
     from tests.conftest import MakeKeys
 
 MANY = 1100

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablate.stages.sample import png_name, sample, sample_prompts
+from ablate.stages.sample import sample, sample_prompts
+from ablate.stages.sampled import Sampled, png_name
 from ablate.stages.train import train
 from ablate.store import file_digest
 
@@ -98,12 +99,12 @@ def test_samples_are_not_drawn_twice(trained: RunKeys, store: Store) -> None:
 
 
 def test_the_samples_say_what_they_were_drawn_with(trained: RunKeys, store: Store) -> None:
-    record = json.loads((sample(trained, store, quiet) / "sampled.json").read_text())
+    sampled = Sampled(sample(trained, store, quiet))
     weights = store.path("train", trained.chain[-1]) / "unet.safetensors"
-    assert record["weights"] == file_digest(weights)
-    assert record["evaluations_per_image"] == 3
-    assert record["seconds"] > 0
-    assert len(record["history"]) == 1
+    assert sampled.weights == file_digest(weights)
+    assert sampled.evaluations_per_image == 3
+    assert sampled.seconds > 0
+    assert len(sampled.history) == 1
 
 
 def test_a_free_prompt_draws_what_the_test_prompt_of_the_same_name_and_text_drew(

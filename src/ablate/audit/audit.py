@@ -19,6 +19,7 @@ from ablate.store import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from ablate.audit.compare import FieldPath
     from ablate.factors.base import Factor
@@ -73,12 +74,12 @@ def audit(
             "code": fingerprint.of_stage("audit"),
         }
     )
-    with store.lock(f"audit-{key}"):
-        if not store.has("audit", key):
-            found = _Audit(variants, baseline, store, progress).all_findings(expect)
-            with store.writing("audit", key, {}) as folder:
-                (folder / "findings.json").write_text(json.dumps([asdict(finding) for finding in found]))
-    text = (store.path("audit", key) / "findings.json").read_text()
+
+    def fill(folder: Path) -> None:
+        found = _Audit(variants, baseline, store, progress).all_findings(expect)
+        (folder / "findings.json").write_text(json.dumps([asdict(finding) for finding in found]))
+
+    text = (store.make("audit", key, {}, fill) / "findings.json").read_text()
     return [Finding(**finding) for finding in json.loads(text)]
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ablate.components import EMBEDDED, source_of
+from ablate.data.place import place_of
 from ablate.errors import ComponentError, UserError
 from ablate.fingerprint import device_kind
 from ablate.parts.check import mend, named_parts, needed_parts, title
 from ablate.sources import out_of_reach, size
-from ablate.spec.config import EMBEDDED as EMBEDDED_NAME
 from ablate.tracking import SQLITE
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def diagnose(config: Config, profile: str, store: Path, uri: str) -> Iterator[An
     needed = needed_parts(config)
     for name, part in named_parts(config).items():
         yield _part(name, part, profile, needed=name in needed)
-    yield _data(config.data.path)
+    yield Answer("data", *place_of(config.data.path).look())
     yield Answer("processor", "ok", f"{_cores()} cores, {_memory()} of memory")
     yield from _libraries()
     yield _mlflow(uri)
@@ -96,16 +96,6 @@ def _is_broken(file: Path) -> bool:
             return False
     except (SafetensorError, OSError):
         return True
-
-
-def _data(path: str) -> Answer:
-    if path == EMBEDDED_NAME:
-        return Answer("data", "ok", "embedded")
-    if path.startswith("hub:"):
-        return Answer("data", "note", f"{path} comes from the hub when it is first needed")
-    if Path(path).expanduser().is_dir():
-        return Answer("data", "ok", f"in {path}")
-    return Answer("data", "wrong", f"there is no folder {path}", "put it there, or --set data.path=FOLDER")
 
 
 def _disk(config: Config, store: Path) -> Answer:

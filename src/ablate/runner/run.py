@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from ablate.parts.check import require_parts
 from ablate.runner.local import LocalExecutor
 from ablate.runner.study import OBJECTIVE, Study
 from ablate.runner.tasks import Event, Note, Task, audit, check_schedulers, tasks_of
+from ablate.stages.sampled import Sampled, preview_image
 from ablate.tracking import SQLITE, Tracking, spec_key
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class Recorder:
         for name in self.standing[event.task]:
             self._log_history(name, event.history)
             if event.preview:
-                image = self.plan.store.path("preview", event.preview) / "preview.png"
+                image = preview_image(self.plan.store, event.preview)
                 self.tracking.log_preview(self.run_ids[name], image, event.epochs)
 
     def on_end(self, task: Task, reason: str) -> None:
@@ -209,19 +209,17 @@ class Recorder:
 
     def _finish(self, run: Run) -> None:
         store, keys = self.plan.store, run.keys
-        samples = store.path("sample", keys.sample)
-        history = json.loads((samples / "sampled.json").read_text())["history"]
-        self._log_history(run.name, history)
+        sampled = Sampled(store.path("sample", keys.sample))
+        self._log_history(run.name, sampled.history)
         for epoch, preview in keys.previews():
             if store.has("preview", preview):
-                image = store.path("preview", preview) / "preview.png"
-                self.tracking.log_preview(self.run_ids[run.name], image, epoch)
+                self.tracking.log_preview(self.run_ids[run.name], preview_image(store, preview), epoch)
         self.tracking.finish_child(
             self.run_ids[run.name],
             run,
             store.path("evaluate", keys.evaluate),
-            samples,
-            history,
+            sampled.folder,
+            sampled.history,
             self.plan.steps_per_epoch(run),
         )
         self.outcome.finished.append(run.name)

@@ -21,8 +21,8 @@ from ablate.metrics.distance import fid, kid
 from ablate.metrics.inception import inception_features
 from ablate.metrics.zero_shot import candidates, zero_shot
 from ablate.stages import device as devices
-from ablate.stages.prepare import Prepared
-from ablate.stages.sample import png_name
+from ablate.stages.prepared import Prepared
+from ablate.stages.sampled import Sampled
 from ablate.store import key_of
 
 if TYPE_CHECKING:
@@ -41,22 +41,20 @@ INCEPTION = "inception"
 
 def evaluate(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Path:
     """Measures the run's samples, or finds the figures. Returns the entry's folder."""
-    with store.lock(f"evaluate-{keys.evaluate}"):
-        if not store.has("evaluate", keys.evaluate):
-            _make(keys, store, progress)
-    return store.path("evaluate", keys.evaluate)
+
+    def fill(out: Path) -> None:
+        _measure(keys, store, out, progress)
+
+    return store.make("evaluate", keys.evaluate, keys.evaluate_ingredients, fill)
 
 
-def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
+def _measure(keys: RunKeys, store: Store, out: Path, progress: Callable[[str], None]) -> None:
     config = keys.config
     device = devices.setup(config.compute)
     prepared = Prepared(store.path("prepare", keys.prepare))
     prompts = prepared.prompts
-    folder = store.path("sample", keys.sample)
-    sampled = json.loads((folder / "sampled.json").read_text())
-    images = np.stack(
-        [load_image(folder / "images" / png_name(p["image_name"]), config.data.size) for p in prompts]
-    )
+    sampled = Sampled(store.path("sample", keys.sample))
+    images = np.stack([load_image(sampled.image(p["image_name"]), config.data.size) for p in prompts])
 
     progress("embedding")
     evaluator = components.load_evaluator(config.components.evaluator, str(device))
@@ -87,25 +85,24 @@ def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
         "images": len(images),
         "reference_images": len(references["features"]),
         "feature_dimension": features.shape[1],
-        "sample_seconds": sampled["seconds"],
-        "seconds_per_image": sampled["seconds"] / len(images),
-        "evaluations_per_image": sampled["evaluations_per_image"],
+        "sample_seconds": sampled.seconds,
+        "seconds_per_image": sampled.seconds / len(images),
+        "evaluations_per_image": sampled.evaluations_per_image,
     }
     record = {
         "metrics": metrics,
         "feature_space": INCEPTION if use_inception else evaluator.name,
         "evaluator": evaluator.name,
-        "weights": sampled["weights"],
+        "weights": sampled.weights,
     }
     table = [
         {"image_name": prompt["image_name"], "prompt": prompt["text"]}
         | {name: _number(values[row]) for name, values in scores.items()}
         for row, prompt in enumerate(prompts)
     ]
-    with store.writing("evaluate", keys.evaluate, keys.evaluate_ingredients) as out:
-        (out / "metrics.json").write_text(json.dumps(record, indent=1))
-        (out / "scores.json").write_text(json.dumps(table, indent=1))
-        np.savez_compressed(out / "features.npz", features=features, embeddings=embeddings)
+    (out / "metrics.json").write_text(json.dumps(record, indent=1))
+    (out / "scores.json").write_text(json.dumps(table, indent=1))
+    np.savez_compressed(out / "features.npz", features=features, embeddings=embeddings)
 
 
 def reference_features(
@@ -120,19 +117,19 @@ def reference_features(
         "evaluate": config.evaluate.model_dump(mode="json"),
         "code": fingerprint.of_stage("evaluate"),
     }
-    key = key_of(ingredients)
-    with store.lock(f"reference-{key}"):
-        if not store.has("reference", key):
-            real = prepared.references.numpy()
-            embeddings = evaluator.encode_images(real) if len(real) else np.zeros((0, 1), np.float32)
-            chosen = real if config.evaluate.reference == "test" else prepared.images.numpy()
-            if config.evaluate.fid_features == INCEPTION:
-                features = _inception_features(chosen, config, evaluator.device)
-            else:
-                features = embeddings if chosen is real else evaluator.encode_images(chosen)
-            with store.writing("reference", key, ingredients) as folder:
-                np.savez_compressed(folder / "reference.npz", features=features, embeddings=embeddings)
-    with np.load(store.path("reference", key) / "reference.npz", allow_pickle=False) as arrays:
+
+    def fill(folder: Path) -> None:
+        real = prepared.references.numpy()
+        embeddings = evaluator.encode_images(real) if len(real) else np.zeros((0, 1), np.float32)
+        chosen = real if config.evaluate.reference == "test" else prepared.images.numpy()
+        if config.evaluate.fid_features == INCEPTION:
+            features = _inception_features(chosen, config, evaluator.device)
+        else:
+            features = embeddings if chosen is real else evaluator.encode_images(chosen)
+        np.savez_compressed(folder / "reference.npz", features=features, embeddings=embeddings)
+
+    folder = store.make("reference", key_of(ingredients), ingredients, fill)
+    with np.load(folder / "reference.npz", allow_pickle=False) as arrays:
         return {name: arrays[name] for name in ("features", "embeddings")}
 
 

@@ -1,7 +1,6 @@
 """Stage prepare: images → latent moments, captions → text states, once per data set and parts.
 
-``prepare/<key>/`` holds arrays that are mapped into memory, so that opening them takes no time and
-only the rows that are asked for are read:
+``prepare/<key>/`` holds (``ablate.stages.prepared`` reads it)
     images.npy       [N, S, S, 3] uint8, the training images
     mean.npy         [N, C, h, w] float32, with std.npy the VAE's posterior, scaled to unit variance
     references.npy   [R, S, S, 3] uint8, the real images of the prompts that have one
@@ -10,33 +9,29 @@ only the rows that are asked for are read:
 ``augmented/<key>/`` holds images.npy, mean.npy and std.npy of K augmented forms of each training
 image, [N, K, …].
 
-The arrays grow chunk by chunk in ``work/<stage>-<key>/``, so the memory that is needed does not depend
-on the number of images, and a killed process loses the chunk that it was at.
+The arrays grow chunk by chunk (``ablate.store.growing``): the memory that is needed does not depend on
+the number of images, and a killed process loses only the chunk that it was at.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import warnings
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from ablate import components
-from ablate.data import captions, hub, sprites
+from ablate.data import captions
+from ablate.data.place import place_of
 from ablate.factors.augmentation import AUGMENTATIONS
-from ablate.spec.config import EMBEDDED
 from ablate.stages import device as devices
-from ablate.store import key_of, write_file
+from ablate.stages.prepared import Encoded, Prepared
+from ablate.store.growing import grow, make_growing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -44,9 +39,7 @@ if TYPE_CHECKING:
     from ablate.keys import RunKeys
     from ablate.spec.config import Components
     from ablate.store import Store
-
-    Arrays = dict[str, NDArray[Any]]
-    """Further rows of each array file, by its name without ending."""
+    from ablate.store.growing import Arrays
 
 BATCH = 64
 """Images that the VAE encodes at once, at most."""
@@ -60,64 +53,6 @@ READERS = 4
 """Processes that decode images while the VAE encodes."""
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """Images and their latents. Tensors are mapped from the files of an entry and must not be written to.
-
-    Where there are K augmented forms of each image, they are a second axis: ``mean[rows, forms]`` is
-    [B, C, h, w].
-    """
-
-    folder: Path
-
-    @cached_property
-    def mean(self) -> Tensor:
-        """Posterior means [N, C, h, w] of the latents; [N, K, C, h, w] of forms."""
-        return _mapped(self.folder / "mean.npy")
-
-    @cached_property
-    def std(self) -> Tensor:
-        """Posterior standard deviations, of the same shape."""
-        return _mapped(self.folder / "std.npy")
-
-    @cached_property
-    def images(self) -> Tensor:
-        """What was encoded, uint8 [N, S, S, 3]; [N, K, S, S, 3] of forms."""
-        return _mapped(self.folder / "images.npy")
-
-
-@dataclass(frozen=True)
-class Prepared(Encoded):
-    """A prepared data set: its training images, captions and prompts."""
-
-    @cached_property
-    def _index(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.folder / "prepared.json").read_text())
-        return content
-
-    @cached_property
-    def references(self) -> Tensor:
-        """Real images of the prompts that have one, uint8 [R, S, S, 3]."""
-        return _mapped(self.folder / "references.npy")
-
-    @cached_property
-    def states(self) -> Tensor:
-        """Text states [U, L, D]; row 0 is the empty caption."""
-        return _mapped(self.folder / "states.npy")
-
-    @property
-    def captions(self) -> list[list[int]]:
-        """For each training image the rows of its possible captions."""
-        rows: list[list[int]] = self._index["captions"]
-        return rows
-
-    @property
-    def prompts(self) -> list[dict[str, Any]]:
-        """Test prompts: ``image_name``, ``text``, ``state`` (row), ``reference`` (row or null)."""
-        prompts: list[dict[str, Any]] = self._index["prompts"]
-        return prompts
-
-
 def prepare(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Prepared:
     """Makes the entry, or finds it; and the augmented forms, where the configuration asks for some.
 
@@ -125,10 +60,10 @@ def prepare(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Pre
     that is not as it should be.
     """
 
-    def grow(work: Path) -> None:
+    def fill(work: Path) -> None:
         _encode_data(keys, store, work, progress)
 
-    folder = _find_or_grow("prepare", keys.prepare, keys.prepare_ingredients, store, grow)
+    folder = make_growing(store, "prepare", keys.prepare, keys.prepare_ingredients, fill)
     if keys.augmented:
         augmented(keys, store, progress)
     return Prepared(folder)
@@ -146,16 +81,16 @@ def augmented(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> E
     """
     assert keys.augmented, "no augmentation.variants"
 
-    def grow(work: Path) -> None:
+    def fill(work: Path) -> None:
         _encode_forms(keys, Prepared(store.path("prepare", keys.prepare)), work, progress)
 
-    return Encoded(_find_or_grow("augmented", keys.augmented, keys.augmented_ingredients, store, grow))
+    return Encoded(make_growing(store, "augmented", keys.augmented, keys.augmented_ingredients, fill))
 
 
 def _encode_data(keys: RunKeys, store: Store, work: Path, progress: Callable[[str], None]) -> None:
     config, size = keys.config, keys.config.data.size
     device = devices.setup(config.compute)
-    root = data_folder(keys, store, progress)
+    root = place_of(config.data.path).folder(store, keys.data, progress)
     progress("reading the data set")
     train, prompts = captions.read_train(root), captions.read_prompts(root)
     paths = [image.path for image in train]
@@ -180,9 +115,9 @@ def _encode_data(keys: RunKeys, store: Store, work: Path, progress: Callable[[st
         for states in _text_states(texts[first:], config.components, device):
             yield {"states": states.numpy()}
 
-    _grow(work, "encoding images", len(paths), images_from, progress)
-    _grow(work, "reading test images", len(references), references_from, progress)
-    _grow(work, "encoding captions", len(texts), states_from, progress)
+    grow(work, "encoding images", len(paths), images_from, progress)
+    grow(work, "reading test images", len(references), references_from, progress)
+    grow(work, "encoding captions", len(texts), states_from, progress)
     if not references:
         np.save(work / "references.npy", np.zeros((0, size, size, 3), np.uint8))
 
@@ -222,7 +157,7 @@ def _encode_forms(keys: RunKeys, prepared: Prepared, work: Path, progress: Calla
             means, stds = zip(*(_moments(vae, some, device) for some in forms), strict=True)
             yield {"images": np.stack(forms, 1), "mean": np.stack(means, 1), "std": np.stack(stds, 1)}
 
-    _grow(work, "encoding augmented images", len(images), forms_from, progress)
+    grow(work, "encoding augmented images", len(images), forms_from, progress)
 
 
 def form(image: Tensor, kind: str, variants: int, number: int, row: int) -> Tensor:
@@ -233,101 +168,6 @@ def form(image: Tensor, kind: str, variants: int, number: int, row: int) -> Tens
     if kind == "flip" and variants == 2:
         return image.flip(-1) if number else image
     return AUGMENTATIONS[kind](image, "augmentation", kind, number, row)
-
-
-def data_folder(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Path:
-    """The data set's folder. The embedded set is generated into the store first, one of the hub exported."""
-    path = keys.config.data.path
-    if path != EMBEDDED and not path.startswith(hub.PREFIX):
-        return Path(path).expanduser()
-    ingredients = {"data": keys.data}
-    key = key_of(ingredients)
-    with store.lock(f"data-{key}"):
-        if not store.has("data", key):
-            with store.writing("data", key, ingredients) as folder:
-                if path == EMBEDDED:
-                    sprites.generate(folder)
-                else:
-                    hub.export_hub(path, folder, progress)
-    return store.path("data", key)
-
-
-# ── files that grow ──────────────────────────────────────────────────────────────────────────────
-
-
-def _find_or_grow(
-    stage: str, key: str, ingredients: Mapping[str, Any], store: Store, grow: Callable[[Path], None]
-) -> Path:
-    """The entry's folder. Where there is no entry, ``grow`` first makes its files in a working folder,
-    which holds what an interrupted process has made of them.
-    """
-    work = store.root / "work" / f"{stage}-{key}"
-    with store.lock(f"{stage}-{key}"):
-        if not store.has(stage, key):
-            work.mkdir(parents=True, exist_ok=True)
-            grow(work)
-            with store.writing(stage, key, ingredients) as folder:
-                # Not moved: a process killed between two moves would leave neither folder complete.
-                for file in (*work.glob("*.npy"), *work.glob("*.json")):
-                    _link(file, folder / file.name)
-        shutil.rmtree(work, ignore_errors=True)
-    return store.path(stage, key)
-
-
-def _grow(
-    work: Path,
-    what: str,
-    total: int,
-    rows_from: Callable[[int], Iterator[Arrays]],
-    progress: Callable[[str], None],
-) -> None:
-    """Adds the chunks of ``rows_from(first)`` to array files in ``work`` until they have ``total`` rows.
-
-    A chunk counts when all of it is on the disk. Chunks begin at the same rows whether or not the work
-    was interrupted, and so do the batches in them: the same sums, the same bytes.
-    """
-    mark = work / f"{what}.done"
-    done = int(mark.read_text() or 0) if mark.is_file() else 0
-    if done == total:
-        return
-    progress(f"{what} {done}/{total}")
-    for arrays in rows_from(done):
-        for name, rows in arrays.items():
-            _write(work / f"{name}.npy", rows, done, total)
-        done += len(rows)
-        write_file(mark, str(done))
-        progress(f"{what} {done}/{total}")
-
-
-def _write(file: Path, rows: NDArray[Any], first: int, total: int) -> None:
-    """Puts ``rows`` into an array file of ``total`` rows, from row ``first`` on, and onto the disk.
-
-    Not through a map of the file: there a full disk is no error but the end of the process.
-    """
-    rows = np.ascontiguousarray(rows)
-    header = np.lib.format.header_data_from_array_1_0(rows) | {"shape": (total, *rows.shape[1:])}
-    with file.open("r+b" if first else "wb") as out:
-        np.lib.format.write_array_header_1_0(out, header)  # each time the same bytes
-        out.seek(first * rows[:1].nbytes, os.SEEK_CUR)
-        out.write(rows.data)
-        out.flush()
-        os.fsync(out.fileno())
-
-
-def _mapped(file: Path) -> Tensor:
-    """An array file as a tensor whose rows are read from the disk when they are used."""
-    array = np.load(file, mmap_mode="r", allow_pickle=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that it cannot be written to is meant
-        return torch.from_numpy(array)
-
-
-def _link(file: Path, name: Path) -> None:
-    """A second name for a file; a copy where the file system knows no second names."""
-    try:
-        os.link(file, name)
-    except OSError:
-        shutil.copyfile(file, name)
 
 
 # ── encoding ─────────────────────────────────────────────────────────────────────────────────────

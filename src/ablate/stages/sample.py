@@ -1,7 +1,7 @@
 """Stage sample: trained weights and prompts → one PNG for each prompt.
 
 ``sample/<key>/`` holds ``images/<image_name>`` and ``sampled.json`` (seconds, evaluations, digest of
-the weights, the training's history).
+the weights, the training's history); ``ablate.stages.sampled`` reads it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +19,9 @@ from ablate import components
 from ablate.diffusion.randomness import generator
 from ablate.diffusion.samplers import build_scheduler, sample_latents
 from ablate.stages import device as devices
-from ablate.stages.prepare import Prepared, encode_texts, to_uint8
+from ablate.stages.prepare import encode_texts, to_uint8
+from ablate.stages.prepared import Prepared
+from ablate.stages.sampled import PREVIEW, SAMPLED, Sampled, png_name
 from ablate.stages.training import initial_unet
 from ablate.store import file_digest, key_of
 
@@ -41,13 +42,14 @@ WRITERS = 4
 
 def sample(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Path:
     """Draws an image for each test prompt, or finds them. Returns the entry's folder."""
-    with store.lock(f"sample-{keys.sample}"):
-        if not store.has("sample", keys.sample):
-            _make(keys, store, progress)
-    return store.path("sample", keys.sample)
+
+    def fill(folder: Path) -> None:
+        _sample(keys, store, folder, progress)
+
+    return store.make("sample", keys.sample, keys.sample_ingredients, fill)
 
 
-def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
+def _sample(keys: RunKeys, store: Store, folder: Path, progress: Callable[[str], None]) -> None:
     config = keys.config
     device = devices.setup(config.compute)
     weights = weights_file(keys, store)
@@ -57,31 +59,29 @@ def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
     prompts, size = prepared.prompts, config.sample.batch
     evaluations = 0
     started = time.perf_counter()
-    with store.writing("sample", keys.sample, keys.sample_ingredients) as folder:
-        (folder / "images").mkdir()
-        with ThreadPoolExecutor(WRITERS) as writers:  # files are written while the next batch is drawn
-            written = []
-            for first in range(0, len(prompts), size):
-                progress(f"{first}/{len(prompts)} images")
-                batch = prompts[first : first + size]
-                names = [prompt["image_name"] for prompt in batch]
-                states = prepared.states[[prompt["state"] for prompt in batch]]
-                images, n = draw(config, unet, vae, states, prepared.states[:1], names, keys.sample_seed)
-                evaluations += n * len(batch)
-                # PNG whatever the name says: a lossy format would change the scores.
-                files = [folder / "images" / png_name(name) for name in names]
-                written += [writers.submit(_save, *pair) for pair in zip(images, files, strict=True)]
-        for file in written:
-            file.result()  # raises what writing has raised
-        sampled = {
-            "seconds": time.perf_counter() - started,
-            "evaluations_per_image": evaluations / max(len(prompts), 1),
-            "weights": file_digest(weights),
-            "history": json.loads((store.path("train", keys.chain[-1]) / "state.json").read_text())[
-                "history"
-            ],
-        }
-        (folder / "sampled.json").write_text(json.dumps(sampled))
+    sampled = Sampled(folder)
+    sampled.images.mkdir()
+    with ThreadPoolExecutor(WRITERS) as writers:  # files are written while the next batch is drawn
+        written = []
+        for first in range(0, len(prompts), size):
+            progress(f"{first}/{len(prompts)} images")
+            batch = prompts[first : first + size]
+            names = [prompt["image_name"] for prompt in batch]
+            states = prepared.states[[prompt["state"] for prompt in batch]]
+            images, n = sample_images(config, unet, vae, states, prepared.states[:1], names, keys.sample_seed)
+            evaluations += n * len(batch)
+            # PNG whatever the name says: a lossy format would change the scores.
+            files = [sampled.image(name) for name in names]
+            written += [writers.submit(_save, *pair) for pair in zip(images, files, strict=True)]
+    for file in written:
+        file.result()  # raises what writing has raised
+    record = {
+        "seconds": time.perf_counter() - started,
+        "evaluations_per_image": evaluations / max(len(prompts), 1),
+        "weights": file_digest(weights),
+        "history": json.loads((store.path("train", keys.chain[-1]) / "state.json").read_text())["history"],
+    }
+    (folder / SAMPLED).write_text(json.dumps(record))
 
 
 def sample_prompts(keys: RunKeys, store: Store, prompts: Mapping[str, str], out: Path) -> Iterator[Path]:
@@ -96,13 +96,13 @@ def sample_prompts(keys: RunKeys, store: Store, prompts: Mapping[str, str], out:
     for first in range(0, len(names), size):
         batch = names[first : first + size]
         rows = states[1 + first : 1 + first + len(batch)]
-        images, _ = draw(config, unet, vae, rows, states[:1], batch, keys.sample_seed)
+        images, _ = sample_images(config, unet, vae, rows, states[:1], batch, keys.sample_seed)
         for name, image in zip(batch, images, strict=True):
             Image.fromarray(image.numpy()).save(out / png_name(name))
             yield out / png_name(name)
 
 
-def draw(
+def sample_images(
     config: Config, unet: Any, vae: Any, states: Tensor, empty: Tensor, names: Sequence[str], seed: int
 ) -> tuple[Tensor, int]:
     """Images uint8 [B, S, S, 3] for text states [B, L, D], and U-Net evaluations per image.
@@ -118,7 +118,7 @@ def draw(
 def decoded(
     config: Config, unet: Any, vae: Any, states: Tensor, empty: Tensor, names: Sequence[str], seed: int
 ) -> tuple[Tensor, int]:
-    """What ``draw`` makes its images from: float [B, 3, S, S], about in [−1, 1]."""
+    """What ``sample_images`` makes its images from: float [B, 3, S, S], about in [−1, 1]."""
     device, bf16 = unet.device, config.sample.precision == "bf16"
     latents, evaluations = sample_latents(
         unet,
@@ -140,18 +140,20 @@ def preview(training: Training, store: Store) -> str:
     """Draws the first prompts with the weights of this moment; the key of ``preview/<key>/preview.png``."""
     config = training.config
     ingredients = training.keys.preview_ingredients(training.epoch)
-    key = key_of(ingredients)
-    if not store.has("preview", key):
+
+    def fill(folder: Path) -> None:
         prompts = training.data.prompts[: config.track.preview_prompts]
         states = training.data.states[[prompt["state"] for prompt in prompts]]
         names = [prompt["image_name"] for prompt in prompts]
         training.unet.eval()
-        images, _ = draw(
+        images, _ = sample_images(
             config, training.unet, training.frozen.vae, states, training.data.states[:1], names, training.seed
         )
         training.unet.train()
-        with store.writing("preview", key, ingredients) as folder:
-            Image.fromarray(torch.cat(list(images), dim=1).numpy()).save(folder / "preview.png")
+        Image.fromarray(torch.cat(list(images), dim=1).numpy()).save(folder / PREVIEW)
+
+    key = key_of(ingredients)
+    store.make("preview", key, ingredients, fill)
     return key
 
 
@@ -175,8 +177,3 @@ def load_unet(config: Config, weights: Path, device: torch.device) -> Any:
 
 def _save(image: Tensor, file: Path) -> None:
     Image.fromarray(image.numpy()).save(file)
-
-
-def png_name(image_name: str) -> str:
-    """The file name of a sample: ``image_name`` with the ending .png."""
-    return PurePath(image_name).with_suffix(".png").name

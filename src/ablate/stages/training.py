@@ -25,7 +25,8 @@ from ablate.diffusion.unet import build_unet
 from ablate.factors.base import Loss
 from ablate.factors.ema import EmaObserver
 from ablate.stages import device as devices
-from ablate.stages.prepare import Prepared, augmented, batch_size
+from ablate.stages.prepare import augmented, batch_size
+from ablate.stages.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

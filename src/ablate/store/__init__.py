@@ -1,8 +1,8 @@
 """The content-addressed store: ``.ablate/<stage>/<key>/``, a cache that can be deleted at any time.
 
 An entry is a directory, written aside and renamed into place, so a reader sees all of it or none.
-Its ``entry.json`` holds the ingredients its key was made of, which is what lets ``ablate plan`` say
-*why* a stage has to run again.
+Its ``entry.<format>.json`` holds the ingredients its key was made of, which is what lets ``ablate plan``
+say *why* a stage has to run again. Entries of another format are as good as absent.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-ENTRY = "entry.json"
+FORMAT = 2
+"""Of what stages write. To be raised when old entries can no longer be read under the same keys."""
+ENTRY = f"entry.{FORMAT}.json"
+"""The file that makes a folder an entry."""
 DAY = 86_400.0
 """Seconds."""
 
@@ -47,6 +50,20 @@ class Store:
     def has(self, stage: str, key: str) -> bool:
         """Whether the entry is complete."""
         return (self.path(stage, key) / ENTRY).is_file()
+
+    def make(
+        self, stage: str, key: str, ingredients: Mapping[str, Any], fill: Callable[[Path], None]
+    ) -> Path:
+        """The entry's folder. Where there is no entry, ``fill`` first writes its files into an empty folder.
+
+        Of several processes that ask at once, one makes the entry and the others wait for it. An error
+        in ``fill`` leaves no entry behind.
+        """
+        with self.lock(f"{stage}-{key}"):
+            if not self.has(stage, key):
+                with self.writing(stage, key, ingredients) as folder:
+                    fill(folder)
+        return self.path(stage, key)
 
     @contextmanager
     def writing(self, stage: str, key: str, ingredients: Mapping[str, Any]) -> Iterator[Path]:
@@ -79,7 +96,7 @@ class Store:
         return content
 
     def relabel(self, stage: str, key: str, ingredients: Mapping[str, Any]) -> None:
-        """Replaces an entry's ``entry.json`` in one step."""
+        """Replaces the ingredients that a complete entry names, in one step."""
         write_file(self.path(stage, key) / ENTRY, json.dumps(ingredients, sort_keys=True, indent=1))
 
     def remove(self, stage: str, key: str) -> None:
@@ -109,6 +126,11 @@ class Store:
         for path in sorted(folder.iterdir()):
             if (path / ENTRY).is_file():
                 yield path.name, self.ingredients(stage, path.name)
+
+    def of_other_formats(self) -> int:
+        """How many entries another version of ablate has left in a format that this one does not read."""
+        found = self.root.glob("*/*/entry*.json")
+        return sum(file.name != ENTRY and file.parent.parent.name != "tmp" for file in found)
 
     def clear_leftovers(self, older_than: float = DAY) -> None:
         """Removes what killed processes left half-written so many seconds ago, which nothing reads, and

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock, Timeout
 
-from ablate.store import Store, file_digest, key_of, write_file
+from ablate.store import ENTRY, Store, file_digest, key_of, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +47,40 @@ def test_an_entry_appears_when_its_block_ends(store: Store) -> None:
     assert store.ingredients("stage", "k") == {"a": 1}
 
 
+def test_an_entry_is_made_when_it_is_first_asked_for(store: Store) -> None:
+    made: list[Path] = []
+
+    def fill(folder: Path) -> None:
+        made.append(folder)
+        (folder / "file.txt").write_text("content")
+
+    for _ in range(2):
+        assert store.make("stage", "k", {"n": 1}, fill) == store.path("stage", "k")
+    assert read(store) == "content"
+    assert store.ingredients("stage", "k") == {"n": 1}
+    assert len(made) == 1
+
+
+def test_an_error_while_an_entry_is_made_leaves_nothing_and_frees_the_lock(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError):
+        store.make("stage", "k", {}, lambda folder: 1 / 0)
+    assert not store.has("stage", "k")
+    store.make("stage", "k", {}, lambda folder: None)
+    assert store.has("stage", "k")
+
+
+def test_an_entry_that_many_ask_for_at_once_is_made_once(store: Store) -> None:
+    made: list[Path] = []
+
+    def fill(folder: Path) -> None:
+        time.sleep(0.05)
+        made.append(folder)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: store.make("stage", "k", {}, fill), range(4)))
+    assert len(made) == 1
+
+
 def test_an_error_inside_the_block_leaves_nothing(store: Store) -> None:
     with pytest.raises(ZeroDivisionError), store.writing("stage", "k", {}) as folder:
         (folder / "file.txt").write_text("half")
@@ -67,7 +101,7 @@ def test_an_entry_that_is_written_again_is_replaced_whole(store: Store) -> None:
         (folder / "only-in-the-first.txt").touch()
     put(store, text="second", n=2)
     assert store.ingredients("stage", "k") == {"n": 2}
-    assert {path.name for path in store.path("stage", "k").iterdir()} == {"entry.json", "file.txt"}
+    assert {path.name for path in store.path("stage", "k").iterdir()} == {ENTRY, "file.txt"}
 
 
 def test_threads_that_write_the_same_entry_at_once_all_succeed(store: Store) -> None:
@@ -144,7 +178,7 @@ def test_relabelling_replaces_the_ingredients_and_nothing_else(store: Store) -> 
     put(store, kept=False)
     store.relabel("stage", "k", {"kept": True})
     assert store.ingredients("stage", "k") == {"kept": True}
-    assert {path.name for path in store.path("stage", "k").iterdir()} == {"entry.json", "file.txt"}
+    assert {path.name for path in store.path("stage", "k").iterdir()} == {ENTRY, "file.txt"}
     assert read(store) == "content"
 
 
@@ -154,6 +188,29 @@ def test_only_complete_entries_are_listed(store: Store) -> None:
     store.path("stage", "half").mkdir()
     assert list(store.entries("stage")) == [("a", {"n": 1}), ("b", {"n": 2})]
     assert list(store.entries("no such stage")) == []
+
+
+@pytest.mark.parametrize("left", ["entry.json", "entry.0.json"], ids=["before formats", "of another format"])
+def test_entries_of_another_version_are_ignored_and_counted(store: Store, left: str) -> None:
+    put(store, "old")
+    put(store, "new")
+    assert store.of_other_formats() == 0
+    (store.path("stage", "old") / ENTRY).rename(store.path("stage", "old") / left)
+    assert not store.has("stage", "old")
+    assert [key for key, _ in store.entries("stage")] == ["new"]
+    assert store.of_other_formats() == 1
+
+
+def test_an_entry_of_another_version_gives_way_to_one_of_the_same_key(store: Store) -> None:
+    put(store, text="old")
+    (store.path("stage", "k") / ENTRY).rename(store.path("stage", "k") / "entry.json")
+
+    def fill(folder: Path) -> None:
+        (folder / "file.txt").write_text("new")
+
+    store.make("stage", "k", {}, fill)
+    assert read(store) == "new"
+    assert store.of_other_formats() == 0
 
 
 def test_a_key_depends_on_what_the_ingredients_say_and_not_on_their_order() -> None:

@@ -1,0 +1,188 @@
+"""Where the data are: what ``data.path`` may say, and all that follows from it.
+
+A new kind of place is a class here and its name in ``PLACES``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+from ablate.data import captions, hub
+from ablate.errors import DataError
+from ablate.store import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ablate.fingerprint import Contents
+    from ablate.store import Store
+
+    Progress = Callable[[str], None]
+
+
+class Found(NamedTuple):
+    """What ``ablate doctor`` says about a place."""
+
+    state: Literal["ok", "note", "wrong"]
+    """``wrong``: nothing can be trained on it here."""
+    found: str
+    mend: str = ""
+    """What to do about it."""
+
+
+@dataclass(frozen=True)
+class Place(ABC):
+    """Where a data set is, by the ``path`` that the configuration's ``data.path`` gives."""
+
+    path: str
+
+    @classmethod
+    @abstractmethod
+    def takes(cls, path: str) -> bool:
+        """Whether ``path`` means a place of this kind."""
+
+    @property
+    def name(self) -> str:
+        """What the data set is called in the record."""
+        return Path(self.path).name
+
+    @abstractmethod
+    def identity(self, contents: Contents) -> str:
+        """What stands for the data in keys. Raises DataError if they must be here and are not."""
+
+    @abstractmethod
+    def folder(self, store: Store, identity: str, progress: Progress) -> Path:
+        """The data set's folder, made in the store when it is first needed. Raises DataError.
+
+        Args:
+            store: where a data set is kept that is made or downloaded.
+            identity: what ``identity`` has said.
+            progress: told what is downloaded.
+        """
+
+    @abstractmethod
+    def training_images(self, store: Store) -> int:
+        """Number of training images.
+
+        Raises:
+            DataError: it is not in a format that is known, or a data set of the hub that is not here yet.
+        """
+
+    @abstractmethod
+    def look(self) -> Found:
+        """Whether a run finds its data here. Changes nothing."""
+
+
+class Embedded(Place):
+    """The data set that this package draws."""
+
+    NAME: ClassVar[str] = "sprites"
+
+    @classmethod
+    def takes(cls, path: str) -> bool:
+        """Its name alone."""
+        return path == cls.NAME
+
+    def identity(self, contents: Contents) -> str:
+        """Digest of the generator."""
+        return contents.of_generator()
+
+    def folder(self, store: Store, identity: str, progress: Progress) -> Path:
+        """Drawn into the store."""
+        from ablate.data import sprites
+
+        ingredients = {"data": identity}
+        return store.make("data", key_of(ingredients), ingredients, sprites.generate)
+
+    def training_images(self, store: Store) -> int:
+        """Counted without drawing them."""
+        from ablate.data import sprites
+
+        return sprites.training_images()
+
+    def look(self) -> Found:
+        """It is always here."""
+        return Found("ok", "embedded")
+
+
+class Hub(Place):
+    """A data set of the Hugging Face hub: ``hub:owner/name`` or ``hub:owner/name@revision``."""
+
+    @classmethod
+    def takes(cls, path: str) -> bool:
+        """What begins with ``hub:``."""
+        return path.startswith(hub.PREFIX)
+
+    def identity(self, contents: Contents) -> str:
+        """Its name, as for the hub's parts: a key is known before anything is downloaded."""
+        return self.path
+
+    def folder(self, store: Store, identity: str, progress: Progress) -> Path:
+        """Downloaded and exported into the store."""
+
+        def fill(folder: Path) -> None:
+            hub.export_hub(self.path, folder, progress)
+
+        ingredients = {"data": identity}
+        return store.make("data", key_of(ingredients), ingredients, fill)
+
+    def training_images(self, store: Store) -> int:
+        """Of the exported data set."""
+        key = key_of({"data": self.path})
+        if not store.has("data", key):
+            fix = f"Fetch it: ablate data fetch {self.path}"
+            raise DataError("the data set is not in the store yet", where=f"data.path: {self.path}", fix=fix)
+        return len(captions.read_train(store.path("data", key)))
+
+    def look(self) -> Found:
+        """The hub is not asked."""
+        return Found("note", f"{self.path} comes from the hub when it is first needed")
+
+
+class Folder(Place):
+    """A folder on this machine."""
+
+    @classmethod
+    def takes(cls, path: str) -> bool:
+        """Any path may be one."""
+        return True
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.path).expanduser()
+
+    def identity(self, contents: Contents) -> str:
+        """Digest of all its files."""
+        if not self._folder.is_dir():
+            raise DataError(
+                "there is no such data folder",
+                where=f"data.path: {self.path}",
+                fix=f"Give a folder in the task's format, or {Embedded.NAME} for the embedded data set.",
+            )
+        return contents.of_folder(self._folder)
+
+    def folder(self, store: Store, identity: str, progress: Progress) -> Path:
+        """The folder itself; the store gets no copy."""
+        return self._folder
+
+    def training_images(self, store: Store) -> int:
+        """Counted in its captions."""
+        return len(captions.read_train(self._folder))
+
+    def look(self) -> Found:
+        """Whether there is a folder. What is in it is for ``ablate data check``."""
+        if self._folder.is_dir():
+            return Found("ok", f"in {self.path}")
+        return Found("wrong", f"there is no folder {self.path}", "put it there, or --set data.path=FOLDER")
+
+
+PLACES: tuple[type[Place], ...] = (Embedded, Hub, Folder)
+"""The first that takes a path has it."""
+
+
+def place_of(path: str) -> Place:
+    """The place that ``data.path`` means. It need not exist."""
+    return next(kind for kind in PLACES if kind.takes(path))(path)
