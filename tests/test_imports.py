@@ -17,8 +17,9 @@ PACKAGE = Path(ablate.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
+    ("metrics",),
     ("spec",),
-    ("store", "records", "data", "diffusion", "metrics", "stats"),
+    ("store", "records", "data", "diffusion", "stats"),
     ("sources",),
     ("components",),
     ("fingerprint",),
@@ -36,7 +37,7 @@ ONLY: dict[str, set[str]] = {
     "metrics": {"errors"},
     "records": set(),
     "stats": {"errors"},
-    "report": {"tracking", "stats", "records", "errors"},
+    "report": {"tracking", "stats", "records", "metrics", "errors"},
 }
 """Parts that stand for themselves."""
 

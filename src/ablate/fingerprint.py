@@ -34,7 +34,10 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "prepare": ("stages/prepare.py", "stages/device.py", "components.py", *READING),
     "train": ("stages/train.py", "stages/device.py", "diffusion", "components.py"),
     "sample": ("stages/sample.py", "stages/device.py", "diffusion", "components.py"),
-    "evaluate": ("stages/evaluate.py", "stages/device.py", "metrics", "components.py"),
+    "evaluate": (
+        *("stages/evaluate.py", "stages/evaluated.py", "stages/device.py"),
+        *("metrics", "metrics/spaces", "components.py"),
+    ),
     "audit": ("audit", "stages", "diffusion", "components.py"),
 }
 """The package's files whose text decides what a stage computes."""

@@ -15,6 +15,7 @@ from ablate.parts.check import require_parts
 from ablate.runner.local import LocalExecutor
 from ablate.runner.study import OBJECTIVE, Study
 from ablate.runner.tasks import Event, Note, Task, audit, check_schedulers, tasks_of
+from ablate.stages.evaluated import Evaluated
 from ablate.tracking import SQLITE, Tracking, spec_key
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class Recorder:
         self.tracking.finish_child(
             self.run_ids[run.name],
             run,
-            store.path("evaluate", keys.evaluate),
+            Evaluated(store.path("evaluate", keys.evaluate)),
             samples,
             history,
             self.plan.steps_per_epoch(run),

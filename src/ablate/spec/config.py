@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction as Rational
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from ablate.metrics import COSTS, METRICS
+from ablate.metrics.spaces import SPACES
 from ablate.spec.schedulers import Scheduler  # noqa: TC001 - pydantic reads it
 
 EMBEDDED = "sprites"
@@ -34,6 +36,15 @@ Position = Annotated[
     BeforeValidator(_is_position),
 ]
 """A point of the training: an epoch (``130``) or a share of all epochs (``43%``)."""
+
+if TYPE_CHECKING:
+    SpaceName = str
+    MetricName = str
+else:
+    SpaceName = Literal[*SPACES]
+    """A feature space."""
+    MetricName = Literal[*METRICS, *COSTS]
+    """What claims and published results can be about."""
 
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -306,7 +317,7 @@ class Sample(Model):
 class Evaluate(Model):
     """What the samples are measured with."""
 
-    fid_features: Literal["evaluator", "inception"] = "evaluator"
+    fid_features: SpaceName = "evaluator"
     """Feature space of FID and KID: the evaluator's embeddings, or clean-fid's Inception."""
     reference: Literal["test", "train"] = "test"
     """Real images that FID and KID compare with."""
@@ -363,9 +374,6 @@ class Config(Model):
         return self.noise.model_dump() | (self.sample.noise.model_dump() if self.sample.noise else {})
 
 
-Metric = Literal["fid", "kid", "clip_i", "clip_t", "seconds_per_image", "seconds_per_epoch"]
-
-
 class Claim(Model):
     """A sentence written before the run; the report gives its verdict."""
 
@@ -377,7 +385,7 @@ class Claim(Model):
     """Name of the variant that the claim is about."""
     against: str
     """Name of the variant that it is compared with."""
-    metric: Metric
+    metric: MetricName
     direction: Literal["higher", "lower", "equal"]
     """How ``metric`` of ``variant`` compares with that of ``against``. FID and KID: lower is better."""
     margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -401,7 +409,7 @@ Name = Annotated[str, StringConstraints(pattern=NAME)]
 class PublishedResult(Model):
     """One figure of a publication, and the variant of this experiment that stands for it."""
 
-    metric: Metric
+    metric: MetricName
     value: Finite
     variant: str
     """Name of the variant whose figure is printed beside it."""
