@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from cleanfid import fid as cleanfid
+from feature_sets import PAIRS, features
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ablate.metrics.fid import Fid
-from tests.metrics.sets import PAIRS, features
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.metrics.sets import Features
+    from feature_sets import Features
 
 # clean-fid calls scipy with an argument that scipy is about to drop; torchmetrics warns of memory.
 pytestmark = [

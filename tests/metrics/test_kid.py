@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from cleanfid import fid as cleanfid
+from feature_sets import PAIRS, features
 
 from ablate.metrics.kid import Kid
-from tests.metrics.sets import PAIRS, features
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.metrics.sets import Features
+    from feature_sets import Features
 
 # clean-fid calls scipy with an argument that scipy is about to drop; torchmetrics warns of memory.
 pytestmark = [
