@@ -27,7 +27,7 @@ from made import make_images, make_parts, narrow_unet
 from ablate import components
 from ablate.fingerprint import Contents
 from ablate.keys import RunKeys
-from ablate.metrics.inception import inception_features
+from ablate.metrics.spaces.inception import InceptionSpace
 from ablate.spec.config import Config
 from ablate.spec.load import load_profile
 from ablate.spec.merge import expand, merge
@@ -340,7 +340,7 @@ def images_per_second(setting: Setting) -> dict[str, float]:
     inception = components.load_inception(parts.inception, setting.device)
     ways: dict[str, Callable[[Any], Any]] = {
         "the evaluator": evaluator.encode_images,
-        "Inception": partial(inception_features, device=setting.device, model=inception),
+        "Inception": InceptionSpace(inception, setting.device).features,
     }
     speeds = {}
     for name, measure_images in ways.items():

@@ -41,7 +41,7 @@ from ablate.components import (
     part_files,
 )
 from ablate.errors import ComponentError
-from ablate.metrics.inception import inception_features
+from ablate.metrics.spaces.inception import InceptionSpace
 from ablate.sources import TorchFile
 
 if TYPE_CHECKING:
@@ -414,7 +414,7 @@ def test_inception_features_come_from_the_file_that_is_given_or_was_fetched(
         "file": Part(str(tmp_path / components.INCEPTION_FILE)),
     }
     images = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), dtype=np.uint8)
-    features = inception_features(images, "cpu", batch=2, model=load_inception(parts[given]))
+    features = InceptionSpace(load_inception(parts[given]), "cpu").features(images, batch=2)
 
     resized = np.stack([build_resizer("clean")(image) for image in images])
     with torch.no_grad():

@@ -17,8 +17,10 @@ PACKAGE = Path(ablate.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
+    ("fields", "metrics", "diffusion"),
+    ("factors",),
     ("spec",),
-    ("store", "records", "diffusion", "metrics", "stats"),
+    ("store", "records", "stats"),
     ("data",),
     ("sources",),
     ("components",),
@@ -35,9 +37,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 ONLY: dict[str, set[str]] = {
     "diffusion": {"errors"},
     "metrics": {"errors"},
+    "factors": {"diffusion", "fields"},
     "records": set(),
     "stats": {"errors"},
-    "report": {"tracking", "stats", "records", "errors"},
+    "report": {"tracking", "stats", "records", "metrics", "errors"},
 }
 """Parts that stand for themselves."""
 

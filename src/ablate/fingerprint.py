@@ -52,7 +52,10 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "components.py",
     ),
     "sample": ("stages/sample.py", "stages/sampled.py", "stages/device.py", "diffusion", "components.py"),
-    "evaluate": ("stages/evaluate.py", "stages/sampled.py", "stages/device.py", "metrics", "components.py"),
+    "evaluate": (
+        *("stages/evaluate.py", "stages/evaluated.py", "stages/sampled.py", "stages/device.py"),
+        *("metrics", "metrics/spaces", "components.py"),
+    ),
     "audit": ("audit", "stages", "diffusion", "factors", "components.py"),
 }
 """The package's files whose text decides what a stage computes. Those of factors enter where they act."""

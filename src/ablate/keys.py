@@ -15,6 +15,7 @@ from ablate import components, factors, fingerprint
 from ablate.data.place import place_of
 from ablate.factors.augmentation import Augmentation
 from ablate.fields import epoch_of
+from ablate.metrics.spaces import SPACES
 from ablate.store import file_digest, key_of
 
 if TYPE_CHECKING:
@@ -197,13 +198,15 @@ class RunKeys:
         return key_of(self.sample_ingredients)
 
     @property
-    def _inception(self) -> Ingredients:
-        """An Inception of one's own by its content. clean-fid's is what the code says."""
-        part = self.config.components.inception
-        if part is None or self.config.evaluate.fid_features != "inception":
+    def _feature_network(self) -> Ingredients:
+        """The network of the feature space, by the content of a file that the user names; without one it is
+        what the code says. The evaluator is an ingredient anyway."""
+        name = SPACES[self.config.evaluate.fid_features].part
+        part = getattr(self.config.components, name) if name else None
+        if part is None:
             return {}
-        (file,) = components.part_files("inception", part)
-        return {"inception": _content(file)}
+        (file,) = components.part_files(name, part)
+        return {name: _content(file)}
 
     @cached_property
     def evaluate_ingredients(self) -> Ingredients:
@@ -211,7 +214,7 @@ class RunKeys:
         return {
             "sample": self.sample,
             "evaluator": self._part("evaluator"),
-            **self._inception,
+            **self._feature_network,
             "evaluate": self.config.evaluate.model_dump(mode="json"),
             "code": fingerprint.of_stage("evaluate"),
         }

@@ -9,21 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-METRICS: dict[str, str] = {
-    "fid": "FID",
-    "kid": "KID",
-    "clip_i": "CLIP-I",
-    "clip_t": "CLIP-T",
-}
-"""The metrics of quality that every evaluated run has, and how they are written in tables."""
-
-COSTS: dict[str, str] = {
-    "seconds_per_image": "seconds per image",
-    "seconds_per_epoch": "seconds per epoch",
-}
-"""What a run took: sampling, and the last epochs of its training, in which all that is configured acts.
-Measured beside whatever else the machine did."""
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -81,8 +66,6 @@ LAYERS = (
 )
 """What the audit compares, in the order in which data flow through a training step and beyond."""
 
-LOWER_IS_BETTER = frozenset({"fid", "kid", *COSTS})
-
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -98,10 +81,10 @@ class RunRecord:
     params: Mapping[str, str] = field(default_factory=dict)
     """The configuration, flattened: ``train.learning_rate`` → ``0.001``."""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Final figures: METRICS, ``accuracy_<attribute>`` (share, where the evaluator has labels),
-    ``labels_<attribute>`` (how many labels there are to choose from, so chance is 1/labels),
-    ``images``, ``reference_images``, ``feature_dimension``, ``sample_seconds``, ``train_seconds``, COSTS,
-    ``evaluations_per_image``."""
+    """Final figures: those of ``ablate.metrics``, costs included, ``accuracy_<attribute>`` (share, where
+    the evaluator has labels), ``labels_<attribute>`` (how many labels there are to choose from, so chance
+    is 1/labels), ``images``, ``reference_images``, ``feature_dimension``, ``sample_seconds``,
+    ``train_seconds``, ``evaluations_per_image``."""
     history: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
     """Per-epoch curves, (epoch, value): ``loss``, ``loss_mse``, ``loss_lpips``, ``loss_kl``,
     ``gradient_norm``, ``epoch_seconds``."""

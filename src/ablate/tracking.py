@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from ablate.plan import Plan, Run
     from ablate.records import EpochRow
+    from ablate.stages.evaluated import Evaluated
 
 PARENT = "mlflow.parentRunId"
 KEY = "ablate.key"
@@ -234,16 +235,22 @@ class Tracking:
         self.client.set_tag(run_id, tag, "logged")
 
     def finish_child(
-        self, run_id: str, run: Run, evaluated: Path, samples: Path, history: Sequence[EpochRow], steps: int
+        self,
+        run_id: str,
+        run: Run,
+        evaluated: Evaluated,
+        samples: Path,
+        history: Sequence[EpochRow],
+        steps: int,
     ) -> None:
         """Logs the final figures, the scores, features and images, and ends the run."""
         from mlflow.entities import Metric
 
-        result = json.loads((evaluated / "metrics.json").read_text())
+        result = evaluated.figures
         seconds = [row["epoch_seconds"] for row in history]
         acting = run.keys.timeline
         last = [time for time, what in zip(seconds, acting, strict=True) if what == acting[-1]]
-        metrics = result["metrics"] | {"train_seconds": sum(seconds), "seconds_per_epoch": fmean(last)}
+        metrics = dict(result.metrics) | {"train_seconds": sum(seconds), "seconds_per_epoch": fmean(last)}
         now = int(time.time() * 1000)
         logged = self.client.get_run(run_id).data.metrics
         self.client.log_batch(
@@ -254,9 +261,9 @@ class Tracking:
         record = {
             "links": keys.chain[1:],
             "steps_per_epoch": steps,
-            "feature_space": result["feature_space"],
-            "evaluator": result["evaluator"],
-            "weights": result["weights"],
+            "feature_space": result.feature_space,
+            "evaluator": result.evaluator,
+            "weights": result.weights,
             "keys": {
                 "prepare": keys.prepare,
                 "train": keys.chain[-1],
@@ -266,8 +273,8 @@ class Tracking:
             },
         }
         self.client.log_dict(run_id, record, "run.json")
-        for file in ("scores.json", "features.npz"):
-            self.client.log_artifact(run_id, str(evaluated / file))
+        for file in (evaluated.scores_file, evaluated.features_file):
+            self.client.log_artifact(run_id, str(file))
         self.client.log_artifacts(run_id, str(samples / "images"), "samples")
         first = sorted((samples / "images").glob("*.png"))[:32]
         if first:

@@ -15,6 +15,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from ablate.data import captions
 from ablate.stages.evaluate import evaluate
+from ablate.stages.evaluated import Evaluated
 from ablate.stages.prepare import prepare
 from ablate.stages.sample import sample
 from ablate.stages.sampled import png_name
@@ -22,7 +23,7 @@ from ablate.stages.train import train
 from ablate.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -43,7 +44,7 @@ def quiet(_: object) -> None:
 class Measured:
     """What a run wrote about its samples, and the files that it measured, in its order."""
 
-    metrics: dict[str, Any]
+    metrics: Mapping[str, float]
     scores: list[dict[str, Any]]
     prompts: list[str]
     samples: list[Path]
@@ -75,11 +76,11 @@ def measured(
     for source, place in zip(training[::5], samples, strict=False):
         assert place.exists()
         shutil.copy(source, place)
-    figures = evaluate(keys, store, quiet)
+    evaluated = Evaluated(evaluate(keys, store, quiet))
     counterparts = [data_folder / "test" / entry["image_name"] for entry in entries]
     return Measured(
-        metrics=json.loads((figures / "metrics.json").read_text())["metrics"],
-        scores=json.loads((figures / "scores.json").read_text()),
+        metrics=evaluated.figures.metrics,
+        scores=evaluated.scores,
         prompts=[entry["text_prompt"] for entry in entries],
         samples=samples,
         counterparts=counterparts,

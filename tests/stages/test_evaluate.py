@@ -11,8 +11,10 @@ import pytest
 
 from ablate.fingerprint import Contents
 from ablate.keys import RunKeys
-from ablate.metrics.distance import fid, kid
+from ablate.metrics.fid import Fid
+from ablate.metrics.kid import Kid
 from ablate.stages.evaluate import evaluate
+from ablate.stages.evaluated import Evaluated, Figures
 from ablate.stages.prepare import prepare
 from ablate.stages.sample import sample
 from ablate.stages.train import train
@@ -39,8 +41,9 @@ def measure(keys: RunKeys, store: Store) -> Path:
     return evaluate(keys, store, quiet)
 
 
-def read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    return tuple(json.loads((folder / name).read_text()) for name in ("metrics.json", "scores.json"))  # type: ignore[return-value]
+def read(folder: Path) -> tuple[Figures, list[dict[str, Any]]]:
+    evaluated = Evaluated(folder)
+    return evaluated.figures, evaluated.scores
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +64,7 @@ def test_each_figure_is_the_mean_of_the_images_scores(folder: Path) -> None:
     names = set(scores[0]) - {"image_name", "prompt"}
     assert names == {"clip_t", "clip_i", *(f"accuracy_{a}" for a in ("body", "colour", "feature", "action"))}
     for name in names:
-        assert record["metrics"][name] == pytest.approx(np.mean([row[name] for row in scores]), abs=1e-9)
+        assert record.metrics[name] == pytest.approx(np.mean([row[name] for row in scores]), abs=1e-9)
 
 
 def test_there_is_a_row_for_each_prompt_in_their_order(folder: Path, data_folder: Path) -> None:
@@ -78,22 +81,21 @@ def test_the_features_are_read_without_pickles_and_give_the_figures_again(
     record, _ = read(folder)
     _, store = measured
     ((reference, _),) = store.entries("reference")
-    with np.load(folder / "features.npz", allow_pickle=False) as arrays:
-        features, embeddings = arrays["features"], arrays["embeddings"]
+    features, embeddings = Evaluated(folder).features, Evaluated(folder).embeddings
     with np.load(store.path("reference", reference) / "reference.npz", allow_pickle=False) as arrays:
         real = arrays["features"]
-    assert features.shape == (6, record["metrics"]["feature_dimension"])
+    assert features.shape == (6, record.metrics["feature_dimension"])
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
-    assert record["metrics"]["fid"] == pytest.approx(fid(features, real), abs=1e-6)
-    assert record["metrics"]["kid"] == pytest.approx(kid(features, real), abs=1e-6)
+    assert record.metrics["fid"] == pytest.approx(Fid().compute(features, real), abs=1e-6)
+    assert record.metrics["kid"] == pytest.approx(Kid().compute(features, real), abs=1e-6)
 
 
 def test_the_record_says_how_many_images_of_what_space_were_compared(folder: Path) -> None:
     record, _ = read(folder)
-    assert record["feature_space"] == record["evaluator"] == "sprites-clip"
-    assert (record["metrics"]["images"], record["metrics"]["reference_images"]) == (6, 6)
-    assert record["metrics"]["labels_body"] == 8
-    assert len(record["weights"]) == 64
+    assert record.feature_space == record.evaluator == "sprites-clip"
+    assert (record.metrics["images"], record.metrics["reference_images"]) == (6, 6)
+    assert record.metrics["labels_body"] == 8
+    assert len(record.weights) == 64
 
 
 def test_the_training_images_can_be_the_reference(
@@ -102,16 +104,16 @@ def test_the_training_images_can_be_the_reference(
     _, store = measured
     config = make_config({"train": {"epochs": 1}, "evaluate": {"reference": "train"}})
     record, _ = read(measure(RunKeys(config, 0, contents), store))
-    assert record["metrics"]["reference_images"] == 32
+    assert record.metrics["reference_images"] == 32
 
 
 @pytest.fixture
 def measure_other_data(
     make_config: MakeConfig, data_folder: Path, tmp_path: Path
-) -> Callable[[Callable[[Path], None]], tuple[dict[str, Any], list[dict[str, Any]]]]:
+) -> Callable[[Callable[[Path], None]], tuple[Figures, list[dict[str, Any]]]]:
     """Measures a run on the data set with something changed in it."""
 
-    def run(change: Callable[[Path], None]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def run(change: Callable[[Path], None]) -> tuple[Figures, list[dict[str, Any]]]:
         data = shutil.copytree(data_folder, tmp_path / "data")
         change(data)
         config = make_config({"train": {"epochs": 1}, "data": {"path": str(data)}})
@@ -123,7 +125,7 @@ def measure_other_data(
 
 
 def test_an_image_without_a_counterpart_has_no_score_and_the_others_keep_theirs(
-    measure_other_data: Callable[..., tuple[dict[str, Any], list[dict[str, Any]]]],
+    measure_other_data: Callable[..., tuple[Figures, list[dict[str, Any]]]],
 ) -> None:
     names: list[str] = []
 
@@ -146,13 +148,13 @@ def test_an_image_without_a_counterpart_has_no_score_and_the_others_keep_theirs(
     for name in ("clip_i", "clip_t", "accuracy_body"):
         known = [row[name] for row in scores if row[name] is not None]
         assert len(known) == (6 if name == "clip_t" else 5)
-        assert record["metrics"][name] == pytest.approx(np.mean(known), abs=1e-9)
-    assert record["metrics"]["reference_images"] == 5
+        assert record.metrics[name] == pytest.approx(np.mean(known), abs=1e-9)
+    assert record.metrics["reference_images"] == 5
 
 
 def test_without_real_images_there_is_neither_a_distance_nor_clip_i(
-    measure_other_data: Callable[..., tuple[dict[str, Any], list[dict[str, Any]]]],
+    measure_other_data: Callable[..., tuple[Figures, list[dict[str, Any]]]],
 ) -> None:
     record, scores = measure_other_data(lambda data: shutil.rmtree(data / "test"))
-    assert not {"fid", "kid", "clip_i"} & set(record["metrics"])
-    assert record["metrics"]["clip_t"] == pytest.approx(np.mean([row["clip_t"] for row in scores]))
+    assert not {"fid", "kid", "clip_i"} & set(record.metrics)
+    assert record.metrics["clip_t"] == pytest.approx(np.mean([row["clip_t"] for row in scores]))

@@ -16,7 +16,7 @@ import torch
 from ablate import components
 from ablate.factors.ema import EmaObserver
 from ablate.keys import Observer
-from ablate.metrics.clip import cosine
+from ablate.metrics.cosine import cosine
 from ablate.records import LAYERS
 from ablate.stages.batch import caption_rows, draw_batch
 from ablate.stages.prepare import to_uint8

@@ -12,7 +12,7 @@ import numpy as np
 from ablate.components import Evaluator, load_evaluator, load_perceptual, load_text_encoder, load_vae
 from ablate.data import sprites
 from ablate.errors import ComponentError, DataError
-from ablate.metrics.zero_shot import zero_shot
+from ablate.metrics.accuracy import zero_shot
 
 if TYPE_CHECKING:
     import lpips

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ablate.components import TITLES, shown, source_of
 from ablate.errors import ComponentError
+from ablate.metrics.spaces import SPACES
 from ablate.sources import host, lacking, out_of_reach
 from ablate.spec.load import load_config
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from ablate.sources import Source
     from ablate.spec.config import Config, Part
-
-INCEPTION = "inception"
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,17 @@ def named_parts(config: Config) -> dict[str, Part | None]:
     """Field of ``components`` → part, of all that are set; None for the Inception of clean-fid."""
     fields = {name: getattr(config.components, name) for name in TITLES}
     parts: dict[str, Part | None] = {name: part for name, part in fields.items() if part}
-    if config.evaluate.fid_features == INCEPTION:
-        parts.setdefault(INCEPTION, None)
+    if network := SPACES[config.evaluate.fid_features].part:
+        parts.setdefault(network, None)
     return parts
 
 
 def needed_parts(config: Config) -> dict[str, Part | None]:
     """Those of the named parts that a run loads."""
-    lpips = config.losses.lpips
+    lpips, chosen = config.losses.lpips, SPACES[config.evaluate.fid_features].part
     idle = {
         "perceptual": lpips is None,
-        INCEPTION: config.evaluate.fid_features != INCEPTION,
+        **{space.part: space.part != chosen for space in SPACES.values()},
     }
     return {name: part for name, part in named_parts(config).items() if not idle.get(name)}
 

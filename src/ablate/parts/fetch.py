@@ -73,7 +73,7 @@ def _load(name: str, parts: Components) -> str:
     """Loads a part as a run does, and says what it holds."""
     import numpy as np
 
-    from ablate.metrics.inception import inception_features
+    from ablate.metrics.spaces.inception import InceptionSpace
 
     black = np.zeros((1, 64, 64, 3), np.uint8)
     match name:
@@ -87,7 +87,7 @@ def _load(name: str, parts: Components) -> str:
             return f"{components.load_evaluator(parts.evaluator).encode_images(black).shape[1]} features"
         case "inception":
             model = components.load_inception(parts.inception)
-            return f"{inception_features(black, 'cpu', model=model).shape[1]} features"
+            return f"{InceptionSpace(model, 'cpu').features(black).shape[1]} features"
     load = {
         "vae": components.load_vae,
         "perceptual": components.load_perceptual,

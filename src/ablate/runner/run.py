@@ -14,6 +14,7 @@ from ablate.parts.check import require_parts
 from ablate.runner.local import LocalExecutor
 from ablate.runner.study import OBJECTIVE, Study
 from ablate.runner.tasks import Event, Note, Task, audit, check_schedulers, tasks_of
+from ablate.stages.evaluated import Evaluated
 from ablate.stages.sampled import Sampled, preview_image
 from ablate.tracking import SQLITE, Tracking, spec_key
 
@@ -217,7 +218,7 @@ class Recorder:
         self.tracking.finish_child(
             self.run_ids[run.name],
             run,
-            store.path("evaluate", keys.evaluate),
+            Evaluated(store.path("evaluate", keys.evaluate)),
             sampled.folder,
             sampled.history,
             self.plan.steps_per_epoch(run),

@@ -6,7 +6,7 @@ them. Models are frozen and refuse unknown keys.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -15,10 +15,21 @@ from ablate.factors.ema import Ema
 from ablate.factors.kl import Kl
 from ablate.factors.lpips import Lpips
 from ablate.fields import FieldError, Finite, Fraction, Model, Positive, Seed
+from ablate.metrics import COSTS, METRICS
+from ablate.metrics.spaces import SPACES
 from ablate.spec.schedulers import Scheduler
 
 EMBEDDED = "sprites"
 """The name that stands for the embedded kit and for the embedded data set, where a folder could."""
+
+if TYPE_CHECKING:
+    SpaceName = str
+    MetricName = str
+else:
+    SpaceName = Literal[*SPACES]
+    """A feature space."""
+    MetricName = Literal[*METRICS, *COSTS]
+    """What claims and published results can be about."""
 
 
 class Part(Model):
@@ -199,7 +210,7 @@ class Sample(Model):
 class Evaluate(Model):
     """What the samples are measured with."""
 
-    fid_features: Literal["evaluator", "inception"] = "evaluator"
+    fid_features: SpaceName = "evaluator"
     """Feature space of FID and KID: the evaluator's embeddings, or clean-fid's Inception."""
     reference: Literal["test", "train"] = "test"
     """Real images that FID and KID compare with."""
@@ -245,9 +256,6 @@ class Config(Model):
         return self.noise.model_dump() | (self.sample.noise.model_dump() if self.sample.noise else {})
 
 
-Metric = Literal["fid", "kid", "clip_i", "clip_t", "seconds_per_image", "seconds_per_epoch"]
-
-
 class Claim(Model):
     """A sentence written before the run; the report gives its verdict."""
 
@@ -259,7 +267,7 @@ class Claim(Model):
     """Name of the variant that the claim is about."""
     against: str
     """Name of the variant that it is compared with."""
-    metric: Metric
+    metric: MetricName
     direction: Literal["higher", "lower", "equal"]
     """How ``metric`` of ``variant`` compares with that of ``against``. FID and KID: lower is better."""
     margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -283,7 +291,7 @@ Name = Annotated[str, StringConstraints(pattern=NAME)]
 class PublishedResult(Model):
     """One figure of a publication, and the variant of this experiment that stands for it."""
 
-    metric: Metric
+    metric: MetricName
     value: Finite
     variant: str
     """Name of the variant whose figure is printed beside it."""

@@ -1,26 +1,24 @@
-"""Stage evaluate: samples → FID, KID, CLIP-I, CLIP-T, and the scores of each image.
+"""Stage evaluate: samples → features → every metric, and the scores of each image.
 
-``evaluate/<key>/`` holds
-    metrics.json   the run's figures
-    scores.json    one row an image: image_name, prompt, clip_t, clip_i, accuracy_<attribute>
-    features.npz   the features behind FID and KID, and the embeddings (no pickles)
-``reference/<key>/`` holds the same features of the real images, shared by all runs.
+``evaluate/<key>/`` is what ``Evaluated`` reads. ``reference/<key>/`` holds the same features of the real
+images, shared by all runs.
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ablate import components, fingerprint
 from ablate.data.captions import load_image
-from ablate.metrics.clip import cosine
-from ablate.metrics.distance import fid, kid
-from ablate.metrics.inception import inception_features
-from ablate.metrics.zero_shot import candidates, zero_shot
+from ablate.metrics import METRICS
+from ablate.metrics.accuracy import accuracies
+from ablate.metrics.base import Measured
+from ablate.metrics.spaces import SPACES
 from ablate.stages import device as devices
+from ablate.stages import evaluated
+from ablate.stages.evaluated import Figures
 from ablate.stages.prepared import Prepared
 from ablate.stages.sampled import Sampled
 from ablate.store import key_of
@@ -33,10 +31,12 @@ if TYPE_CHECKING:
 
     from ablate.components import Evaluator
     from ablate.keys import RunKeys
+    from ablate.metrics.spaces.base import FeatureSpace
     from ablate.spec.config import Config
     from ablate.store import Store
 
-INCEPTION = "inception"
+NETWORKS: dict[str, Callable[..., Any]] = {"inception": components.load_inception}
+"""Field of ``components`` → what loads the network of a feature space from it."""
 
 
 def evaluate(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Path:
@@ -50,70 +50,85 @@ def evaluate(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Pa
 
 def _measure(keys: RunKeys, store: Store, out: Path, progress: Callable[[str], None]) -> None:
     config = keys.config
-    device = devices.setup(config.compute)
+    device = str(devices.setup(config.compute))
     prepared = Prepared(store.path("prepare", keys.prepare))
     prompts = prepared.prompts
     sampled = Sampled(store.path("sample", keys.sample))
     images = np.stack([load_image(sampled.image(p["image_name"]), config.data.size) for p in prompts])
 
     progress("embedding")
-    evaluator = components.load_evaluator(config.components.evaluator, str(device))
-    embeddings = evaluator.encode_images(images)
-    texts = [prompt["text"] for prompt in prompts]
-    scores: dict[str, NDArray[Any]] = {"clip_t": cosine(embeddings, evaluator.encode_texts(texts))}
-    references = reference_features(keys, prepared, evaluator, store)
-    paired = [number for number, prompt in enumerate(prompts) if prompt["reference"] is not None]
-    if paired:
-        rows = [prompts[number]["reference"] for number in paired]
-        clip_i = np.full(len(prompts), np.nan)
-        clip_i[paired] = cosine(embeddings[paired], references["embeddings"][rows])
-        scores["clip_i"] = clip_i
-    for attribute, correct in zero_shot(embeddings, texts, evaluator).items():
-        phrases = list(evaluator.labels[attribute].values())
-        accuracy = np.full(len(prompts), np.nan)
-        accuracy[[bool(candidates(text, phrases)) for text in texts]] = correct
-        scores[f"accuracy_{attribute}"] = accuracy
+    evaluator = components.load_evaluator(config.components.evaluator, device)
+    space = feature_space(config, evaluator, device)
+    references = reference_features(keys, prepared, evaluator, space, store)
+    measured = everything(images, prompts, references, evaluator, space)
 
-    use_inception = config.evaluate.fid_features == INCEPTION
-    features = _inception_features(images, config, device.type) if use_inception else embeddings
-    metrics = {name: float(np.nanmean(values)) for name, values in scores.items()}
-    if len(references["features"]) > 1 and len(features) > 1:
-        metrics["fid"] = fid(features, references["features"])
-        metrics["kid"] = kid(features, references["features"])
-    metrics |= {f"labels_{attribute}": len(names) for attribute, names in evaluator.labels.items()}
-    metrics |= {
+    metrics = METRICS | accuracies(evaluator.labels)
+    results = {key: result for key, metric in metrics.items() if (result := metric.measure(measured))}
+    figures = {key: result.figure for key, result in results.items()}
+    figures |= {f"labels_{attribute}": len(names) for attribute, names in evaluator.labels.items()}
+    figures |= {
         "images": len(images),
-        "reference_images": len(references["features"]),
-        "feature_dimension": features.shape[1],
+        "reference_images": len(measured.reference_features),
+        "feature_dimension": measured.features.shape[1],
         "sample_seconds": sampled.seconds,
         "seconds_per_image": sampled.seconds / len(images),
         "evaluations_per_image": sampled.evaluations_per_image,
     }
-    record = {
-        "metrics": metrics,
-        "feature_space": INCEPTION if use_inception else evaluator.name,
-        "evaluator": evaluator.name,
-        "weights": sampled.weights,
-    }
-    table = [
-        {"image_name": prompt["image_name"], "prompt": prompt["text"]}
-        | {name: _number(values[row]) for name, values in scores.items()}
-        for row, prompt in enumerate(prompts)
-    ]
-    (out / "metrics.json").write_text(json.dumps(record, indent=1))
-    (out / "scores.json").write_text(json.dumps(table, indent=1))
-    np.savez_compressed(out / "features.npz", features=features, embeddings=embeddings)
+    evaluated.write(
+        out,
+        Figures(figures, space.name, evaluator.name, sampled.weights),
+        prompts,
+        {key: result.scores for key, result in results.items() if result.scores is not None},
+        features=measured.features,
+        embeddings=measured.embeddings,
+    )
+
+
+def everything(
+    images: NDArray[np.uint8],
+    prompts: list[dict[str, Any]],
+    references: dict[str, NDArray[np.float32]],
+    evaluator: Evaluator,
+    space: FeatureSpace,
+) -> Measured:
+    """All that metrics look at: the samples ``images`` [N, S, S, 3] of N prompts, what they are in the
+    evaluator's space and in that of FID and KID, and the ``references`` of ``reference_features``."""
+    embeddings = evaluator.encode_images(images)
+    texts = [prompt["text"] for prompt in prompts]
+    rows = [-1 if prompt["reference"] is None else prompt["reference"] for prompt in prompts]
+    return Measured(
+        images=images,
+        prompts=texts,
+        evaluator=evaluator,
+        embeddings=embeddings,
+        prompt_embeddings=evaluator.encode_texts(texts),
+        real_embeddings=references["embeddings"],
+        real_rows=np.array(rows, np.int64),
+        features=space.features_of(images, embeddings),
+        reference_features=references["features"],
+    )
+
+
+def feature_space(config: Config, evaluator: Evaluator, device: str) -> FeatureSpace:
+    """The space of FID and KID that the configuration chooses, with its network loaded.
+
+    Raises ComponentError if there is no such network.
+    """
+    kind = SPACES[config.evaluate.fid_features]
+    if not kind.part:
+        return kind(evaluator, device)
+    return kind(NETWORKS[kind.part](getattr(config.components, kind.part), device), device)
 
 
 def reference_features(
-    keys: RunKeys, prepared: Prepared, evaluator: Evaluator, store: Store
+    keys: RunKeys, prepared: Prepared, evaluator: Evaluator, space: FeatureSpace, store: Store
 ) -> dict[str, NDArray[np.float32]]:
-    """``features`` of the real images for FID and KID, ``embeddings`` of the prompts' real images."""
+    """``features`` [M, D] of the real images for FID and KID, ``embeddings`` [R, E] of the prompts' real
+    images."""
     config = keys.config
     ingredients = {
         "prepare": keys.prepare,
-        "evaluator": keys.evaluate_ingredients["evaluator"],
-        "inception": keys.evaluate_ingredients.get("inception"),
+        **{name: keys.evaluate_ingredients.get(name) for name in ("evaluator", space.part) if name},
         "evaluate": config.evaluate.model_dump(mode="json"),
         "code": fingerprint.of_stage("evaluate"),
     }
@@ -121,23 +136,12 @@ def reference_features(
     def fill(folder: Path) -> None:
         real = prepared.references.numpy()
         embeddings = evaluator.encode_images(real) if len(real) else np.zeros((0, 1), np.float32)
-        chosen = real if config.evaluate.reference == "test" else prepared.images.numpy()
-        if config.evaluate.fid_features == INCEPTION:
-            features = _inception_features(chosen, config, evaluator.device)
+        if config.evaluate.reference == "train":
+            features = space.features(prepared.images.numpy())
         else:
-            features = embeddings if chosen is real else evaluator.encode_images(chosen)
+            features = space.features_of(real, embeddings) if len(real) else embeddings
         np.savez_compressed(folder / "reference.npz", features=features, embeddings=embeddings)
 
     folder = store.make("reference", key_of(ingredients), ingredients, fill)
     with np.load(folder / "reference.npz", allow_pickle=False) as arrays:
         return {name: arrays[name] for name in ("features", "embeddings")}
-
-
-def _inception_features(images: NDArray[np.uint8], config: Config, device: str) -> NDArray[np.float32]:
-    model = components.load_inception(config.components.inception, device)
-    return inception_features(images, device, model=model)
-
-
-def _number(value: float) -> float | None:
-    """JSON has no NaN: a score that an image does not have is null."""
-    return None if np.isnan(value) else float(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ablate.records import COSTS, METRICS
+from ablate.metrics import COSTS, METRICS
 from ablate.stats import Judgement, Question, Verdict, judge, seeds_for_alpha, smallest_p
 
 if TYPE_CHECKING:
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from ablate.report.facts.gather import Facts
     from ablate.report.facts.metrics import MetricFacts
-
-LABELS = METRICS | COSTS
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def judge_claims(
             variant=claim["variant"],
             against=claim["against"],
             metric=(metric := by_key.get(claim["metric"])),
-            metric_label=metric.label if metric else LABELS[claim["metric"]],
+            metric_label=metric.label if metric else (METRICS | COSTS)[claim["metric"]].label,
             direction=claim["direction"],
             margin=claim.get("margin"),
             must=claim.get("must") == Verdict.SUPPORTED,

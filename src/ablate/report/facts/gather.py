@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ablate.records import COSTS, METRICS, ExperimentRecord, RunRecord
+from ablate.metrics import COSTS, METRICS
 from ablate.report.facts.claims import ClaimFacts, judge_claims
 from ablate.report.facts.curves import Curve, distinct_trainings
 from ablate.report.facts.factorial import FactorialFacts, factorial
@@ -20,6 +20,8 @@ from ablate.report.facts.variants import config_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ablate.records import ExperimentRecord, RunRecord
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,7 @@ def gather(record: ExperimentRecord) -> Facts:
     in_order = [runs[v, s] for v in variants for s in seeds if (v, s) in runs]
     finished = [run for run in in_order if run.status == FINISHED]
     metrics, costs = (
-        tuple(
-            fact for key, label in kind.items() if (fact := measure(key, label, finished, variants, baseline))
-        )
+        tuple(fact for key in kind if (fact := measure(key, kind[key].label, finished, variants, baseline)))
         for kind in (METRICS, COSTS)
     )
     return Facts(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from ablate.records import COSTS, LOWER_IS_BETTER
+from ablate.metrics import COSTS, METRICS
 from ablate.stats import Interval, PairedDifference, mean_difference, mean_interval
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def measure(
     return MetricFacts(
         key=key,
         label=f"{label} ({', '.join(everywhere)})" if everywhere else label,
-        lower_is_better=key in LOWER_IS_BETTER,
+        lower_is_better=(METRICS | COSTS)[key].lower_is_better,
         values={variant: values[variant] for variant in shown},
         spaces=spaces,
         intervals={variant: mean_interval(list(values[variant].values())) for variant in shown},
@@ -125,10 +125,8 @@ def accuracies(finished: Sequence[RunRecord], variants: Sequence[str]) -> tuple[
 
 
 def _space(key: str, run: RunRecord) -> str:
-    if key in COSTS:
-        return ""
-    name = run.feature_space if key in {"fid", "kid"} else run.evaluator
-    return name or "space not recorded"
+    name = (METRICS | COSTS)[key].space(run)
+    return "" if name is None else name or "space not recorded"
 
 
 def _paired(

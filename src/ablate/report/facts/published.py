@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ablate.records import COSTS
-from ablate.report.facts.claims import LABELS
+from ablate.metrics import COSTS, METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -64,7 +63,7 @@ def published(given: Mapping[str, Any] | None, metrics: Iterable[MetricFacts]) -
     results = tuple(
         PublishedResult(
             key=(key := result["metric"]),
-            label=LABELS[key],
+            label=(METRICS | COSTS)[key].label,
             value=result["value"],
             baseline=result.get("baseline"),
             variant=result["variant"],

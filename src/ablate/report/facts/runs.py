@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ablate.records import METRICS
+from ablate.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,6 +82,6 @@ def find_gaps(
                     Gap(variant, seed, run.status, run.reason or "no reason was recorded", run.run_id)
                 )
             elif lacking := [k for k in metrics if not math.isfinite(run.metrics.get(k, math.nan))]:
-                reason = f"no {', '.join(METRICS[key] for key in lacking)}"
+                reason = f"no {', '.join(METRICS[key].label for key in lacking)}"
                 gaps.append(Gap(variant, seed, run.status, reason, run.run_id))
     return tuple(gaps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ablate.records import COSTS
+from ablate.metrics import COSTS
 from ablate.report import numbers
 from ablate.report.markdown.results import counts
 from ablate.report.markdown.text import NONE, Rows, plural

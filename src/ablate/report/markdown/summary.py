@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ablate.records import METRICS
+from ablate.metrics import METRICS
 from ablate.report import numbers
 from ablate.report.facts.claims import unmet
 from ablate.report.markdown import audit, factorial
@@ -95,7 +95,7 @@ def _headline(
     sentence = f"**{name}**: {first.label} {amount}, {judgement(first, difference)}{agreement}"
     others: dict[str, list[str]] = {}
     for metric, of_metric in rest:
-        others.setdefault(judgement(metric, of_metric), []).append(METRICS[metric.key])
+        others.setdefault(judgement(metric, of_metric), []).append(METRICS[metric.key].label)
     return "; ".join([sentence, *(f"{', '.join(keys)} {words}" for words, keys in others.items())]) + "."
 
 

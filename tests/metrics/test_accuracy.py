@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ablate.metrics.zero_shot import candidates, zero_shot
+from ablate.metrics.accuracy import candidates, zero_shot
 
 PROMPT = "A red mushroom monster with horns. The monster is attacking."
 COLOURS = {"red": "red", "blue": "blue"}
