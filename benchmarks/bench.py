@@ -24,10 +24,12 @@ import numpy as np
 import torch
 from made import make_images, make_parts, narrow_unet
 
-from ablate import components
 from ablate.fingerprint import Contents
 from ablate.keys import RunKeys
 from ablate.metrics.inception import inception_features
+from ablate.parts.evaluator import EvaluatorPart
+from ablate.parts.inception import CLEAN_FID, InceptionPart
+from ablate.parts.text import load_text
 from ablate.spec.config import Config
 from ablate.spec.load import load_profile
 from ablate.spec.merge import expand, merge
@@ -135,7 +137,7 @@ def naive_step(training: Training) -> Callable[[], None]:
     on_cuda = device.type == "cuda"
     scaler = torch.amp.GradScaler(device.type, enabled=on_cuda)
     parts = config.components
-    tokenizer, encoder = components.load_text_encoder(parts.text_encoder, parts.tokenizer, str(device))
+    tokenizer, encoder = load_text(parts.text_encoder, parts.tokenizer, str(device))
     rows = epoch_batches(len(training.data.mean), config.train.batch, training.seed, 0)[0]
     texts = [f"A round monster of colour {row}." for row in rows.tolist()]
 
@@ -339,8 +341,8 @@ def images_per_second(setting: Setting) -> dict[str, float]:
     """How fast images are measured: by the evaluator, and by Inception."""
     parts, size = setting.keys().config.components, setting.base["data"]["size"]
     images = np.random.default_rng(0).integers(0, 256, (64, size, size, 3), dtype=np.uint8)
-    evaluator = components.load_evaluator(parts.evaluator, setting.device)
-    inception = components.load_inception(parts.inception, setting.device)
+    evaluator = EvaluatorPart(parts.evaluator).load(setting.device)
+    inception = InceptionPart(parts.inception or CLEAN_FID).load(setting.device)
     ways: dict[str, Callable[[Any], Any]] = {
         "the evaluator": evaluator.encode_images,
         "Inception": partial(inception_features, device=setting.device, model=inception),

@@ -289,7 +289,7 @@ def doctor(
     Exits with 1 if it cannot, and says what mends it.
     """
     from ablate.console import print_answers
-    from ablate.parts.doctor import diagnose
+    from ablate.doctor import diagnose
     from ablate.spec.load import load_config
     from ablate.tracking import default_uri
 
@@ -369,10 +369,10 @@ def kit_check(
     data: Annotated[Path | None, typer.Option("--data", help="Data set. Default: the embedded one.")] = None,
 ) -> None:
     """Measure a kit's qualities again."""
-    from ablate.components import EMBEDDED
     from ablate.kit.check import check_kit, print_qualities
+    from ablate.parts.base import EMBEDDED_KIT
 
-    print_qualities(check_kit(kit or EMBEDDED, data))
+    print_qualities(check_kit(kit or EMBEDDED_KIT, data))
 
 
 @kit_app.command("distill-decoder")
@@ -392,11 +392,13 @@ def kit_distill_decoder(
     from ablate.console import out
     from ablate.kit.build import console_progress
     from ablate.kit.distill import distill_decoder
-    from ablate.parts.check import require
+    from ablate.parts.missing import require
+    from ablate.parts.perceptual import PerceptualPart
+    from ablate.parts.vae import VaePart
     from ablate.spec.load import load_config
 
     config, show = load_config(profile, sets or ()), console_progress()
-    require([(name, getattr(config.components, name)) for name in ("vae", "perceptual")], profile)
+    require([VaePart(config.components.vae), PerceptualPart(config.components.perceptual)], profile)
     made = distill_decoder(
         config,
         data,

@@ -14,8 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate import components
 from ablate.errors import DataError, UserError
+from ablate.parts.base import local_folder
 from ablate.spec.config import EMBEDDED
 from ablate.store import file_digest, write_file
 
@@ -31,11 +31,32 @@ READING = tuple(
 
 SOURCES: dict[str, tuple[str, ...]] = {
     "data": ("data/sprites.py",),
-    "prepare": ("stages/prepare.py", "stages/device.py", "components.py", *READING),
-    "train": ("stages/train.py", "stages/device.py", "diffusion", "components.py"),
-    "sample": ("stages/sample.py", "stages/device.py", "diffusion", "components.py"),
-    "evaluate": ("stages/evaluate.py", "stages/device.py", "metrics", "components.py"),
-    "audit": ("audit", "stages", "diffusion", "components.py"),
+    "prepare": ("stages/prepare.py", "stages/device.py", "parts/vae.py", "parts/text.py", *READING),
+    "train": (
+        "stages/train.py",
+        "stages/device.py",
+        "diffusion",
+        "parts/vae.py",
+        "parts/perceptual.py",
+        "parts/small_decoder.py",
+    ),
+    "sample": ("stages/sample.py", "stages/device.py", "diffusion", "parts/vae.py"),
+    "evaluate": (
+        "stages/evaluate.py",
+        "stages/device.py",
+        "metrics",
+        "parts/evaluator.py",
+        "parts/inception.py",
+    ),
+    "audit": (
+        "audit",
+        "stages",
+        "diffusion",
+        "parts/vae.py",
+        "parts/perceptual.py",
+        "parts/small_decoder.py",
+        "parts/evaluator.py",
+    ),
 }
 """The package's files whose text decides what a stage computes."""
 
@@ -122,7 +143,7 @@ class Contents:
 
     def of_part(self, part: Part) -> str:
         """Digest of a local part's files, or the name of a part that a library fetches."""
-        folder = components.local_folder(part)
+        folder = local_folder(part)
         return self._of_folder(folder) if folder else f"{part.source}/{part.subfolder}".rstrip("/")
 
     def save(self) -> None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from ablate import components, fingerprint
+from ablate import fingerprint
 from ablate.data import hub
+from ablate.parts.inception import InceptionPart
 from ablate.spec.config import Ema, epoch_of
 from ablate.store import file_digest, key_of
 
@@ -208,7 +209,7 @@ class RunKeys:
         part = self.config.components.inception
         if part is None or self.config.evaluate.fid_features != "inception":
             return {}
-        (file,) = components.part_files("inception", part)
+        (file,) = InceptionPart(part).files()
         return {"inception": _content(file)}
 
     @cached_property

@@ -13,10 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from ablate.cli import app
-from ablate.components import load_perceptual, load_small_decoder, load_vae
 from ablate.data.captions import read_train
 from ablate.errors import ComponentError, DataError, UserError
 from ablate.kit.distill import agreement, decoded, distill_decoder, psnr_of, small_decoder, split
+from ablate.parts.perceptual import PerceptualPart
+from ablate.parts.small_decoder import SmallDecoderPart
+from ablate.parts.vae import VaePart
 from ablate.spec.config import Config, Part
 from ablate.spec.load import load_config
 from ablate.store import file_digest
@@ -91,10 +93,10 @@ def test_it_comes_nearer_to_the_vae_the_longer_it_learns(config: Config, data: P
 
 def test_what_is_written_is_what_was_measured(config: Config, data: Path, tmp_path: Path) -> None:
     made = distill_decoder(config, data, tmp_path / "small", effort=0.002)
-    small = load_small_decoder(Part(source=str(tmp_path / "small")))
+    small = SmallDecoderPart(Part(source=str(tmp_path / "small"))).load()
     assert small.config.scaling_factor == 1  # takes latents of unit variance
     assert not small.training
-    vae = load_vae(Part(source="sprites", subfolder="vae"))
+    vae = VaePart(Part(source="sprites", subfolder="vae")).load()
     held_out = [image.path for image in read_train(data)][-1:]
     assert psnr_of(small, *decoded(vae, held_out, 32, seed=0)) == pytest.approx(made.psnr, abs=1e-4)
     assert {path.name for path in (tmp_path / "small").iterdir()} == {
@@ -104,14 +106,14 @@ def test_what_is_written_is_what_was_measured(config: Config, data: Path, tmp_pa
 
 
 def test_the_gradient_of_a_decoder_agrees_with_itself_and_not_with_chance(data: Path) -> None:
-    vae, distance = load_vae(Part(source="sprites", subfolder="vae")), load_perceptual(PERCEPTUAL)
+    vae, distance = VaePart(Part(source="sprites", subfolder="vae")).load(), PerceptualPart(PERCEPTUAL).load()
     latents, images = decoded(vae, sorted((data / "train").iterdir())[:8], 32, seed=0)
     assert agreement(vae, vae, distance, latents, images) == pytest.approx(1, abs=1e-5)  # type: ignore[arg-type]
     assert abs(agreement(small_decoder(vae, 0), vae, distance, latents, images)) < 0.1
 
 
 def test_targets_are_what_the_vae_decodes_from_latents_of_unit_variance(data: Path) -> None:
-    vae = load_vae(Part(source="sprites", subfolder="vae"))
+    vae = VaePart(Part(source="sprites", subfolder="vae")).load()
     paths = sorted((data / "train").iterdir())
     latents, images = decoded(vae, paths, 32, seed=0)
     assert latents.shape == (32, 4, 8, 8)
@@ -137,7 +139,7 @@ def test_another_vae_will_do_and_so_will_another_size(data: Path, tmp_path: Path
     other = load_config("sprites", [f"components.vae={tmp_path / 'vae'}", "data.size=64"])
     made = distill_decoder(other, data, tmp_path / "small", effort=0.0005)
     assert made.images == 1
-    small = load_small_decoder(Part(source=str(tmp_path / "small")))
+    small = SmallDecoderPart(Part(source=str(tmp_path / "small"))).load()
     assert small.decode(torch.zeros(1, 4, 8, 8)).sample.shape == (1, 3, 64, 64)
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ablate import components
 from ablate.diffusion.ema import EmaObserver
 from ablate.keys import Observer
 from ablate.metrics.clip import cosine
+from ablate.parts.evaluator import EvaluatorPart
 from ablate.records import LAYERS
 from ablate.stages.prepare import to_uint8
 from ablate.stages.sample import decoded
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ablate.components import Evaluator
     from ablate.keys import RunKeys
+    from ablate.parts.evaluator import Evaluator
     from ablate.spec.config import Part
     from ablate.store import Store
 
@@ -216,4 +216,4 @@ def _draw(training: Training, moment: Moment) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=2)
 def _evaluator(part: Part, device: str) -> Evaluator:
-    return components.load_evaluator(part, device)
+    return EvaluatorPart(part).load(device)

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ablate.components import load_perceptual, load_vae
 from ablate.data.captions import load_images, read_train
 from ablate.errors import DataError, UserError
 from ablate.kit.dataset import to_unit
 from ablate.kit.training import Tell, optimize, seeded
+from ablate.parts.perceptual import PerceptualPart
+from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ def distill_decoder(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError("there is something there already", where=str(out), fix="Give a new folder.")
     device = str(devices.setup(config.compute))
-    teacher = load_vae(config.components.vae, device)
-    distance = load_perceptual(config.components.perceptual, device)
+    teacher = VaePart(config.components.vae).load(device)
+    distance = PerceptualPart(config.components.perceptual).load(device)
     rng = np.random.default_rng(seed)
     learned, measured = split([image.path for image in read_train(data)], rng)
     if not learned:

@@ -22,7 +22,7 @@ def inception_features(
 ) -> NDArray[np.float32]:
     """Pool features [N, 2048] of uint8 images [N, H, W, 3], resized as clean-fid's ``clean`` mode does.
 
-    ``model`` is what ``components.load_inception`` gives.
+    ``model`` is what ``InceptionPart.load`` gives.
     """
     import torch
     from cleanfid.resize import build_resizer

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ablate import components, fingerprint
+from ablate import fingerprint
 from ablate.data.captions import load_image
 from ablate.metrics.clip import cosine
 from ablate.metrics.distance import fid, kid
 from ablate.metrics.inception import inception_features
 from ablate.metrics.zero_shot import candidates, zero_shot
+from ablate.parts.evaluator import EvaluatorPart
+from ablate.parts.inception import CLEAN_FID, InceptionPart
 from ablate.stages import device as devices
 from ablate.stages.prepare import Prepared
 from ablate.stages.sample import png_name
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ablate.components import Evaluator
     from ablate.keys import RunKeys
+    from ablate.parts.evaluator import Evaluator
     from ablate.spec.config import Config
     from ablate.store import Store
 
@@ -59,7 +61,7 @@ def _make(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> None:
     )
 
     progress("embedding")
-    evaluator = components.load_evaluator(config.components.evaluator, str(device))
+    evaluator = EvaluatorPart(config.components.evaluator).load(str(device))
     embeddings = evaluator.encode_images(images)
     texts = [prompt["text"] for prompt in prompts]
     scores: dict[str, NDArray[Any]] = {"clip_t": cosine(embeddings, evaluator.encode_texts(texts))}
@@ -137,7 +139,7 @@ def reference_features(
 
 
 def _inception_features(images: NDArray[np.uint8], config: Config, device: str) -> NDArray[np.float32]:
-    model = components.load_inception(config.components.inception, device)
+    model = InceptionPart(config.components.inception or CLEAN_FID).load(device)
     return inception_features(images, device, model=model)
 
 

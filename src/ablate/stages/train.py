@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from ablate import components
 from ablate.diffusion import losses, randomness
 from ablate.diffusion.augment import AUGMENTATIONS
 from ablate.diffusion.ema import EmaObserver
@@ -29,6 +28,9 @@ from ablate.diffusion.schedule import ForwardProcess
 from ablate.diffusion.unet import build_unet
 from ablate.errors import RunError
 from ablate.keys import active, newest_stored_link
+from ablate.parts.perceptual import PerceptualPart
+from ablate.parts.small_decoder import SmallDecoderPart
+from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
 from ablate.stages.prepare import Prepared, augmented, batch_size, to_model
 
@@ -394,7 +396,7 @@ class Training:
     def vae(self) -> Any:
         """The frozen VAE, loaded when a loss or an augmentation first needs it."""
         if "vae" not in self._parts:
-            vae = components.load_vae(self.config.components.vae, str(self.device))
+            vae = VaePart(self.config.components.vae).load(str(self.device))
             self._parts["vae"] = vae.to(memory_format=layout(self.config))
         return self._parts["vae"]
 
@@ -404,7 +406,7 @@ class Training:
         if "small_decoder" not in self._parts:
             part = self.config.components.small_decoder
             assert part, "a configuration that names no small decoder does not ask for it"
-            tiny = components.load_small_decoder(part, str(self.device))
+            tiny = SmallDecoderPart(part).load(str(self.device))
             self._parts["small_decoder"] = tiny.to(memory_format=layout(self.config))
         return self._parts["small_decoder"]
 
@@ -413,7 +415,7 @@ class Training:
         """The frozen LPIPS distance."""
         if "perceptual" not in self._parts:
             part = self.config.components.perceptual
-            self._parts["perceptual"] = components.load_perceptual(part, str(self.device))
+            self._parts["perceptual"] = PerceptualPart(part).load(str(self.device))
         return self._parts["perceptual"]
 
     def decode(self, latents: Tensor) -> Tensor:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hubs import NOWHERE
 
-from ablate.components import EMBEDDED
+from ablate import doctor
+from ablate.doctor import Answer, diagnose
 from ablate.errors import UserError
-from ablate.parts import doctor
-from ablate.parts.doctor import Answer, diagnose
+from ablate.parts.base import EMBEDDED_KIT
 from ablate.spec.load import load_config
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def kit(tmp_path: Path) -> Path:
-    return shutil.copytree(EMBEDDED, tmp_path / "kit")
+    return shutil.copytree(EMBEDDED_KIT, tmp_path / "kit")
 
 
 def look(tmp_path: Path, *sets: str, uri: str = "") -> Iterator[Answer]:
