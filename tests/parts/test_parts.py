@@ -7,6 +7,7 @@ is small and random.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPConfig, CLIPModel
 
+from ablate import fingerprint
 from ablate.errors import ComponentError
+from ablate.fingerprint import PACKAGE
 from ablate.metrics.inception import inception_features
 from ablate.parts import PARTS, inception, perceptual
 from ablate.parts.base import EMBEDDED_KIT
@@ -427,3 +430,18 @@ def test_looking_for_a_part_imports_no_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("stage", ["prepare", "train", "sample", "evaluate", "audit"])
+def test_a_stage_s_key_has_the_files_that_load_its_parts_and_none_with_words(stage: str) -> None:
+    files = [PACKAGE / name for name in fingerprint.of_stage(stage) if name.endswith(".py")]
+    in_key = {f"parts/{file.name}" for file in files if file.parent.name == "parts"}
+    imported = {
+        f"parts/{name}.py"
+        for file in files
+        if file.parent.name in ("stages", "audit")
+        for name in re.findall(r"from ablate\.parts\.(\w+) import", file.read_text(encoding="utf-8"))
+    }
+    # The audit reads all stages and loads what a training does, and the evaluator.
+    assert in_key == imported - ({"parts/text.py", "parts/inception.py"} if stage == "audit" else set())
+    assert "parts/messages.py" not in in_key
