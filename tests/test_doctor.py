@@ -63,10 +63,10 @@ def test_a_profile_without_its_parts_and_data_cannot_run(
 
 
 def test_a_missing_part_that_no_run_uses_is_worth_a_note(tmp_path: Path, caches: Caches) -> None:
-    answers = list(look(tmp_path, "components.small_decoder=owner/name"))
+    answers = list(look(tmp_path, "components.perceptual=alex"))
     [note] = [answer for answer in answers if answer.state != "ok"]
-    assert (note.about, note.state) == ("small decoder owner/name", "note")
-    assert note.mend == "ablate fetch --profile sprites --set components.small_decoder=owner/name"
+    assert (note.about, note.state) == ("LPIPS network alex", "note")
+    assert note.mend == "ablate fetch --profile sprites --set components.perceptual=alex"
 
 
 def test_a_weights_file_that_is_cut_off_is_broken(tmp_path: Path, kit: Path) -> None:

@@ -38,7 +38,6 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "diffusion",
         "parts/vae.py",
         "parts/perceptual.py",
-        "parts/small_decoder.py",
     ),
     "sample": ("stages/sample.py", "stages/device.py", "diffusion", "parts/vae.py"),
     "evaluate": (
@@ -54,7 +53,6 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "diffusion",
         "parts/vae.py",
         "parts/perceptual.py",
-        "parts/small_decoder.py",
         "parts/evaluator.py",
     ),
 }

@@ -149,10 +149,7 @@ class RunKeys:
     @cached_property
     def timeline(self) -> tuple[Ingredients, ...]:
         """What acts in each epoch."""
-        lpips, parts = self.config.losses.lpips, []
-        if lpips:
-            parts = ["perceptual", "small_decoder"] if lpips.decoder == "small" else ["perceptual"]
-        frozen = {name: self._part(name) for name in parts}
+        frozen = {"perceptual": self._part("perceptual")} if self.config.losses.lpips else {}
         return tuple(active(self.config, epoch, frozen) for epoch in range(self.config.train.epochs))
 
     def state_ingredients(self, epoch: int) -> Ingredients:

@@ -55,8 +55,6 @@ def test_the_published_setting_names_all_parts_and_needs_those_that_its_losses_a
     plain = load_config("maplestory", ["losses.lpips=null", "evaluate.fid_features=evaluator"])
     assert fields(named_parts(plain)) == PUBLISHED[:5]
     assert fields(needed_parts(plain)) == PUBLISHED[:4]
-    small = load_config("maplestory", ["components.small_decoder=a/b", "losses.lpips.decoder=small"])
-    assert set(fields(needed_parts(small))) - set(PUBLISHED) == {"small_decoder"}
 
 
 def test_nothing_of_the_embedded_kit_is_missing(empty: Caches) -> None:

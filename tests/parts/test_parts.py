@@ -23,7 +23,7 @@ import torch
 import torchvision
 from cleanfid import downloads_helper
 from cleanfid.resize import build_resizer
-from diffusers import AutoencoderKL, AutoencoderTiny
+from diffusers import AutoencoderKL
 from hubs import NOWHERE, Caches
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -38,7 +38,6 @@ from ablate.parts.base import EMBEDDED_KIT
 from ablate.parts.evaluator import ADDRESSES, EvaluatorPart
 from ablate.parts.inception import CLEAN_FID, INCEPTION_FILE, InceptionPart
 from ablate.parts.perceptual import TRUNKS, PerceptualPart, trunk_of, untrained_lpips
-from ablate.parts.small_decoder import SmallDecoderPart
 from ablate.parts.sources import TorchFile
 from ablate.parts.text import load_text
 from ablate.parts.vae import VaePart
@@ -280,15 +279,6 @@ def test_the_published_vae_is_read_with_the_names_that_its_attention_had(caches:
     save_file(weights, file)
     loaded = VaePart(part("CompVis/stable-diffusion-v1-4", "vae")).load().state_dict()
     assert all(torch.equal(loaded[name], weight) for name, weight in vae.state_dict().items())
-
-
-def test_a_small_decoder_decodes_latents(tmp_path: Path) -> None:
-    sizes = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
-    blocks = {"num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1)}
-    AutoencoderTiny(**sizes, **blocks).save_pretrained(tmp_path)
-    decoder = SmallDecoderPart(part(str(tmp_path))).load()
-    assert decoder.decode(torch.zeros(2, 4, 8, 8)).sample.shape == (2, 3, 16, 16)
-    assert not any(parameter.requires_grad for parameter in decoder.parameters())
 
 
 @pytest.mark.parametrize("name", ["vae", "text_encoder"])

@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import torch
-from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ablate.diffusion import losses, randomness
 from ablate.errors import RunError
-from ablate.fingerprint import Contents
-from ablate.keys import RunKeys
-from ablate.kit.distill import small_decoder
 from ablate.plan import Run, stretches
 from ablate.stages.prepare import prepare, to_model
 from ablate.stages.train import (
@@ -40,10 +36,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ablate.keys import Observer
+    from ablate.keys import Observer, RunKeys
     from ablate.stages.train import Batch
     from ablate.store import Store
-    from tests.conftest import MakeConfig, MakeKeys
+    from tests.conftest import MakeKeys
 
 EPOCHS = 4
 BASE: dict[str, Any] = {"train": {"epochs": EPOCHS}}
@@ -541,33 +537,6 @@ def test_a_compiled_training_stores_what_any_training_can_load(
     assert digests(compiled, other, compiled.observer) == digests(plain, eager, plain.observer)
 
 
-def test_a_small_decoder_trains_too(make_keys: MakeKeys, store: Store, tmp_path: Path) -> None:
-    small_decoder(Training.at(0, make_keys(), (), store).vae, seed=0).save_pretrained(tmp_path / "small")
-    keys = make_keys(
-        {"components": {"small_decoder": str(tmp_path / "small")}, "train": {"epochs": 1}},
-        {"losses": {"lpips": {"weight": 0.1, "decoder": "small"}}},
-    )
-    by_vae = make_keys(LPIPS, {"train": {"epochs": 1}})
-    walk(keys, store, end=1)
-    walk(by_vae, store, end=1)
-    (row,), (other,) = history(keys, store), history(by_vae, store)
-    assert row["loss_lpips"] > 0
-    assert row["loss_lpips"] != other["loss_lpips"]
-    assert digests(keys, store) != digests(by_vae, store)
-
-
-def test_a_small_decoder_takes_latents_of_unit_variance(
-    make_keys: MakeKeys, store: Store, tmp_path: Path
-) -> None:
-    tiny = small_decoder(Training.at(0, make_keys(), (), store).vae, seed=0)
-    tiny.save_pretrained(tmp_path / "small")
-    parts = {"components": {"small_decoder": str(tmp_path / "small")}}
-    keys = make_keys(parts, {"losses": {"lpips": {"weight": 0.1, "decoder": "small"}}})
-    latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        assert torch.equal(Training.at(0, keys, (), store).decode(latents), tiny.decoder(latents))
-
-
 class NothingWaits(TorchDispatchMode):
     """Refuses what makes the CPU wait for a GPU: reading a number, and shapes that depend on numbers."""
 
@@ -631,36 +600,10 @@ def test_on_a_gpu_nothing_in_a_step_waits(make_keys: MakeKeys, store: Store) -> 
         {"losses": {"lpips": {"images": 2}}},
         {"losses": {"lpips": {"timesteps": 0.5}}},
         {"losses": {"lpips": {"micro_batch": 1}}},
-        {"losses": {"lpips": {"decoder": "small"}}},
         {"augmentation": {"variants": 2}},
     ],
     ids=str,
 )
-def test_what_changes_the_last_bits_changes_the_chain(
-    make_keys: MakeKeys, tmp_path: Path, override: Overrides
-) -> None:
-    (tmp_path / "small").mkdir()
-    named = {"components": {"small_decoder": str(tmp_path / "small")}}
-    base = (LPIPS, {"augmentation": {"kind": "flip"}}, named)
+def test_what_changes_the_last_bits_changes_the_chain(make_keys: MakeKeys, override: Overrides) -> None:
+    base = (LPIPS, {"augmentation": {"kind": "flip"}})
     assert make_keys(*base, override).chain[-1] != make_keys(*base).chain[-1]
-
-
-def test_a_small_decoder_is_in_the_chain_by_its_content_where_it_is_used(
-    make_config: MakeConfig, tmp_path: Path
-) -> None:
-    def chain(content: str, decoder: str) -> tuple[str, ...]:
-        folder = tmp_path / content
-        folder.mkdir(exist_ok=True)
-        (folder / "config.json").write_text(content)
-        named = {"components": {"small_decoder": str(folder)}}
-        config = make_config(named, {"losses": {"lpips": {"weight": 0.1, "start": 1, "decoder": decoder}}})
-        return RunKeys(config, 0, Contents(tmp_path / "digests.json")).chain
-
-    assert chain("one", "vae") == chain("other", "vae")
-    assert chain("one", "small")[:2] == chain("other", "small")[:2] == chain("one", "vae")[:2]
-    assert len({chain("one", "small")[2], chain("other", "small")[2], chain("one", "vae")[2]}) == 3
-
-
-def test_a_small_decoder_that_is_asked_for_must_be_named(make_config: MakeConfig) -> None:
-    with pytest.raises(ValidationError, match=r"components\.small_decoder, and none is named"):
-        make_config(LPIPS, {"losses": {"lpips": {"decoder": "small"}}})

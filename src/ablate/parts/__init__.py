@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from ablate.parts.evaluator import EvaluatorPart
 from ablate.parts.inception import InceptionPart
 from ablate.parts.perceptual import PerceptualPart
-from ablate.parts.small_decoder import SmallDecoderPart
 from ablate.parts.text import TextEncoderPart, TokenizerPart
 from ablate.parts.vae import VaePart
 
@@ -23,7 +22,6 @@ PARTS: dict[str, type[PretrainedPart]] = {
     "tokenizer": TokenizerPart,
     "evaluator": EvaluatorPart,
     "perceptual": PerceptualPart,
-    "small_decoder": SmallDecoderPart,
     "inception": InceptionPart,
 }
 """Field of ``components`` → the part. Messages list parts in this order."""

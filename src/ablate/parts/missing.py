@@ -67,18 +67,10 @@ def _obstacle(source: Source, silence: str) -> str:
 def require_parts(configs: Iterable[Config], profile: str) -> None:
     """Makes sure that each part that runs of these configurations load is here or can be downloaded.
 
-    Raises ComponentError as ``require`` does.
-    """
-    require((part for config in configs for part in needed_parts(config)), profile)
-
-
-def require(parts: Iterable[PretrainedPart], profile: str) -> None:
-    """Makes sure that ``parts`` are here or can be downloaded.
-
     Raises:
         ComponentError: one is not. It names all of them, where they were looked for, and what gets them.
     """
-    lost = [each for each in missing(parts) if each.obstacle]
+    lost = [each for each in missing_parts(configs) if each.obstacle]
     if not lost:
         return
     lines = [f"\n  {each.part.label}: {each.obstacle}" for each in lost]

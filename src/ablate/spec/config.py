@@ -102,9 +102,6 @@ class Components(Model):
     """open_clip model for CLIP-I and CLIP-T: a folder, or ``architecture:weights``."""
     perceptual: Part
     """Backbone of the LPIPS loss: a folder, or ``alex``, ``vgg``, ``squeeze``."""
-    small_decoder: Part | None = None
-    """diffusers ``AutoencoderTiny`` that decodes the VAE's latents cheaply for the LPIPS loss
-    (``ablate kit distill-decoder`` makes one)."""
     inception: Part | None = None
     """``inception-2015-12-05.pt`` of ``evaluate.fid_features: inception``, or a folder that holds it;
     ``null``: the one that clean-fid downloads."""
@@ -232,8 +229,6 @@ class Lpips(Model):
     batch's. ``null``: all."""
     timesteps: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the timesteps, from the clean end, at which it acts; images at others count 0 in the mean."""
-    decoder: Literal["vae", "small"] = "vae"
-    """What decodes the prediction: the VAE's own decoder, or ``components.small_decoder``."""
     micro_batch: Positive | None = None
     """Images decoded at once, their gradients put together: less memory, the same result. ``null``: all."""
 
@@ -345,17 +340,6 @@ class Config(Model):
     evaluate: Evaluate
     track: Track
     compute: Compute
-
-    @model_validator(mode="after")
-    def _small_decoder_is_named(self) -> Self:
-        lpips = self.losses.lpips
-        if lpips and lpips.decoder == "small" and self.components.small_decoder is None:
-            raise FieldError(
-                "LPIPS is to decode with components.small_decoder, and none is named",
-                "losses.lpips.decoder",
-                "components.small_decoder",
-            )
-        return self
 
     @property
     def sampling_noise(self) -> dict[str, Any]:

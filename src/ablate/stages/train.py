@@ -29,7 +29,6 @@ from ablate.diffusion.unet import build_unet
 from ablate.errors import RunError
 from ablate.keys import active, newest_stored_link
 from ablate.parts.perceptual import PerceptualPart
-from ablate.parts.small_decoder import SmallDecoderPart
 from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
 from ablate.stages.prepare import Prepared, augmented, batch_size, to_model
@@ -401,16 +400,6 @@ class Training:
         return self._parts["vae"]
 
     @property
-    def small_decoder(self) -> Any:
-        """The frozen ``AutoencoderTiny`` that decodes the VAE's latents."""
-        if "small_decoder" not in self._parts:
-            part = self.config.components.small_decoder
-            assert part, "a configuration that names no small decoder does not ask for it"
-            tiny = SmallDecoderPart(part).load(str(self.device))
-            self._parts["small_decoder"] = tiny.to(memory_format=layout(self.config))
-        return self._parts["small_decoder"]
-
-    @property
     def perceptual(self) -> Any:
         """The frozen LPIPS distance."""
         if "perceptual" not in self._parts:
@@ -419,15 +408,9 @@ class Training:
         return self._parts["perceptual"]
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents [B, C, h, w] → images [B, 3, H, W] about in [−1, 1], with gradient, for the LPIPS loss.
-
-        Each decoder takes latents in the scale of its own configuration; an ``AutoencoderTiny`` has 1, for
-        it is made for latents of unit variance.
-        """
-        lpips = self.config.losses.lpips
-        decoder = self.small_decoder if lpips and lpips.decoder == "small" else self.vae
+        """Latents [B, C, h, w] → images [B, 3, H, W] about in [−1, 1], with gradient, for the LPIPS loss."""
         with self.autocast():
-            images: Tensor = decoder.decode(latents / decoder.config.scaling_factor).sample
+            images: Tensor = self.vae.decode(latents / self.vae.config.scaling_factor).sample
         return images.float()
 
     @torch.no_grad()
