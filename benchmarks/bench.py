@@ -24,10 +24,12 @@ import numpy as np
 import torch
 from made import make_images, make_parts, narrow_unet
 
-from ablate import components
 from ablate.fingerprint import Contents
 from ablate.keys import RunKeys
 from ablate.metrics.spaces.inception import InceptionSpace
+from ablate.parts.evaluator import EvaluatorPart
+from ablate.parts.inception import CLEAN_FID, InceptionPart
+from ablate.parts.text import load_text
 from ablate.spec.config import Config
 from ablate.spec.load import load_profile
 from ablate.spec.merge import expand, merge
@@ -132,7 +134,7 @@ def naive_step(training: Training) -> Callable[[], None]:
     on_cuda = device.type == "cuda"
     scaler = torch.amp.GradScaler(device.type, enabled=on_cuda)
     parts = config.components
-    tokenizer, encoder = components.load_text_encoder(parts.text_encoder, parts.tokenizer, str(device))
+    tokenizer, encoder = load_text(parts.text_encoder, parts.tokenizer, str(device))
     rows = epoch_batches(len(training.data.mean), config.train.batch, training.seed, 0)[0]
     texts = [f"A round monster of colour {row}." for row in rows.tolist()]
 
@@ -185,24 +187,21 @@ def step_ladder(setting: Setting) -> dict[str, Callable[[], None]]:
     return rungs
 
 
-def lpips_rungs(setting: Setting, small_decoder: Path) -> dict[str, Callable[[], None]]:
+def lpips_rungs(setting: Setting) -> dict[str, Callable[[], None]]:
     """The fastest step with LPIPS at different prices; the first is without."""
     fast, m = {"train": FASTEST[setting.device]}, 2
     forms = {
         "LPIPS of the whole batch": {},
         f"LPIPS of {m} images": {"images": m},
         "LPIPS at a quarter of the timesteps": {"timesteps": 0.25},
-        "LPIPS by a small decoder": {"decoder": "small"},
-        "a small decoder at a quarter of the timesteps": {"decoder": "small", "timesteps": 0.25},
     }
     rungs = {
         "without LPIPS": partial(step, setting.training(fast)),
         "without LPIPS again": partial(step, setting.training(fast)),
     }
     for name, form in forms.items():
-        small = {"components": {"small_decoder": {"source": str(small_decoder), "subfolder": ""}}}
         losses = {"losses": {"lpips": {"weight": 0.1, "start": 0, "micro_batch": 4, **form}}}
-        rungs[name] = partial(step, setting.training(fast, losses, small))
+        rungs[name] = partial(step, setting.training(fast, losses))
     return rungs
 
 
@@ -336,8 +335,8 @@ def images_per_second(setting: Setting) -> dict[str, float]:
     """How fast images are measured: by the evaluator, and by Inception."""
     parts, size = setting.keys().config.components, setting.base["data"]["size"]
     images = np.random.default_rng(0).integers(0, 256, (64, size, size, 3), dtype=np.uint8)
-    evaluator = components.load_evaluator(parts.evaluator, setting.device)
-    inception = components.load_inception(parts.inception, setting.device)
+    evaluator = EvaluatorPart(parts.evaluator).load(setting.device)
+    inception = InceptionPart(parts.inception or CLEAN_FID).load(setting.device)
     ways: dict[str, Callable[[Any], Any]] = {
         "the evaluator": evaluator.encode_images,
         "Inception": InceptionSpace(inception, setting.device).features,
@@ -392,8 +391,6 @@ def measure(folder: Path, device: str, turns: int) -> Iterator[str]:
     """Section after section, in markdown."""
     setting = make_setting(folder, device)
     batch = setting.base["train"]["batch"]
-    decoder = folder / "small_decoder"
-    small_decoder(decoder, DIVIDE[device])
     machine = (
         torch.cuda.get_device_name()
         if device == "cuda"
@@ -410,24 +407,10 @@ def measure(folder: Path, device: str, turns: int) -> Iterator[str]:
         f"product reaches {peak / 1e12:.2f} TFLOP/s; the last step "
         f"{100 * flops / ladder[-1].seconds / peak:.0f} % of that."
     )
-    yield table("LPIPS", interleaved(lpips_rungs(setting, decoder), turns, device))
+    yield table("LPIPS", interleaved(lpips_rungs(setting), turns, device))
     yield table("Sampling", interleaved(sampling_rungs(setting), turns, device))
     speeds = (f"{speed:.0f} through {name}" for name, speed in images_per_second(setting).items())
     yield f"### Evaluation\n\nImages a second: {', '.join(speeds)}."
-
-
-def small_decoder(folder: Path, divide: int) -> None:
-    """An AutoencoderTiny with random weights, as ``ablate kit distill-decoder`` makes them."""
-    from diffusers import AutoencoderTiny
-
-    widths = (64 // divide,) * 4
-    AutoencoderTiny(
-        encoder_block_out_channels=widths,
-        decoder_block_out_channels=widths,
-        num_encoder_blocks=(1, 3, 3, 3),
-        num_decoder_blocks=(3, 3, 3, 1),
-        latent_channels=4,
-    ).save_pretrained(folder)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from PIL import Image
 from torch import nn
 from torchvision.models import inception_v3
 
-from ablate.components import INCEPTION_FILE, untrained_lpips
+from ablate.parts.inception import INCEPTION_FILE
+from ablate.parts.perceptual import untrained_lpips
 
 if TYPE_CHECKING:
     from pathlib import Path

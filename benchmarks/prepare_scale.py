@@ -26,7 +26,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from ablate import components
+from ablate.parts.base import EMBEDDED_KIT
 
 if TYPE_CHECKING:
     from ablate.keys import RunKeys
@@ -111,7 +111,7 @@ def make_parts(folder: Path) -> None:
         up_block_types=("UpDecoderBlock2D",) * 4,
         norm_num_groups=1,
     ).save_pretrained(folder / "vae")
-    kit = json.loads((components.EMBEDDED / "text_encoder" / "config.json").read_text())
+    kit = json.loads((EMBEDDED_KIT / "text_encoder" / "config.json").read_text())
     CLIPTextModel(
         CLIPTextConfig(
             vocab_size=kit["vocab_size"],
@@ -122,7 +122,7 @@ def make_parts(folder: Path) -> None:
             **{name: kit[name] for name in ("bos_token_id", "eos_token_id", "pad_token_id")},
         )
     ).save_pretrained(folder / "text_encoder")
-    shutil.copytree(components.EMBEDDED / "tokenizer", folder / "tokenizer")
+    shutil.copytree(EMBEDDED_KIT / "tokenizer", folder / "tokenizer")
     settings = folder / "tokenizer" / "tokenizer_config.json"
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"model_max_length": 77}))
 

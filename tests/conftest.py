@@ -30,6 +30,8 @@ from ablate.spec.merge import expand, merge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hubs import Caches
+
     from ablate.records import ExperimentRecord
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -245,3 +247,34 @@ def read_record() -> Callable[[Path], ExperimentRecord]:
         return tracking.read(parent)
 
     return read
+
+
+@pytest.fixture
+def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caches:
+    """The libraries' caches of downloads, empty, and hubs that are out of reach."""
+    from hubs import Caches
+
+    return Caches(tmp_path / "caches", monkeypatch)
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Calls ``ablate`` in an empty folder; gives the exit code and all that was printed."""
+    from ablate import cli
+
+    (tmp_path / "workplace").mkdir()
+    monkeypatch.chdir(tmp_path / "workplace")
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["ablate", *arguments])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(bool(end.code))
+        shown = capsys.readouterr()
+        return code, shown.out + shown.err
+
+    return run

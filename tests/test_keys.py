@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ablate.components import EMBEDDED
 from ablate.data.place import place_of
 from ablate.errors import DataError
 from ablate.fingerprint import Contents
 from ablate.keys import Observer, RunKeys, differences, newest_stored_link
+from ablate.parts.base import EMBEDDED_KIT
 from ablate.spec.config import Config, kit_parts
 from ablate.store import ENTRY, Store
 
@@ -307,7 +307,7 @@ def test_a_part_of_a_hub_is_identified_by_its_name(make_config: MakeConfig, cont
 
 def test_the_embedded_kit_is_identified_by_its_files(contents: Contents, make_config: MakeConfig) -> None:
     embedded = make_config({"components": "sprites"}).components
-    explicit = make_config({"components": str(EMBEDDED)}).components
+    explicit = make_config({"components": str(EMBEDDED_KIT)}).components
     assert contents.of_part(embedded.vae) == contents.of_part(explicit.vae)
     assert contents.of_part(embedded.vae).startswith("content:")
 

@@ -289,7 +289,7 @@ def doctor(
     Exits with 1 if it cannot, and says what mends it.
     """
     from ablate.console import print_answers
-    from ablate.parts.doctor import diagnose
+    from ablate.doctor import diagnose
     from ablate.spec.load import load_config
     from ablate.tracking import default_uri
 
@@ -366,47 +366,10 @@ def kit_check(
     data: Annotated[Path | None, typer.Option("--data", help="Data set. Default: the embedded one.")] = None,
 ) -> None:
     """Measure a kit's qualities again."""
-    from ablate.components import EMBEDDED
     from ablate.kit.check import check_kit, print_qualities
+    from ablate.parts.base import EMBEDDED_KIT
 
-    print_qualities(check_kit(kit or EMBEDDED, data))
-
-
-@kit_app.command("distill-decoder")
-def kit_distill_decoder(
-    data: Annotated[Path, typer.Option("--data", help="A data set's folder.")],
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder to write the decoder to.")],
-    profile: Annotated[
-        str, typer.Option("--profile", help="Whose VAE, LPIPS backbone and image size.")
-    ] = "sprites",
-    sets: Sets = None,
-    effort: Annotated[
-        float, typer.Option("--effort", min=0.001, help="Share of the usual training steps.")
-    ] = 1.0,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
-) -> None:
-    """Train a small decoder that stands in for a VAE's own in the LPIPS loss (components.small_decoder)."""
-    from ablate.console import out
-    from ablate.kit.build import console_progress
-    from ablate.kit.distill import distill_decoder
-    from ablate.parts.check import require
-    from ablate.spec.load import load_config
-
-    config, show = load_config(profile, sets or ()), console_progress()
-    require([(name, getattr(config.components, name)) for name in ("vae", "perceptual")], profile)
-    made = distill_decoder(
-        config,
-        data,
-        out_folder,
-        effort=effort,
-        seed=seed,
-        tell=lambda *step: show("small decoder", *step),
-    )
-    out.print(
-        f"Small decoder: {out_folder}, {made.weights} weights (the VAE's: {made.vae_weights}), "
-        f"PSNR {made.psnr:.1f} dB against the VAE's decoding of {made.images} held-out images, cosine "
-        f"{made.gradient:.2f} between the gradients of LPIPS through both"
-    )
+    print_qualities(check_kit(kit or EMBEDDED_KIT, data))
 
 
 def _plan(

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ablate.parts.sources import size
 from ablate.plan import warnings
-from ablate.sources import size
 from ablate.spec.designs import describe
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
+    from ablate.doctor import Answer
     from ablate.errors import AblateError
-    from ablate.parts.doctor import Answer
     from ablate.plan import Plan
     from ablate.records import EpochRow, Finding, Verification
 

@@ -15,8 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate import components
 from ablate.errors import UserError
+from ablate.parts import PARTS
+from ablate.parts.base import local_folder
 from ablate.store import file_digest, write_file
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "stages/prepared.py",
         "stages/device.py",
         "store/growing.py",
-        "components.py",
+        "parts/vae.py",
+        "parts/text.py",
         *READING,
     ),
     "train": (
@@ -49,14 +51,14 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "diffusion/schedule.py",
         "diffusion/unet.py",
         "factors/base.py",
-        "components.py",
+        "parts/vae.py",
     ),
-    "sample": ("stages/sample.py", "stages/sampled.py", "stages/device.py", "diffusion", "components.py"),
+    "sample": ("stages/sample.py", "stages/sampled.py", "stages/device.py", "diffusion", "parts/vae.py"),
     "evaluate": (
         *("stages/evaluate.py", "stages/evaluated.py", "stages/sampled.py", "stages/device.py"),
-        *("metrics", "metrics/spaces", "components.py"),
+        *("metrics", "metrics/spaces", "parts/evaluator.py", "parts/inception.py"),
     ),
-    "audit": ("audit", "stages", "diffusion", "factors", "components.py"),
+    "audit": ("audit", "stages", "diffusion", "factors", "parts/vae.py", "parts/evaluator.py"),
 }
 """The package's files whose text decides what a stage computes. Those of factors enter where they act."""
 
@@ -87,9 +89,11 @@ def of_stage(stage: str) -> dict[str, str]:
 
 @cache
 def of_factor(kind: type[Factor]) -> dict[str, str]:
-    """Digest of the file that a factor is written in, and versions of the libraries that it needs."""
-    file = Path(inspect.getfile(kind))
-    return {file.name: file_digest(file)[:16]} | {library: version(library) for library in kind.libraries}
+    """Digest of the file that a factor is written in and of those that load its parts, and versions of the
+    libraries that it needs."""
+    files = [Path(inspect.getfile(each)) for each in (kind, *(PARTS[name] for name in kind.parts))]
+    digests = {f"{file.parent.name}/{file.name}": file_digest(file)[:16] for file in files}
+    return digests | {library: version(library) for library in kind.libraries}
 
 
 def numerics(compute: Compute) -> dict[str, str | int]:
@@ -141,7 +145,7 @@ class Contents:
 
     def of_part(self, part: Part) -> str:
         """Digest of a local part's files, or the name of a part that a library fetches."""
-        folder = components.local_folder(part)
+        folder = local_folder(part)
         return self.of_folder(folder) if folder else f"{part.source}/{part.subfolder}".rstrip("/")
 
     def save(self) -> None:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from ablate import components, factors, fingerprint
+from ablate import factors, fingerprint
 from ablate.data.place import place_of
 from ablate.factors.augmentation import Augmentation
 from ablate.fields import epoch_of
 from ablate.metrics.spaces import SPACES
+from ablate.parts import PARTS
 from ablate.store import file_digest, key_of
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ class RunKeys:
         part = getattr(self.config.components, name) if name else None
         if part is None:
             return {}
-        (file,) = components.part_files(name, part)
+        (file,) = PARTS[name](part).files()
         return {name: _content(file)}
 
     @cached_property

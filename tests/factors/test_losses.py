@@ -14,12 +14,14 @@ import torch
 from safetensors.torch import load_file
 from torch.distributions import Normal, kl_divergence
 
-from ablate.components import EMBEDDED, load_perceptual, load_vae
 from ablate.diffusion.schedule import ForwardProcess
 from ablate.diffusion.unet import build_unet
 from ablate.factors import kl
 from ablate.factors import lpips as perceptual
 from ablate.factors.mse import noise_mse
+from ablate.parts.base import EMBEDDED_KIT
+from ablate.parts.perceptual import PerceptualPart
+from ablate.parts.vae import VaePart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -102,7 +104,13 @@ def make_step(make_unet: Callable[[int], Any], make_config: MakeConfig) -> MakeS
     }
 
     def make(unet: str = UNETS[0], prediction: str = "epsilon", dtype: torch.dtype = torch.float32) -> Step:
-        return Step(unets[unet](), load_vae(parts.vae), load_perceptual(parts.perceptual), prediction, dtype)
+        return Step(
+            unets[unet](),
+            VaePart(parts.vae).load(),
+            PerceptualPart(parts.perceptual).load(),
+            prediction,
+            dtype,
+        )
 
     return make
 
@@ -257,7 +265,7 @@ def test_a_planted_error_that_leaves_a_gradient_on_every_weight_is_found(
 def test_lpips_is_what_the_lpips_package_says_with_the_same_weights(make_step: MakeStep) -> None:
     step = make_step(dtype=torch.float64)
     package = lpips.LPIPS(net="squeeze", lpips=False, pnet_rand=True, verbose=False).double()
-    package.net.load_state_dict(load_file(EMBEDDED / "perceptual" / "model.safetensors"))
+    package.net.load_state_dict(load_file(EMBEDDED_KIT / "perceptual" / "model.safetensors"))
     with torch.no_grad():
         images, others = step.images, step.decode(step.x0).clamp(-1, 1)
         ours = perceptual.lpips(others, images, lambda latents: latents, step.distance)

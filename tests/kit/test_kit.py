@@ -12,13 +12,11 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from ablate.components import EMBEDDED, load_perceptual
 from ablate.data import sprites
 from ablate.errors import ComponentError, DataError
 from ablate.kit.build import TRAININGS, Job, build_kit, folder_hash, train_part
 from ablate.kit.check import (
     PARTS,
-    KitPart,
     KitQualities,
     check_kit,
     perceptual_features,
@@ -27,6 +25,9 @@ from ablate.kit.check import (
 from ablate.kit.dataset import load, to_unit
 from ablate.kit.tokenizer import END, START, train_tokenizer
 from ablate.kit.training import seeded
+from ablate.parts.base import EMBEDDED_KIT
+from ablate.parts.perceptual import PerceptualPart
+from ablate.spec.config import Part
 from ablate.store import file_digest
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shipped(data: Path) -> KitQualities:
-    return check_kit(EMBEDDED, data)
+    return check_kit(EMBEDDED_KIT, data)
 
 
 def small_dataset(folder: Path) -> Path:
@@ -99,8 +100,8 @@ def test_the_shipped_kit_is_at_most_8_megabytes(shipped: KitQualities) -> None:
 
 
 def test_the_manifest_of_the_shipped_kit_is_true(shipped: KitQualities) -> None:
-    manifest = json.loads((EMBEDDED / "kit.json").read_text())
-    assert {part: folder_hash(EMBEDDED / part) for part in PARTS} == {
+    manifest = json.loads((EMBEDDED_KIT / "kit.json").read_text())
+    assert {part: folder_hash(EMBEDDED_KIT / part) for part in PARTS} == {
         part: entry["sha256"] for part, entry in manifest["parts"].items()
     }
     measured = shipped.to_json()
@@ -111,12 +112,12 @@ def test_the_manifest_of_the_shipped_kit_is_true(shipped: KitQualities) -> None:
 
 
 def test_the_shipped_kit_holds_safetensors_and_nothing_pickled() -> None:
-    suffixes = {path.suffix for path in EMBEDDED.rglob("*") if path.is_file()}
+    suffixes = {path.suffix for path in EMBEDDED_KIT.rglob("*") if path.is_file()}
     assert suffixes <= {".safetensors", ".json", ".txt", ".md"}
 
 
 def test_feature_vectors_have_the_distances_of_lpips(data: Path) -> None:
-    metric = load_perceptual(KitPart(str(EMBEDDED), "perceptual"))
+    metric = PerceptualPart(Part(source=str(EMBEDDED_KIT), subfolder="perceptual")).load()
     images = np.stack([np.asarray(Image.open(p)) for p in sorted((data / "test").iterdir())[:4]])
     features = perceptual_features(metric, images)
     x = to_unit(images)
@@ -172,7 +173,7 @@ def test_data_without_test_images_is_refused_before_anything_is_trained(tmp_path
 
 
 def test_a_kit_that_lacks_a_part_is_refused(tmp_path: Path, data: Path) -> None:
-    kit = shutil.copytree(EMBEDDED, tmp_path / "kit")
+    kit = shutil.copytree(EMBEDDED_KIT, tmp_path / "kit")
     shutil.rmtree(kit / "image_encoder")
     with pytest.raises(ComponentError, match="image encoder"):
         check_kit(kit, data)

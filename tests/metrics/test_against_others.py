@@ -13,7 +13,7 @@ from cleanfid import fid as cleanfid
 from PIL import Image
 from torch.nn import functional as F
 
-from ablate.components import EMBEDDED
+from ablate.parts.base import EMBEDDED_KIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ class OpenClip:
     """The embedded evaluator as open_clip loads it from its folder, without anything of ``ablate``."""
 
     def __init__(self) -> None:
-        name = f"local-dir:{EMBEDDED / 'evaluator'}"
+        name = f"local-dir:{EMBEDDED_KIT / 'evaluator'}"
         self.model, _, self.preprocess = open_clip.create_model_and_transforms(name, require_pretrained=True)
         self.tokenizer = open_clip.get_tokenizer(name)
         self.model.eval()

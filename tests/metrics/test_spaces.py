@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from torch.nn import functional as F
 
-from ablate.components import load_evaluator
 from ablate.metrics.spaces import SPACES
+from ablate.parts import PARTS
+from ablate.parts.evaluator import EvaluatorPart
 from ablate.spec.config import Components, Part
-from ablate.stages.evaluate import NETWORKS
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,10 @@ def pooled(images: torch.Tensor) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def networks() -> dict[str, Any]:
     """Value of ``evaluate.fid_features`` → a network that its space can use."""
-    return {"evaluator": load_evaluator(Part(source="sprites", subfolder="evaluator")), "inception": pooled}
+    return {
+        "evaluator": EvaluatorPart(Part(source="sprites", subfolder="evaluator")).load(),
+        "inception": pooled,
+    }
 
 
 @pytest.fixture(params=SPACES)
@@ -70,4 +73,4 @@ def test_tables_have_a_name_for_it(space: FeatureSpace) -> None:
 @pytest.mark.parametrize("key", SPACES)
 def test_its_network_is_a_part_that_the_stage_can_load(key: str) -> None:
     part = SPACES[key].part
-    assert not part or (part in Components.model_fields and part in NETWORKS)
+    assert not part or (part in Components.model_fields and part in PARTS)

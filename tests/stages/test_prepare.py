@@ -16,10 +16,10 @@ from diffusers.models.autoencoders.vae import Encoder
 from PIL import Image
 from torch.nn.modules.module import register_module_forward_hook
 
-from ablate import components
 from ablate.data import captions
 from ablate.errors import DataError
 from ablate.factors.augmentation import strong
+from ablate.parts.vae import VaePart
 from ablate.stages.prepare import augmented, batch_size, encode_texts, prepare, to_model, to_uint8
 from ablate.store import Store, file_digest
 
@@ -76,7 +76,7 @@ def encoded_batches() -> Iterator[list[int]]:
 @torch.no_grad()
 def latents_of(images: torch.Tensor, keys: RunKeys) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation of the VAE's posterior for uint8 images, all in one batch, scaled."""
-    vae = components.load_vae(keys.config.components.vae)
+    vae = VaePart(keys.config.components.vae).load()
     posterior = vae.encode(to_model(images)).latent_dist
     return posterior.mean * vae.config.scaling_factor, posterior.std * vae.config.scaling_factor
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ablate import components
 from ablate.factors.ema import EmaObserver
 from ablate.keys import Observer
 from ablate.metrics.cosine import cosine
+from ablate.parts.evaluator import EvaluatorPart
 from ablate.records import LAYERS
 from ablate.stages.batch import caption_rows, draw_batch
 from ablate.stages.prepare import to_uint8
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ablate.components import Evaluator
     from ablate.keys import RunKeys
+    from ablate.parts.evaluator import Evaluator
     from ablate.spec.config import Part
     from ablate.store import Store
 
@@ -211,4 +211,4 @@ def _draw(training: Training, moment: Moment) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=2)
 def _evaluator(part: Part, device: str) -> Evaluator:
-    return components.load_evaluator(part, device)
+    return EvaluatorPart(part).load(device)

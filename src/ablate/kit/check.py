@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ablate.components import Evaluator, load_evaluator, load_perceptual, load_text_encoder, load_vae
 from ablate.data import sprites
 from ablate.errors import ComponentError, DataError
 from ablate.metrics.accuracy import zero_shot
+from ablate.parts.evaluator import Evaluator, EvaluatorPart
+from ablate.parts.perceptual import PerceptualPart
+from ablate.parts.text import load_text
+from ablate.parts.vae import VaePart
+from ablate.spec.config import Part
 
 if TYPE_CHECKING:
     import lpips
@@ -24,14 +28,6 @@ if TYPE_CHECKING:
     from ablate.kit.dataset import KitData
 
 PARTS = ("vae", "text_encoder", "tokenizer", "image_encoder", "evaluator", "perceptual")
-
-
-@dataclass(frozen=True)
-class KitPart:
-    """A part of a kit, as ``ablate.components`` wants it."""
-
-    source: str
-    subfolder: str
 
 
 @dataclass(frozen=True)
@@ -123,10 +119,10 @@ def measure(kit: Path, data: KitData) -> KitQualities:
     from ablate.kit.vae import psnr, reconstruct
 
     require_test_images(data)
-    vae = load_vae(KitPart(str(kit), "vae"))
-    evaluator = load_evaluator(KitPart(str(kit), "evaluator"))
+    vae = VaePart(_part(kit, "vae")).load()
+    evaluator = EvaluatorPart(_part(kit, "evaluator")).load()
     pair = load_text_encoder_pair(kit, evaluator.labels)
-    metric = load_perceptual(KitPart(str(kit), "perceptual"))
+    metric = PerceptualPart(_part(kit, "perceptual")).load()
     return KitQualities(
         vae_psnr=psnr(data.test_images, reconstruct(vae, data.test_images)),
         text_encoder=pair_qualities(pair, data),
@@ -146,12 +142,16 @@ def require_test_images(data: KitData) -> None:
         )
 
 
+def _part(kit: Path, name: str) -> Part:
+    return Part(source=str(kit), subfolder=name)
+
+
 def load_text_encoder_pair(kit: Path, labels: dict[str, dict[str, str]]) -> TextEncoderPair:
     """A kit's text encoder and image encoder. Raises ComponentError if one is missing."""
     import torch
     from transformers import CLIPVisionModelWithProjection
 
-    tokenizer, text = load_text_encoder(KitPart(str(kit), "text_encoder"), KitPart(str(kit), "tokenizer"))
+    tokenizer, text = load_text(_part(kit, "text_encoder"), _part(kit, "tokenizer"))
     try:
         image = CLIPVisionModelWithProjection.from_pretrained(
             kit / "image_encoder", dtype=torch.float32, use_safetensors=True

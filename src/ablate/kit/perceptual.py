@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ablate.components import untrained_lpips
 from ablate.kit.clip import SCALE, train_pair
 from ablate.kit.tokenizer import train_tokenizer
 from ablate.kit.training import Tell, seeded
+from ablate.parts.perceptual import untrained_lpips
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ablate import fingerprint
 from ablate.errors import UserError
-from ablate.parts.check import require_parts
+from ablate.parts.missing import require_parts
 from ablate.runner.local import LocalExecutor
 from ablate.runner.study import OBJECTIVE, Study
 from ablate.runner.tasks import Event, Note, Task, audit, check_schedulers, tasks_of

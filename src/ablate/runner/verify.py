@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ablate.errors import RunError
-from ablate.parts.check import require_parts
+from ablate.parts.missing import require_parts
 from ablate.records import Verification
 from ablate.runner import tasks
 from ablate.runner.local import LocalExecutor

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ablate import components, fingerprint
+from ablate import fingerprint
 from ablate.data.captions import load_image
 from ablate.metrics import METRICS
 from ablate.metrics.accuracy import accuracies
 from ablate.metrics.base import Measured
 from ablate.metrics.spaces import SPACES
+from ablate.parts import PARTS
+from ablate.parts.evaluator import EvaluatorPart
 from ablate.stages import device as devices
 from ablate.stages import evaluated
 from ablate.stages.evaluated import Figures
@@ -29,14 +31,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ablate.components import Evaluator
     from ablate.keys import RunKeys
     from ablate.metrics.spaces.base import FeatureSpace
+    from ablate.parts.evaluator import Evaluator
     from ablate.spec.config import Config
     from ablate.store import Store
-
-NETWORKS: dict[str, Callable[..., Any]] = {"inception": components.load_inception}
-"""Field of ``components`` → what loads the network of a feature space from it."""
 
 
 def evaluate(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Path:
@@ -57,7 +56,7 @@ def _measure(keys: RunKeys, store: Store, out: Path, progress: Callable[[str], N
     images = np.stack([load_image(sampled.image(p["image_name"]), config.data.size) for p in prompts])
 
     progress("embedding")
-    evaluator = components.load_evaluator(config.components.evaluator, device)
+    evaluator = EvaluatorPart(config.components.evaluator).load(device)
     space = feature_space(config, evaluator, device)
     references = reference_features(keys, prepared, evaluator, space, store)
     measured = everything(images, prompts, references, evaluator, space)
@@ -117,7 +116,9 @@ def feature_space(config: Config, evaluator: Evaluator, device: str) -> FeatureS
     kind = SPACES[config.evaluate.fid_features]
     if not kind.part:
         return kind(evaluator, device)
-    return kind(NETWORKS[kind.part](getattr(config.components, kind.part), device), device)
+    part = PARTS[kind.part].named(config)
+    assert part, "a space's part is named where the space is chosen"
+    return kind(part.load(device), device)
 
 
 def reference_features(

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ablate import components
 from ablate.data import captions
 from ablate.data.place import place_of
 from ablate.factors.augmentation import AUGMENTATIONS
+from ablate.parts.text import load_text
+from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
 from ablate.stages.prepared import Encoded, Prepared
 from ablate.store.growing import grow, make_growing
@@ -102,7 +103,7 @@ def _encode_data(keys: RunKeys, store: Store, work: Path, progress: Callable[[st
     texts = list(dict.fromkeys(["", *(t for some in per_image for t in some), *(p.text for p in prompts)]))
 
     def images_from(first: int) -> Iterator[Arrays]:
-        vae = components.load_vae(config.components.vae, str(device))
+        vae = VaePart(config.components.vae).load(str(device))
         for images in _read(paths[first:], size):
             mean, std = _moments(vae, torch.from_numpy(images), device)
             yield {"images": images, "mean": mean, "std": std}
@@ -145,7 +146,7 @@ def _encode_forms(keys: RunKeys, prepared: Prepared, work: Path, progress: Calla
     step = batch_size(config.data.size) * max(1, CHUNK // count)
 
     def forms_from(first: int) -> Iterator[Arrays]:
-        vae = components.load_vae(config.components.vae, str(device))
+        vae = VaePart(config.components.vae).load(str(device))
         for start in range(first, len(images), step):
             chunk = to_model(images[start : start + step].to(device))
             forms = []
@@ -203,7 +204,7 @@ def encode_texts(texts: Sequence[str], parts: Components, device: torch.device) 
 @torch.no_grad()
 def _text_states(texts: Sequence[str], parts: Components, device: torch.device) -> Iterator[Tensor]:
     """``encode_texts`` batch by batch."""
-    tokenizer, encoder = components.load_text_encoder(parts.text_encoder, parts.tokenizer, str(device))
+    tokenizer, encoder = load_text(parts.text_encoder, parts.tokenizer, str(device))
     for start in range(0, len(texts), TEXTS):
         tokens = tokenizer(
             list(texts[start : start + TEXTS]),

@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from ablate import components
 from ablate.diffusion.randomness import generator
 from ablate.diffusion.samplers import build_scheduler, sample_latents
+from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
 from ablate.stages.prepare import encode_texts, to_uint8
 from ablate.stages.prepared import Prepared
@@ -55,7 +55,7 @@ def _sample(keys: RunKeys, store: Store, folder: Path, progress: Callable[[str],
     weights = weights_file(keys, store)
     unet = load_unet(config, weights, device)
     prepared = Prepared(store.path("prepare", keys.prepare))
-    vae = components.load_vae(config.components.vae, str(device))
+    vae = VaePart(config.components.vae).load(str(device))
     prompts, size = prepared.prompts, config.sample.batch
     evaluations = 0
     started = time.perf_counter()
@@ -89,7 +89,7 @@ def sample_prompts(keys: RunKeys, store: Store, prompts: Mapping[str, str], out:
     config = keys.config
     device = devices.setup(config.compute)
     unet = load_unet(config, weights_file(keys, store), device)
-    vae = components.load_vae(config.components.vae, str(device))
+    vae = VaePart(config.components.vae).load(str(device))
     states = encode_texts(["", *prompts.values()], config.components, device)
     names, size = list(prompts), config.sample.batch
     out.mkdir(parents=True, exist_ok=True)

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from ablate import components, factors
+from ablate import factors
 from ablate.diffusion.schedule import ForwardProcess
 from ablate.diffusion.unet import build_unet
 from ablate.factors.base import Loss
 from ablate.factors.ema import EmaObserver
+from ablate.parts.perceptual import PerceptualPart
+from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
 from ablate.stages.prepare import augmented, batch_size
 from ablate.stages.prepared import Prepared
@@ -193,13 +195,13 @@ class Frozen:
     @cached_property
     def vae(self) -> Any:
         """diffusers' ``AutoencoderKL``."""
-        vae = components.load_vae(self.config.components.vae, str(self.device))
+        vae = VaePart(self.config.components.vae).load(str(self.device))
         return vae.to(memory_format=layout(self.config))
 
     @cached_property
     def perceptual(self) -> Any:
         """The LPIPS distance."""
-        return components.load_perceptual(self.config.components.perceptual, str(self.device))
+        return PerceptualPart(self.config.components.perceptual).load(str(self.device))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] → images [B, 3, H, W] about in [−1, 1], with gradient."""

@@ -55,7 +55,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Folder:
-    """Files in a folder of one's own."""
+    """Files in a local folder."""
 
     place: Path
     needed: tuple[Names, ...]

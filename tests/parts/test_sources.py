@@ -12,19 +12,14 @@ import pytest
 import torch
 from hubs import NOWHERE, Caches, Hub, serving
 
-from ablate import sources
 from ablate.errors import ComponentError
-from ablate.sources import Folder, HubFiles, TorchFile, out_of_reach, ready
+from ablate.parts import sources
+from ablate.parts.sources import Folder, HubFiles, TorchFile, out_of_reach, ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NEEDED = (("config.json", "weights.safetensors"), ("all.json",))
-
-
-@pytest.fixture
-def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caches:
-    return Caches(tmp_path / "caches", monkeypatch)
 
 
 @pytest.fixture

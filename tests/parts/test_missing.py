@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hubs import NOWHERE
 
-from ablate import components
 from ablate.errors import ComponentError
-from ablate.parts.check import missing_parts, named_parts, needed_parts, require_parts
-from ablate.sources import HubFiles, TorchFile
+from ablate.parts import PARTS, inception, perceptual
+from ablate.parts.missing import missing_parts, named_parts, needed_parts, require_parts
+from ablate.parts.sources import HubFiles, TorchFile
 from ablate.spec.load import load_config
 
 if TYPE_CHECKING:
@@ -19,21 +19,24 @@ if TYPE_CHECKING:
 
     from hubs import Caches
 
+    from ablate.parts.base import PretrainedPart
+
 PUBLISHED = ["vae", "text_encoder", "tokenizer", "evaluator", "perceptual", "inception"]
 
 
 @pytest.fixture
 def empty(caches: Caches, monkeypatch: pytest.MonkeyPatch) -> Caches:
     """A machine without a network on which nothing has been fetched."""
-    monkeypatch.setattr(components, "TRUNKS", {"alex": TorchFile(f"{NOWHERE}/alex.pth")})
-    monkeypatch.setattr(components, "CLEAN_FID", TorchFile(f"{NOWHERE}/{components.INCEPTION_FILE}"))
+    monkeypatch.setattr(perceptual, "TRUNKS", {"alex": TorchFile(f"{NOWHERE}/alex.pth")})
+    monkeypatch.setattr(inception, "DOWNLOAD", TorchFile(f"{NOWHERE}/{inception.INCEPTION_FILE}"))
     return caches
 
 
 def fill(caches: Caches, name: str) -> None:
     """Puts files with the names of a published part's into the cache."""
-    part = getattr(load_config("maplestory").components, name)
-    source = components.source_of(name, part)
+    part = PARTS[name].named(load_config("maplestory"))
+    assert part
+    source = part.source()
     folder = caches.checkpoints
     if isinstance(source, HubFiles):
         folder = caches.repository(source.repository, source.revision) / source.subfolder
@@ -42,14 +45,16 @@ def fill(caches: Caches, name: str) -> None:
         (folder / file).touch()
 
 
+def fields(parts: list[PretrainedPart]) -> list[str]:
+    return [part.field for part in parts]
+
+
 def test_the_published_setting_names_all_parts_and_needs_those_that_its_losses_and_metrics_use() -> None:
     config = load_config("maplestory")
-    assert list(named_parts(config)) == list(needed_parts(config)) == PUBLISHED
+    assert fields(named_parts(config)) == fields(needed_parts(config)) == PUBLISHED
     plain = load_config("maplestory", ["losses.lpips=null", "evaluate.fid_features=evaluator"])
-    assert list(named_parts(plain)) == PUBLISHED[:5]
-    assert list(needed_parts(plain)) == PUBLISHED[:4]
-    small = load_config("maplestory", ["components.small_decoder=a/b", "losses.lpips.decoder=small"])
-    assert set(needed_parts(small)) - set(PUBLISHED) == {"small_decoder"}
+    assert fields(named_parts(plain)) == PUBLISHED[:5]
+    assert fields(needed_parts(plain)) == PUBLISHED[:4]
 
 
 def test_nothing_of_the_embedded_kit_is_missing(empty: Caches) -> None:
@@ -98,6 +103,14 @@ def test_the_remedy_names_a_part_that_is_not_the_profile_s(empty: Caches) -> Non
     ]
     # What the command sets is what was missing.
     assert load_config("sprites", sets[:1]).components.vae.subfolder == "inner"
+
+
+def test_the_remedy_for_clean_fid_s_inception_asks_for_its_features(empty: Caches) -> None:
+    with pytest.raises(ComponentError) as caught:
+        require_parts([load_config("sprites", ["evaluate.fid_features=inception"])], "sprites")
+    assert caught.value.fix.splitlines()[1:] == [
+        "  ablate fetch --profile sprites --set evaluate.fid_features=inception"
+    ]
 
 
 def test_a_folder_that_is_not_complete_says_what_it_lacks(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ is small and random.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import time
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import lpips
@@ -23,26 +23,25 @@ import torch
 import torchvision
 from cleanfid import downloads_helper
 from cleanfid.resize import build_resizer
-from diffusers import AutoencoderKL, AutoencoderTiny
+from diffusers import AutoencoderKL
 from hubs import NOWHERE, Caches
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPConfig, CLIPModel
 
-from ablate import components
-from ablate.components import (
-    EMBEDDED,
-    load_evaluator,
-    load_inception,
-    load_perceptual,
-    load_small_decoder,
-    load_text_encoder,
-    load_vae,
-    part_files,
-)
+from ablate import fingerprint
 from ablate.errors import ComponentError
+from ablate.fingerprint import PACKAGE
 from ablate.metrics.spaces.inception import InceptionSpace
-from ablate.sources import TorchFile
+from ablate.parts import PARTS, inception, perceptual
+from ablate.parts.base import EMBEDDED_KIT
+from ablate.parts.evaluator import ADDRESSES, EvaluatorPart
+from ablate.parts.inception import CLEAN_FID, INCEPTION_FILE, InceptionPart
+from ablate.parts.perceptual import TRUNKS, PerceptualPart, trunk_of, untrained_lpips
+from ablate.parts.sources import TorchFile
+from ablate.parts.text import load_text
+from ablate.parts.vae import VaePart
+from ablate.spec.config import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,36 +50,29 @@ if TYPE_CHECKING:
 torch.set_num_threads(1)
 
 
-@dataclass(frozen=True)
-class Part:
-    source: str
-    subfolder: str = ""
+def part(source: str, subfolder: str = "") -> Part:
+    return Part(source=source, subfolder=subfolder)
 
 
-def load_text(part: Part) -> Any:
-    return load_text_encoder(part, Part(part.source, "tokenizer" if part.subfolder else ""))
+def load_both(encoder: Part) -> Any:
+    return load_text(encoder, part(encoder.source, "tokenizer" if encoder.subfolder else ""))
 
 
 LOADERS: dict[str, Callable[..., Any]] = {
-    "vae": load_vae,
-    "text_encoder": load_text,
-    "evaluator": load_evaluator,
-    "perceptual": load_perceptual,
+    "vae": lambda at: VaePart(at).load(),
+    "text_encoder": load_both,
+    "evaluator": lambda at: EvaluatorPart(at).load(),
+    "perceptual": lambda at: PerceptualPart(at).load(),
 }
 
 
 @pytest.fixture
 def kit(tmp_path: Path) -> Path:
-    return shutil.copytree(EMBEDDED, tmp_path / "kit")
-
-
-@pytest.fixture
-def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caches:
-    return Caches(tmp_path / "caches", monkeypatch)
+    return shutil.copytree(EMBEDDED_KIT, tmp_path / "kit")
 
 
 def test_the_embedded_vae_maps_images_to_latents_of_unit_std_and_back() -> None:
-    vae = load_vae(Part("sprites", "vae"))
+    vae = VaePart(part("sprites", "vae")).load()
     with torch.no_grad():
         z = vae.encode(torch.ones(2, 3, 32, 32)).latent_dist.mean
         assert z.shape == (2, 4, 8, 8)
@@ -89,7 +81,7 @@ def test_the_embedded_vae_maps_images_to_latents_of_unit_std_and_back() -> None:
 
 
 def test_the_embedded_text_encoder_gives_a_state_for_each_token() -> None:
-    tokenizer, text = load_text(Part("sprites", "text_encoder"))
+    tokenizer, text = load_both(part("sprites", "text_encoder"))
     tokens = tokenizer(["A red slime."], padding="max_length", return_tensors="pt")
     with torch.no_grad():
         states = text(input_ids=tokens.input_ids).last_hidden_state
@@ -97,14 +89,14 @@ def test_the_embedded_text_encoder_gives_a_state_for_each_token() -> None:
 
 
 def test_the_tokenizer_splits_words_it_has_never_seen_without_an_unknown_token() -> None:
-    tokenizer, _ = load_text(Part("sprites", "text_encoder"))
+    tokenizer, _ = load_both(part("sprites", "text_encoder"))
     ids = tokenizer("Übergroße 龍 zqx!", add_special_tokens=False).input_ids
     assert tokenizer.unk_token_id not in ids
     assert tokenizer.decode(ids).replace(" ", "") == "übergroße龍zqx!"
 
 
 def test_the_embedded_evaluator_gives_unit_vectors_and_knows_its_labels() -> None:
-    evaluator = load_evaluator(Part("sprites", "evaluator"))
+    evaluator = EvaluatorPart(part("sprites", "evaluator")).load()
     images = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), dtype=np.uint8)
     embedded = evaluator.encode_images(images)
     texts = evaluator.encode_texts(["A red slime monster.", "A bat."])
@@ -116,20 +108,20 @@ def test_the_embedded_evaluator_gives_unit_vectors_and_knows_its_labels() -> Non
 
 
 def test_an_image_of_another_size_is_resized_for_the_evaluator() -> None:
-    evaluator = load_evaluator(Part("sprites", "evaluator"))
+    evaluator = EvaluatorPart(part("sprites", "evaluator")).load()
     small = np.full((1, 32, 32, 3), 255, dtype=np.uint8)
     large = np.full((1, 256, 256, 3), 255, dtype=np.uint8)
     assert np.allclose(evaluator.encode_images(small), evaluator.encode_images(large), atol=1e-5)
 
 
 def test_the_batch_size_does_not_change_embeddings() -> None:
-    evaluator = load_evaluator(Part("sprites", "evaluator"))
+    evaluator = EvaluatorPart(part("sprites", "evaluator")).load()
     images = np.random.default_rng(0).integers(0, 255, (5, 32, 32, 3), dtype=np.uint8)
     assert np.allclose(evaluator.encode_images(images), evaluator.encode_images(images, batch=2), atol=1e-5)
 
 
 def test_the_embedded_perceptual_distance_has_a_gradient_on_images_only() -> None:
-    metric = load_perceptual(Part("sprites", "perceptual"))
+    metric = PerceptualPart(part("sprites", "perceptual")).load()
     image = torch.zeros(1, 3, 32, 32, requires_grad=True)
     metric(image, torch.ones(1, 3, 32, 32)).sum().backward()
     assert image.grad is not None and image.grad.abs().sum() > 0
@@ -137,89 +129,89 @@ def test_the_embedded_perceptual_distance_has_a_gradient_on_images_only() -> Non
     assert metric(image, image).item() == 0
 
 
-@pytest.mark.parametrize("part", ["vae", "text_encoder"])
-def test_parts_come_frozen_in_eval_mode_and_float32(part: str) -> None:
-    loaded = LOADERS[part](Part("sprites", part))
-    model = loaded[1] if part == "text_encoder" else loaded
+@pytest.mark.parametrize("name", ["vae", "text_encoder"])
+def test_parts_come_frozen_in_eval_mode_and_float32(name: str) -> None:
+    loaded = LOADERS[name](part("sprites", name))
+    model = loaded[1] if name == "text_encoder" else loaded
     assert not model.training
     assert all(p.dtype == torch.float32 and not p.requires_grad for p in model.parameters())
 
 
-@pytest.mark.parametrize("part", LOADERS)
-def test_loading_leaves_the_global_rng_as_it_was(part: str) -> None:
+@pytest.mark.parametrize("name", LOADERS)
+def test_loading_leaves_the_global_rng_as_it_was(name: str) -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    LOADERS[part](Part("sprites", part))
+    LOADERS[name](part("sprites", name))
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("part", LOADERS)
-def test_a_missing_folder_is_named_at_once(part: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", LOADERS)
+def test_a_missing_folder_is_named_at_once(name: str, tmp_path: Path) -> None:
     start = time.monotonic()
     with pytest.raises(ComponentError, match="the folder does not exist") as caught:
-        LOADERS[part](Part(str(tmp_path / "nowhere"), part))
-    assert caught.value.where == str(tmp_path / "nowhere" / part)
+        LOADERS[name](part(str(tmp_path / "nowhere"), name))
+    assert caught.value.where == str(tmp_path / "nowhere" / name)
     assert time.monotonic() - start < 10
 
 
-@pytest.mark.parametrize("part", LOADERS)
-def test_an_empty_folder_is_refused(part: str, tmp_path: Path) -> None:
-    (tmp_path / part).mkdir()
+@pytest.mark.parametrize("name", LOADERS)
+def test_an_empty_folder_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
     with pytest.raises(ComponentError, match="cannot be loaded: the folder lacks"):
-        LOADERS[part](Part(str(tmp_path), part))
+        LOADERS[name](part(str(tmp_path), name))
 
 
-@pytest.mark.parametrize("part", LOADERS)
-def test_a_truncated_weights_file_is_refused(part: str, kit: Path) -> None:
-    for weights in (kit / part).glob("*.safetensors"):
+@pytest.mark.parametrize("name", LOADERS)
+def test_a_truncated_weights_file_is_refused(name: str, kit: Path) -> None:
+    for weights in (kit / name).glob("*.safetensors"):
         weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(ComponentError, match="can be loaded"):
-        LOADERS[part](Part(str(kit), part))
+        LOADERS[name](part(str(kit), name))
 
 
-@pytest.mark.parametrize("part", LOADERS)
-def test_a_part_without_weights_is_refused_and_not_random(part: str, kit: Path) -> None:
-    for weights in (kit / part).glob("*.safetensors"):
+@pytest.mark.parametrize("name", LOADERS)
+def test_a_part_without_weights_is_refused_and_not_random(name: str, kit: Path) -> None:
+    for weights in (kit / name).glob("*.safetensors"):
         weights.unlink()
     with pytest.raises(ComponentError, match="cannot be loaded: the folder lacks"):
-        LOADERS[part](Part(str(kit), part))
+        LOADERS[name](part(str(kit), name))
 
 
 def test_a_text_encoder_without_its_tokenizer_is_refused(kit: Path) -> None:
     shutil.rmtree(kit / "tokenizer")
     with pytest.raises(ComponentError):
-        load_text(Part(str(kit), "text_encoder"))
+        load_both(part(str(kit), "text_encoder"))
 
 
 @pytest.mark.usefixtures("caches")
-@pytest.mark.parametrize("part", ["vae", "text_encoder", "evaluator", "perceptual", "inception"])
+@pytest.mark.parametrize("name", ["vae", "text_encoder", "evaluator", "perceptual", "inception"])
 def test_a_part_of_a_hub_that_cannot_be_reached_is_refused_within_seconds(
-    part: str, monkeypatch: pytest.MonkeyPatch
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(components, "TRUNKS", {"alex": TorchFile(f"{NOWHERE}/alex.pth")})
-    monkeypatch.setattr(components, "CLEAN_FID", TorchFile(f"{NOWHERE}/{components.INCEPTION_FILE}"))
+    monkeypatch.setattr(perceptual, "TRUNKS", {"alex": TorchFile(f"{NOWHERE}/alex.pth")})
+    monkeypatch.setattr(inception, "DOWNLOAD", TorchFile(f"{NOWHERE}/{INCEPTION_FILE}"))
     load: dict[str, Callable[[], Any]] = {
-        "vae": lambda: load_vae(Part("owner/name", "vae")),
-        "text_encoder": lambda: load_text(Part("owner/name")),
-        "evaluator": lambda: load_evaluator(Part("ViT-B-32:openai")),
-        "perceptual": lambda: load_perceptual(Part("alex")),
-        "inception": load_inception,
+        "vae": lambda: VaePart(part("owner/name", "vae")).load(),
+        "text_encoder": lambda: load_both(part("owner/name")),
+        "evaluator": lambda: EvaluatorPart(part("ViT-B-32:openai")).load(),
+        "perceptual": lambda: PerceptualPart(part("alex")).load(),
+        "inception": lambda: InceptionPart(CLEAN_FID).load(),
     }
     start = time.monotonic()
     with pytest.raises(ComponentError, match=r"is not there, and 127\.0\.0\.1 cannot be reached"):
-        load[part]()
+        load[name]()
     assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize("source", ["ViT-B-32:no-such-weights", "no-such-model:openai", "owner/name"])
 def test_an_unknown_evaluator_is_refused(source: str) -> None:
     with pytest.raises(ComponentError, match="nor a model that open_clip can fetch"):
-        load_evaluator(Part(source))
+        EvaluatorPart(part(source)).load()
 
 
 def test_an_unknown_perceptual_network_is_refused() -> None:
     with pytest.raises(ComponentError, match="neither a folder nor one of"):
-        load_perceptual(Part("resnet"))
+        PerceptualPart(part("resnet")).load()
 
 
 # ── parts of hubs ────────────────────────────────────────────────────────────────────────────────
@@ -232,24 +224,24 @@ def test_addresses_and_digests_are_those_that_the_libraries_have() -> None:
         "vgg": models.VGG16_Weights.DEFAULT,
         "squeeze": models.SqueezeNet1_1_Weights.DEFAULT,
     }
-    assert {name: file.address for name, file in components.TRUNKS.items()} == {
+    assert {name: file.address for name, file in TRUNKS.items()} == {
         name: entry.url for name, entry in weights.items()
     }
-    assert all(file.address.endswith(f"-{file.sha256}.pth") for file in components.TRUNKS.values())
-    assert components.CLEAN_FID.address == downloads_helper.inception_url
-    for source, address in components.EVALUATORS.items():
+    assert all(file.address.endswith(f"-{file.sha256}.pth") for file in TRUNKS.values())
+    assert inception.DOWNLOAD.address == downloads_helper.inception_url
+    for source, address in ADDRESSES.items():
         assert open_clip.get_pretrained_cfg(*source.split(":"))["hf_hub"] == address
 
 
-@pytest.mark.parametrize("part", [*LOADERS, "tokenizer"])
-def test_the_embedded_kit_has_the_files_of_each_part(part: str) -> None:
-    assert {file.parent for file in part_files(part, Part("sprites", part))} == {EMBEDDED / part}
+@pytest.mark.parametrize("name", [*LOADERS, "tokenizer"])
+def test_the_embedded_kit_has_the_files_of_each_part(name: str) -> None:
+    assert {file.parent for file in PARTS[name](part("sprites", name)).files()} == {EMBEDDED_KIT / name}
 
 
 @pytest.fixture
 def clip() -> CLIPModel:
     """A text encoder for the kit's words beside an image encoder, as openai/clip-vit-base-patch32 has it."""
-    words = json.loads((EMBEDDED / "text_encoder" / "config.json").read_text())["vocab_size"]
+    words = json.loads((EMBEDDED_KIT / "text_encoder" / "config.json").read_text())["vocab_size"]
     tower = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     text = tower | {"vocab_size": words, "bos_token_id": 0, "eos_token_id": 1}
     vision = tower | {"image_size": 8, "patch_size": 4}
@@ -261,9 +253,9 @@ def test_the_published_text_encoder_is_read_at_the_revision_that_is_safetensors(
 ) -> None:
     name = "openai/clip-vit-base-patch32"
     clip.save_pretrained(caches.repository(name, "refs/pr/15"))
-    shutil.copytree(EMBEDDED / "tokenizer", caches.repository(name), dirs_exist_ok=True)
+    shutil.copytree(EMBEDDED_KIT / "tokenizer", caches.repository(name), dirs_exist_ok=True)
     capfd.readouterr()
-    tokenizer, encoder = load_text_encoder(Part(name), Part(name))
+    tokenizer, encoder = load_text(part(name), part(name))
     assert capfd.readouterr().err == ""
     ids = tokenizer(["A red slime."], return_tensors="pt").input_ids
     with torch.no_grad():
@@ -285,27 +277,18 @@ def test_the_published_vae_is_read_with_the_names_that_its_attention_had(caches:
         }
     assert "encoder.mid_block.attentions.0.proj_attn.weight" in weights
     save_file(weights, file)
-    loaded = load_vae(Part("CompVis/stable-diffusion-v1-4", "vae")).state_dict()
+    loaded = VaePart(part("CompVis/stable-diffusion-v1-4", "vae")).load().state_dict()
     assert all(torch.equal(loaded[name], weight) for name, weight in vae.state_dict().items())
 
 
-def test_a_small_decoder_decodes_latents(tmp_path: Path) -> None:
-    sizes = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
-    blocks = {"num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1)}
-    AutoencoderTiny(**sizes, **blocks).save_pretrained(tmp_path)
-    decoder = load_small_decoder(Part(str(tmp_path)))
-    assert decoder.decode(torch.zeros(2, 4, 8, 8)).sample.shape == (2, 3, 16, 16)
-    assert not any(parameter.requires_grad for parameter in decoder.parameters())
-
-
-@pytest.mark.parametrize("part", ["vae", "text_encoder"])
-def test_weights_that_a_file_lacks_are_refused_and_not_random(part: str, kit: Path) -> None:
-    [file] = (kit / part).glob("*.safetensors")
+@pytest.mark.parametrize("name", ["vae", "text_encoder"])
+def test_weights_that_a_file_lacks_are_refused_and_not_random(name: str, kit: Path) -> None:
+    [file] = (kit / name).glob("*.safetensors")
     weights = load_file(file)
     weights.pop(sorted(weights)[0])
     save_file(weights, file, {"format": "pt"})
     with pytest.raises(ComponentError, match="the file lacks 1 weights"):
-        LOADERS[part](Part(str(kit), part))
+        LOADERS[name](part(str(kit), name))
 
 
 def test_an_evaluator_runs_with_the_activation_that_it_was_trained_with(
@@ -331,7 +314,7 @@ def test_an_evaluator_runs_with_the_activation_that_it_was_trained_with(
     quick = open_clip.create_model("tiny-clip", force_quick_gelu=True).eval()
     save_file(quick.state_dict(), caches.repository("tiny/clip") / "open_clip_model.safetensors")
 
-    evaluator = load_evaluator(Part("tiny-clip:openai"))
+    evaluator = EvaluatorPart(part("tiny-clip:openai")).load()
     image = np.random.default_rng(0).integers(0, 255, (1, 32, 32, 3), dtype=np.uint8)
     pixels = (torch.from_numpy(image).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
     with torch.no_grad():
@@ -345,7 +328,7 @@ def test_an_evaluator_runs_with_the_activation_that_it_was_trained_with(
 @pytest.fixture
 def published_lpips(caches: Caches) -> lpips.LPIPS:
     """What lpips makes of the smallest of its networks where torchvision finds it."""
-    file = caches.checkpoints / components.TRUNKS["squeeze"].address.rsplit("/", 1)[1]
+    file = caches.checkpoints / TRUNKS["squeeze"].address.rsplit("/", 1)[1]
     torch.save(torchvision.models.squeezenet1_1().state_dict(), file)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -364,18 +347,18 @@ def test_the_published_perceptual_distance_is_that_of_lpips(
     expected = published_lpips(*pair)
     assert expected.min() > 0
     for source in ("squeeze", str(folder)):
-        assert torch.equal(load_perceptual(Part(source))(*pair), expected), source
+        assert torch.equal(PerceptualPart(part(source)).load()(*pair), expected), source
     (folder / "config.json").write_text('{"net": "squeeze"}')
-    assert not torch.allclose(load_perceptual(Part(str(folder)))(*pair), expected)
+    assert not torch.allclose(PerceptualPart(part(str(folder))).load()(*pair), expected)
 
 
 @pytest.mark.parametrize(("net", "classifier"), [("alex", "alexnet"), ("vgg", "vgg16")])
 def test_the_larger_networks_have_the_published_layers(net: str, classifier: str) -> None:
     with torch.device("meta"):
         published = torchvision.models.get_model(classifier).state_dict()
-        trunk = components.untrained_lpips(net).net.state_dict()
+        trunk = untrained_lpips(net).net.state_dict()
     shapes = {name: weight.shape for name, weight in trunk.items()}
-    assert {n: weight.shape for n, weight in components.trunk_of(published, trunk).items()} == shapes
+    assert {n: weight.shape for n, weight in trunk_of(published, trunk).items()} == shapes
 
 
 class Layers(nn.Module):
@@ -407,14 +390,14 @@ def test_inception_features_come_from_the_file_that_is_given_or_was_fetched(
 ) -> None:
     network = Inception().eval()
     folder = caches.checkpoints if given == "nothing" else tmp_path
-    torch.jit.script(network).save(str(folder / components.INCEPTION_FILE))
+    torch.jit.script(network).save(str(folder / INCEPTION_FILE))
     parts = {
-        "nothing": None,
-        "folder": Part(str(tmp_path)),
-        "file": Part(str(tmp_path / components.INCEPTION_FILE)),
+        "nothing": CLEAN_FID,
+        "folder": part(str(tmp_path)),
+        "file": part(str(tmp_path / INCEPTION_FILE)),
     }
     images = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), dtype=np.uint8)
-    features = InceptionSpace(load_inception(parts[given]), "cpu").features(images, batch=2)
+    features = InceptionSpace(InceptionPart(parts[given]).load(), "cpu").features(images, batch=2)
 
     resized = np.stack([build_resizer("clean")(image) for image in images])
     with torch.no_grad():
@@ -424,18 +407,31 @@ def test_inception_features_come_from_the_file_that_is_given_or_was_fetched(
 
 
 def test_a_broken_inception_is_refused(tmp_path: Path) -> None:
-    (tmp_path / components.INCEPTION_FILE).write_bytes(b"PK" + bytes(100))
+    (tmp_path / INCEPTION_FILE).write_bytes(b"PK" + bytes(100))
     with pytest.raises(ComponentError, match="no Inception network can be loaded"):
-        load_inception(Part(str(tmp_path)))
+        InceptionPart(part(str(tmp_path))).load()
 
 
 def test_looking_for_a_part_imports_no_torch() -> None:
     code = (
-        "import sys; from ablate.components import source_of; from ablate.spec.load import load_config\n"
-        "parts = load_config('maplestory').components\n"
-        "for name in ('vae', 'text_encoder', 'tokenizer', 'evaluator', 'perceptual'):\n"
-        "    source_of(name, getattr(parts, name)).found()\n"
-        "source_of('inception', None).found()\n"
+        "import sys; from ablate.parts.missing import named_parts; from ablate.spec.load import load_config\n"
+        "for part in named_parts(load_config('maplestory')):\n"
+        "    part.source().found()\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("stage", ["prepare", "train", "sample", "evaluate", "audit"])
+def test_a_stage_s_key_has_the_files_that_load_its_parts_and_none_with_words(stage: str) -> None:
+    files = [PACKAGE / name for name in fingerprint.of_stage(stage) if name.endswith(".py")]
+    in_key = {f"parts/{file.name}" for file in files if file.parent.name == "parts"}
+    imported = {
+        f"parts/{name}.py"
+        for file in files
+        if file.parent.name in ("stages", "audit")
+        for name in re.findall(r"from ablate\.parts\.(\w+) import", file.read_text(encoding="utf-8"))
+    }
+    # The audit reads all stages and loads what a training does, and the evaluator.
+    assert in_key == imported - ({"parts/text.py", "parts/inception.py"} if stage == "audit" else set())
+    assert "parts/messages.py" not in in_key

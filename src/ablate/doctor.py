@@ -15,18 +15,19 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ablate.components import EMBEDDED, source_of
 from ablate.data.place import place_of
 from ablate.errors import ComponentError, UserError
 from ablate.fingerprint import device_kind
-from ablate.parts.check import mend, named_parts, needed_parts, title
-from ablate.sources import out_of_reach, size
+from ablate.parts.base import EMBEDDED_KIT
+from ablate.parts.missing import mend, named_parts
+from ablate.parts.sources import out_of_reach, size
 from ablate.tracking import SQLITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ablate.spec.config import Config, Part
+    from ablate.parts.base import PretrainedPart
+    from ablate.spec.config import Config
 
 COMPILE_SECONDS = 90
 COMPILE = """
@@ -50,9 +51,8 @@ class Answer:
 
 def diagnose(config: Config, profile: str, store: Path, uri: str) -> Iterator[Answer]:
     """Looks at everything that a run of ``config`` needs, the quick things first. Changes nothing."""
-    needed = needed_parts(config)
-    for name, part in named_parts(config).items():
-        yield _part(name, part, profile, needed=name in needed)
+    for part in named_parts(config):
+        yield _part(part, profile, needed=part.needed(config))
     yield Answer("data", *place_of(config.data.path).look())
     yield Answer("processor", "ok", f"{_cores()} cores, {_memory()} of memory")
     yield from _libraries()
@@ -68,20 +68,20 @@ def diagnose(config: Config, profile: str, store: Path, uri: str) -> Iterator[An
     yield _compile(config, kind)
 
 
-def _part(name: str, part: Part | None, profile: str, *, needed: bool) -> Answer:
-    about = title(name, part)
+def _part(part: PretrainedPart, profile: str, *, needed: bool) -> Answer:
+    about = part.label
     try:
-        source = source_of(name, part)
+        source = part.source()
     except ComponentError as error:
         return Answer(about, "wrong", f"{error.where}: {error.what}", error.fix)
-    files, command = source.found(), mend(name, part, source, profile)
+    files, command = source.found(), mend(part, source, profile)
     if not files and needed:
         return Answer(about, "wrong", f"missing in {source.place}", command)
     if not files:
         return Answer(about, "note", f"missing in {source.place}, and this profile does not use it", command)
     if broken := [file for file in files if _is_broken(file)]:
         return Answer(about, "wrong", f"broken: {broken[0]}", f"delete it, then {command}")
-    where = "embedded" if files[0].is_relative_to(EMBEDDED) else f"in {files[0].parent}"
+    where = "embedded" if files[0].is_relative_to(EMBEDDED_KIT) else f"in {files[0].parent}"
     return Answer(about, "ok", f"{where}, {size(files)}")
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hubs import NOWHERE
 
-from ablate.components import EMBEDDED
+from ablate import doctor
+from ablate.doctor import Answer, diagnose
 from ablate.errors import UserError
-from ablate.parts import doctor
-from ablate.parts.doctor import Answer, diagnose
+from ablate.parts.base import EMBEDDED_KIT
 from ablate.spec.load import load_config
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def kit(tmp_path: Path) -> Path:
-    return shutil.copytree(EMBEDDED, tmp_path / "kit")
+    return shutil.copytree(EMBEDDED_KIT, tmp_path / "kit")
 
 
 def look(tmp_path: Path, *sets: str, uri: str = "") -> Iterator[Answer]:
@@ -63,10 +63,10 @@ def test_a_profile_without_its_parts_and_data_cannot_run(
 
 
 def test_a_missing_part_that_no_run_uses_is_worth_a_note(tmp_path: Path, caches: Caches) -> None:
-    answers = list(look(tmp_path, "components.small_decoder=owner/name"))
+    answers = list(look(tmp_path, "components.perceptual=alex"))
     [note] = [answer for answer in answers if answer.state != "ok"]
-    assert (note.about, note.state) == ("small decoder owner/name", "note")
-    assert note.mend == "ablate fetch --profile sprites --set components.small_decoder=owner/name"
+    assert (note.about, note.state) == ("LPIPS network alex", "note")
+    assert note.mend == "ablate fetch --profile sprites --set components.perceptual=alex"
 
 
 def test_a_weights_file_that_is_cut_off_is_broken(tmp_path: Path, kit: Path) -> None:

@@ -1,0 +1,142 @@
+"""The evaluator: a contrastive image–text model for CLIP-I, CLIP-T and the features of FID and KID."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ablate.parts import messages
+from ablate.parts.base import PretrainedPart, local_folder
+from ablate.parts.sources import HubFiles
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from ablate.parts.sources import Source
+    from ablate.spec.config import Components
+
+ADDRESSES = {"ViT-B-32:openai": "timm/vit_base_patch32_clip_224.openai/"}
+"""What open_clip's table of pretrained models says of the usual one: importing open_clip takes seconds."""
+
+
+class Evaluator:
+    """A contrastive image–text model that scores images. Made by ``EvaluatorPart.load``."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        model: Any,
+        preprocess: Any,
+        tokenizer: Any,
+        labels: dict[str, dict[str, str]],
+        device: str,
+    ) -> None:
+        self.name = name
+        """Stands in every table beside a metric taken in this model's features."""
+        self.labels = labels
+        """Attribute → {name: its phrase, as it stands in captions}; {} if the model has none."""
+        self._model = model
+        self._preprocess = preprocess
+        self._tokenizer = tokenizer
+        self.device = device
+
+    def encode_images(self, images: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float32]:
+        """uint8 [N, H, W, 3] → unit vectors float32 [N, D]. Resized as the model's own preprocessing does."""
+        import torch
+        from PIL import Image
+
+        parts: list[NDArray[np.float32]] = []
+        for start in range(0, len(images), batch):
+            pixels = [self._preprocess(Image.fromarray(image)) for image in images[start : start + batch]]
+            with torch.inference_mode():
+                parts.append(self._unit(self._model.encode_image(torch.stack(pixels).to(self.device))))
+        return np.concatenate(parts)
+
+    def encode_texts(self, texts: list[str], batch: int = 512) -> NDArray[np.float32]:
+        """N texts → unit vectors float32 [N, D]."""
+        import torch
+
+        parts: list[NDArray[np.float32]] = []
+        for start in range(0, len(texts), batch):
+            tokens = self._tokenizer(texts[start : start + batch]).to(self.device)
+            with torch.inference_mode():
+                parts.append(self._unit(self._model.encode_text(tokens)))
+        return np.concatenate(parts)
+
+    @staticmethod
+    def _unit(embeddings: torch.Tensor) -> NDArray[np.float32]:
+        import torch.nn.functional as F
+
+        array: NDArray[np.float32] = F.normalize(embeddings.float(), dim=-1).cpu().numpy()
+        return array
+
+
+class EvaluatorPart(PretrainedPart):
+    """An open_clip model: a local folder, or "ViT-B-32:openai" (architecture:weights)."""
+
+    field = "evaluator"
+    title = "evaluator"
+    file_sets = (("open_clip_config.json", "open_clip_model.safetensors"),)
+
+    def published(self) -> Source:
+        """The repository in open_clip's table. Raises ComponentError for what is not in it."""
+        source = self.reference.source
+        address = ADDRESSES.get(source, "")
+        if not address:
+            import open_clip
+
+            architecture, _, weights = source.partition(":")
+            address = open_clip.get_pretrained_cfg(architecture, weights).get("hf_hub", "")
+        repository, _, weights_file = address.rpartition("/")
+        if not repository:
+            raise messages.no_evaluator(source)
+        name = Path(weights_file or "open_clip_model").with_suffix(".safetensors").name
+        return HubFiles(repository, ((name,),))
+
+    def load(self, device: str = "cpu") -> Evaluator:
+        """The model that scores images. Raises ComponentError if there is none."""
+        files = self.files()
+        import open_clip
+
+        with self.loading():
+            if folder := local_folder(self.reference):
+                identifier, settings = f"local-dir:{folder}", {}
+                config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
+                name = str(config.get("name", folder.name))
+                labels_file = folder / "labels.json"
+                labels = json.loads(labels_file.read_text(encoding="utf-8")) if labels_file.is_file() else {}
+            else:
+                name, labels = self.reference.source, {}
+                identifier, _, weights = name.partition(":")
+                settings = _as_trained(open_clip.get_pretrained_cfg(identifier, weights), files[0])
+            model, _, preprocess = open_clip.create_model_and_transforms(
+                identifier, require_pretrained=True, device=device, **settings
+            )
+            tokenizer = open_clip.get_tokenizer(identifier)
+        model.eval().requires_grad_(False)
+        return Evaluator(
+            name=name, model=model, preprocess=preprocess, tokenizer=tokenizer, labels=labels, device=device
+        )
+
+    def holds(self, components: Components) -> str:
+        """The length of its features."""
+        black = np.zeros((1, 64, 64, 3), np.uint8)
+        return f"{self.load().encode_images(black).shape[1]} features"
+
+
+def _as_trained(trained: dict[str, Any], weights: Path) -> dict[str, Any]:
+    """What open_clip has to be told about downloaded weights. By itself it would run OpenAI's with another
+    activation than they were trained with, and only warn."""
+    return {
+        "pretrained": str(weights),
+        "force_quick_gelu": trained.get("quick_gelu", False),
+        "image_mean": trained.get("mean"),
+        "image_std": trained.get("std"),
+        "image_interpolation": trained.get("interpolation"),
+        "image_resize_mode": trained.get("resize_mode"),
+    }
