@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from ablate.cli.printing import print_qualities
 from ablate.components import EMBEDDED, load_perceptual
 from ablate.data import sprites
 from ablate.errors import ComponentError, DataError
@@ -22,7 +23,6 @@ from ablate.kit.check import (
     KitQualities,
     check_kit,
     perceptual_features,
-    print_qualities,
 )
 from ablate.kit.dataset import load, to_unit
 from ablate.kit.tokenizer import END, START, train_tokenizer

@@ -6,10 +6,8 @@ import os
 import platform
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -19,9 +17,9 @@ from ablate.components import EMBEDDED, source_of
 from ablate.errors import ComponentError, UserError
 from ablate.fingerprint import device_kind
 from ablate.parts.check import mend, named_parts, needed_parts, title
+from ablate.record.client import count_experiments, database_of
 from ablate.sources import out_of_reach, size
 from ablate.spec.config import EMBEDDED as EMBEDDED_NAME
-from ablate.tracking import SQLITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,18 +161,15 @@ def _mlflow(uri: str) -> Answer:
         if silence:
             return Answer(about, "wrong", f"cannot be reached ({silence})", f"start the server, or {fix}")
         return Answer(about, "ok", "answers")
-    if not uri.startswith(SQLITE):
+    database = database_of(uri)
+    if database is None:
         return Answer(about, "note", "not tried: neither a server nor an SQLite file")
-    database = Path(uri.removeprefix(SQLITE)).absolute()
     if not database.exists():
         return Answer(about, "ok", "the first run makes this database")
     try:
-        # Not by MLflow's client, which sets up or migrates what it finds.
-        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            (experiments,) = connection.execute("select count(*) from experiments").fetchone()
-    except sqlite3.Error as error:
-        return Answer(about, "wrong", str(error), fix)
-    return Answer(about, "ok", f"{experiments} experiments")
+        return Answer(about, "ok", f"{count_experiments(database)} experiments")
+    except UserError as error:
+        return Answer(about, "wrong", error.what, fix)
 
 
 def _device(config: Config, kind: str) -> Answer:

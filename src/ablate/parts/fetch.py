@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ablate import components
 from ablate.errors import ComponentError
 from ablate.parts.check import missing, named_parts, title
+from ablate.sources import size
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import nn
 
+    from ablate.progress import Progress
     from ablate.spec.config import Components, Config
 
 
-class Screen(Protocol):
-    """Where it is shown what happens to each part."""
-
-    def download(self, part: str, address: str) -> None:
-        """A part is about to be downloaded."""
-
-    def ready(self, part: str, holds: str, files: tuple[Path, ...]) -> None:
-        """A part is on this machine and could be loaded."""
-
-    def failed(self, part: str, reason: str) -> None:
-        """A part is not here, or not sound."""
-
-
-def fetch_parts(config: Config, screen: Screen) -> None:
+def fetch_parts(config: Config, progress: Progress) -> None:
     """Downloads what is missing of the parts that ``config`` names, and loads each once.
 
     What is there is not downloaded again. What fails keeps nothing else back.
@@ -42,13 +29,13 @@ def fetch_parts(config: Config, screen: Screen) -> None:
 
     def fail(name: str, reason: str) -> None:
         lost.append(name)
-        screen.failed(title(name, parts[name]), reason)
+        progress.failed(title(name, parts[name]), reason)
 
     for each in missing(parts.items()):
         if each.obstacle:
             fail(each.name, each.obstacle)
             continue
-        screen.download(each.title, each.source.address)
+        progress.note(each.title, f"from {each.source.address}")
         try:
             components.part_files(each.name, each.part)
         except ComponentError as error:
@@ -59,7 +46,8 @@ def fetch_parts(config: Config, screen: Screen) -> None:
         except ComponentError as error:
             fail(name, str(error))
         else:
-            screen.ready(title(name, parts[name]), holds, components.part_files(name, parts[name]))
+            files = components.part_files(name, parts[name])
+            progress.done(title(name, parts[name]), f"{holds}, {size(files)} in {files[0].parent}")
     if lost:
         raise ComponentError(
             f"{len(lost)} of {len(parts)} parts are not ready",
