@@ -41,7 +41,7 @@ def test_variants_are_proposed_in_one_round_in_their_order(study: Study) -> None
 def test_a_complete_variant_has_its_objective_and_runs_and_another_has_failed(study: Study) -> None:
     study.enqueue(["plain", "late"])
     study.propose()
-    study.agree({"plain": PLAIN, "late": Result({0: "run-2"}, None)})
+    study.tell({"plain": PLAIN, "late": Result({0: "run-2"}, None)})
     assert states(study) == [("plain", "COMPLETE", 2.5), ("late", "FAIL", None)]
     assert [trial.runs for trial in study.trials()] == [PLAIN.runs, {0: "run-2"}]
 
@@ -49,8 +49,25 @@ def test_a_complete_variant_has_its_objective_and_runs_and_another_has_failed(st
 def test_a_variant_of_which_nothing_is_recorded_has_failed(study: Study) -> None:
     study.enqueue(["other"])
     study.propose()
-    study.agree({})
+    study.tell({})
     assert states(study) == [("other", "FAIL", None)]
+
+
+def test_what_is_proposed_later_is_not_ended_with_a_round(study: Study) -> None:
+    study.enqueue(["plain"])
+    study.propose()
+    study._study.enqueue_trial({"variant": "late"})
+    study.tell({"plain": PLAIN})
+    assert study.propose() == ["late"]
+
+
+def test_no_trial_is_left_open_in_the_end(study: Study) -> None:
+    study.enqueue(["plain", "late"])
+    study.propose()
+    study.tell({"plain": PLAIN})
+    study._study.enqueue_trial({"variant": "other"})
+    study.agree({"plain": PLAIN})
+    assert states(study) == [("plain", "COMPLETE", 2.5), ("late", "FAIL", None), ("other", "FAIL", None)]
 
 
 def test_what_a_killed_process_left_open_is_ended_and_proposed_anew(study: Study, database: Path) -> None:

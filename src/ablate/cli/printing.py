@@ -133,7 +133,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
 
 
 def print_verification(measured: Verification) -> None:
-    """Whether weights agree, and how long the trainings took."""
+    """Whether weights agree, and how long training took."""
     table = Table("variant", "weights equal to the last bit", "seconds alone")
     for variant, seconds in measured.separate_seconds.items():
         table.add_row(variant, "yes" if measured.equal[variant] else "[bold red]no[/]", f"{seconds:.1f}")

@@ -112,12 +112,13 @@ def run_experiment(
         RunError: a worker died; the same call goes on where it stopped.
     """
     writer, key = open_experiment(uri, plan.experiment.name), spec_key(plan)
+    seeds = plan.experiment.spec.seeds
     parent = writer.find_parent(key)
     waiting = waiting_runs(plan, writer, parent)
     if parent and not waiting:
         # Unless the process that had recorded all was killed, this parent has ended long ago.
         if writer.status(parent) != "FINISHED":
-            open_study(plan, uri).agree(results_of(writer.children(parent), plan.experiment.spec.seeds))
+            open_study(plan, uri).agree(results_of(writer.children(parent), seeds))
             writer.end_parent(parent, failed=False)
         return Outcome()
 
@@ -136,7 +137,8 @@ def run_experiment(
         progress.begin(sum(plan.epochs_to_train().values()), [run.name for run in waiting])
         while variants := study.propose():
             run_round(plan, [run for run in waiting if run.variant in variants], executor, recorder, progress)
-            study.agree(results_of(writer.children(parent), plan.experiment.spec.seeds))
+            study.tell(results_of(writer.children(parent), seeds))
+        study.agree(results_of(writer.children(parent), seeds))
     writer.end_parent(parent, failed=bool(recorder.failed))
     return Outcome(recorder.finished, recorder.failed)
 

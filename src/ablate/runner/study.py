@@ -78,33 +78,8 @@ class Study:
         self._running += asked
         return [str(trial.params["variant"]) for trial in asked]
 
-    def agree(self, results: Mapping[str, Result]) -> None:
-        """Makes the trials say what MLflow says: variant → what it has of it.
-
-        No trial is left open: it ends with its variant's objective, or as failed if there is none yet.
-        A variant that is complete without such a trial gets one: the process that had measured it was
-        killed before it could say so.
-        """
-        self._tell(results)
-        complete = {trial.variant: trial.value for trial in self._in_state("COMPLETE")}
-        lacking = {
-            variant: result
-            for variant, result in results.items()
-            if result.value is not None and complete.get(variant) != result.value
-        }
-        self.enqueue(lacking)
-        self.propose()
-        self._tell(lacking)
-
-    def trials(self) -> list[Trial]:
-        """All trials in the order of their numbers."""
-        return [_trial(trial) for trial in self._study.get_trials(deepcopy=False)]
-
-    def _in_state(self, state: str) -> list[Trial]:
-        return [trial for trial in self.trials() if trial.state == state]
-
-    def _tell(self, results: Mapping[str, Result]) -> None:
-        """Ends the running trials of this process."""
+    def tell(self, results: Mapping[str, Result]) -> None:
+        """Ends the trials of a round: variant → what MLflow has of it. As failed where that is incomplete."""
         from optuna.trial import TrialState
 
         for trial in self._running:
@@ -115,6 +90,30 @@ class Study:
             else:
                 self._study.tell(trial, result.value)
         self._running = []
+
+    def agree(self, results: Mapping[str, Result]) -> None:
+        """Makes the trials say in the end what MLflow says: variant → what it has of it.
+
+        No trial is left open, and each variant that is complete has a trial that is. One that lacks it
+        gets it: the process that had measured it was killed before it could say so.
+        """
+        self._end_left()
+        complete = {trial.variant: trial.value for trial in self._in_state("COMPLETE")}
+        lacking = {
+            variant: result
+            for variant, result in results.items()
+            if result.value is not None and complete.get(variant) != result.value
+        }
+        self.enqueue(lacking)
+        self.propose()
+        self.tell(lacking)
+
+    def trials(self) -> list[Trial]:
+        """All trials in the order of their numbers."""
+        return [_trial(trial) for trial in self._study.get_trials(deepcopy=False)]
+
+    def _in_state(self, state: str) -> list[Trial]:
+        return [trial for trial in self.trials() if trial.state == state]
 
     def _end_left(self) -> None:
         """Ends, as failed, the trials that another process left."""

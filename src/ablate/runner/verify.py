@@ -60,7 +60,7 @@ def _prepare(plan: Plan, runs: Sequence[Run]) -> None:
 
 
 def _train(plan: Plan, runs: Sequence[Run], prepared: Store, progress: RunProgress) -> float:
-    """Seconds that the trainings of ``runs`` take, in the order of their tasks, in an empty store."""
+    """Seconds that training ``runs`` takes, in the order of their tasks, in an empty store."""
     entries = {("prepare", run.keys.prepare) for run in runs}
     entries |= {("augmented", run.keys.augmented) for run in runs if run.keys.augmented}
     for entry in entries:
