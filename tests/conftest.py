@@ -180,11 +180,11 @@ def command() -> Callable[..., list[str]]:
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with empty, migrated databases of MLflow and Optuna: a copy is faster than migrations."""
+    from ablate.record.client import connect
     from ablate.runner.study import Study
-    from ablate.tracking import _client
 
     folder = tmp_path_factory.mktemp("databases")
-    _client(f"sqlite:///{folder / 'mlflow.db'}")
+    connect(f"sqlite:///{folder / 'mlflow.db'}")
     Study(folder / "optuna.db", "template", ["plain"])
     return folder
 
@@ -234,17 +234,16 @@ def finished(
 def read_record() -> Callable[[Path], ExperimentRecord]:
     """What MLflow knows of ``tiny.yaml`` in a workplace."""
     from ablate.plan import make_plan
+    from ablate.record.read import read_experiment
     from ablate.spec.load import load_experiment
     from ablate.store import Store
-    from ablate.tracking import Tracking, spec_key
 
     def read(folder: Path) -> ExperimentRecord:
         experiment = load_experiment(folder / "tiny.yaml")
         plan = make_plan(experiment, Store(folder / ".ablate"), Contents(folder / "no digests"))
-        tracking = Tracking(f"sqlite:///{folder / 'mlflow.db'}", experiment.name)
-        parent = tracking.find_parent(spec_key(plan))
-        assert parent
-        return tracking.read(parent)
+        record = read_experiment(f"sqlite:///{folder / 'mlflow.db'}", plan)
+        assert record
+        return record
 
     return read
 

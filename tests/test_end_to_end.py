@@ -78,6 +78,15 @@ def test_there_is_one_parent_and_a_finished_child_for_each_variant_and_seed(
         ]
 
 
+def test_each_variant_has_a_complete_trial_in_the_study(finished: Path, record: ExperimentRecord) -> None:
+    with closing(sqlite3.connect(finished / "optuna.db")) as database:
+        trials = database.execute(
+            "select state, value from trials join trial_values using (trial_id) order by number"
+        ).fetchall()
+    fids = [[run.metrics["fid"] for run in record.runs if run.variant == name] for name in ("plain", "late")]
+    assert trials == [("COMPLETE", pytest.approx(sum(values) / 2)) for values in fids]
+
+
 def test_each_run_is_complete_by_itself_with_the_curves_of_the_trunk_it_shares(
     record: ExperimentRecord,
 ) -> None:

@@ -6,13 +6,10 @@ import os
 import platform
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ablate.data.place import place_of
@@ -21,10 +18,11 @@ from ablate.fingerprint import device_kind
 from ablate.parts.base import EMBEDDED_KIT
 from ablate.parts.missing import mend, named_parts
 from ablate.parts.sources import out_of_reach, size
-from ablate.tracking import SQLITE
+from ablate.record.client import count_experiments, database_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ablate.parts.base import PretrainedPart
     from ablate.spec.config import Config
@@ -153,18 +151,15 @@ def _mlflow(uri: str) -> Answer:
         if silence:
             return Answer(about, "wrong", f"cannot be reached ({silence})", f"start the server, or {fix}")
         return Answer(about, "ok", "answers")
-    if not uri.startswith(SQLITE):
+    database = database_of(uri)
+    if database is None:
         return Answer(about, "note", "not tried: neither a server nor an SQLite file")
-    database = Path(uri.removeprefix(SQLITE)).absolute()
     if not database.exists():
         return Answer(about, "ok", "the first run makes this database")
     try:
-        # Not by MLflow's client, which sets up or migrates what it finds.
-        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            (experiments,) = connection.execute("select count(*) from experiments").fetchone()
-    except sqlite3.Error as error:
-        return Answer(about, "wrong", str(error), fix)
-    return Answer(about, "ok", f"{experiments} experiments")
+        return Answer(about, "ok", f"{count_experiments(database)} experiments")
+    except UserError as error:
+        return Answer(about, "wrong", error.what, fix)
 
 
 def _device(config: Config, kind: str) -> Answer:

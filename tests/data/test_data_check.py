@@ -15,7 +15,8 @@ from rich.console import Console
 from tiny import save, write_lines, write_task
 
 from ablate import cli
-from ablate.data.check import FEW, check_data, print_data_report
+from ablate.cli.printing import print_data_report
+from ablate.data.check import FEW, check_data
 from ablate.errors import DataError
 
 if TYPE_CHECKING:

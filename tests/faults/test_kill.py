@@ -169,6 +169,9 @@ def test_whenever_it_is_killed_the_same_command_goes_on_to_the_same_result(
             "select key, step from metrics group by run_uuid, key, step having count(*) > 1"
         ).fetchall()
         assert twice == []
+    with closing(sqlite3.connect(tmp_path / "optuna.db")) as database:
+        trials = database.execute("select state, count(*) from trials group by state").fetchall()
+    assert dict(trials)["COMPLETE"] == 2 and set(dict(trials)) <= {"COMPLETE", "FAIL"}
     # Only whole entries lie where results are read; what was half-written lies apart.
     for entry in (tmp_path / ".ablate").glob("*/*"):
         if entry.parent.name not in ("tmp", "locks"):

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from ablate.cli.printing import print_qualities
 from ablate.data import sprites
 from ablate.errors import ComponentError, DataError
 from ablate.kit.build import TRAININGS, Job, build_kit, folder_hash, train_part
@@ -20,7 +21,6 @@ from ablate.kit.check import (
     KitQualities,
     check_kit,
     perceptual_features,
-    print_qualities,
 )
 from ablate.kit.dataset import load, to_unit
 from ablate.kit.tokenizer import END, START, train_tokenizer

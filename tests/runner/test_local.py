@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ablate.errors import RunError, UserError
+from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
-from ablate.runner.tasks import Note, Task
+from ablate.runner.tasks import Note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,7 @@ def failing(root: str, task: str, emit: Emit) -> None:
     raise ValueError("of its own")
 
 
-def refusing() -> None:
+def refusing(root: str, task: str, emit: Emit) -> None:
     raise UserError("not so", where="there")
 
 
@@ -52,25 +53,25 @@ def test_a_question_is_answered_and_what_it_says_meanwhile_arrives(
     executor: LocalExecutor, tmp_path: Path
 ) -> None:
     events: list[Event] = []
-    assert executor.ask("audit", telling, (7,), events.append) == f"{tmp_path} 7"
+    assert ask(Task("audit", (), telling, (7,), ()), executor, events.append) == f"{tmp_path} 7"
     assert events == [Note("audit", "so far")]
 
 
 def test_what_a_function_raises_is_raised_here(executor: LocalExecutor) -> None:
     with pytest.raises(UserError, match="not so"):
-        executor.call(refusing)
+        ask(Task("question", (), refusing, (), ()), executor)
 
 
 def test_a_worker_that_dies_over_a_question_is_an_error_of_the_run(executor: LocalExecutor) -> None:
-    with pytest.raises(RunError, match="a worker process died during audit") as error:
-        executor.ask("audit", dying, (), lambda event: None)
+    with pytest.raises(RunError, match="a worker process died during 'audit'") as error:
+        ask(Task("audit", (), dying, (), ()), executor)
     assert "The same command goes on" in str(error.value)
 
 
 def test_a_task_that_fails_takes_no_other_with_it(executor: LocalExecutor) -> None:
     ended: dict[str, str] = {}
     tasks = [Task("first", (), failing, (), ()), Task("second", (), failing, (), ())]
-    executor.run(tasks, lambda event: None, lambda task, reason: ended.update({task.name: reason}))
+    walk(tasks, executor, lambda event: None, lambda task, reason: ended.update({task.name: reason}))
     assert list(ended) == ["first", "second"]
     assert all("ValueError: of its own" in reason for reason in ended.values())
 
@@ -78,10 +79,10 @@ def test_a_task_that_fails_takes_no_other_with_it(executor: LocalExecutor) -> No
 def test_a_full_disk_ends_everything_for_every_task_would_fail(executor: LocalExecutor) -> None:
     tasks = [Task("first", (), writing, (), ()), Task("second", (), writing, (), ())]
     with pytest.raises(RunError, match="the disk is full"):
-        executor.run(tasks, lambda event: None, lambda task, reason: None)
+        walk(tasks, executor, lambda event: None, lambda task, reason: None)
 
 
 def test_a_worker_that_dies_over_a_task_is_an_error_of_the_run(executor: LocalExecutor) -> None:
     task = Task("train seed 0", (), dying, (), ("a, seed 0",))
     with pytest.raises(RunError, match="a worker process died during 'train seed 0'"):
-        executor.run([task], lambda event: None, lambda task, reason: None)
+        walk([task], executor, lambda event: None, lambda task, reason: None)

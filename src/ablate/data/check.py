@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,19 +14,14 @@ from ablate.data.remarks import REMARKS, DataSet, Seen
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from rich.console import Console
-
     from ablate.data.fields import OnProblem
-    from ablate.data.remarks import Level, Remark
+    from ablate.data.remarks import Remark
 
 T = TypeVar("T")
 
-EXAMPLES = 3
-WIDTH = 120
-"""Of an example, in characters."""
 CHUNK = 32
 FEW = 500
 """Images that are decoded sooner than worker processes have started."""
@@ -62,46 +55,6 @@ def check_data(folder: Path, progress: Callable[[int, int], None] = lambda done,
     data = DataSet(folder, tuple(problems), tuple(train), tuple(prompts), _look_at(paths, progress))
     remarks = tuple(remark for function in REMARKS for remark in function(data) if remark.places)
     return DataReport(form.name, data, remarks)
-
-
-def print_data_report(report: DataReport, console: Console | None = None) -> None:
-    """Counts, then the remarks with a few examples each, errors first, and the outcome."""
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = console or Console(highlight=False)
-
-    def line(text: str) -> None:
-        console.print(text, soft_wrap=True)
-
-    data = report.data
-    groups = len({image.group for image in data.train})
-    references = sum(prompt.reference is not None for prompt in data.prompts)
-    line(
-        f"{escape(str(data.folder))}: {report.format}, {len(data.train)} training images in {groups} groups, "
-        f"{len(data.prompts)} prompts, {references} of them with a real image\n"
-    )
-    colours: dict[Level, str] = {"error": "bold red", "warning": "bold yellow", "info": "bold"}
-    for level, colour in colours.items():
-        for remark in (remark for remark in report.remarks if remark.level == level):
-            line(f"[{colour}]{level}:[/] {escape(remark.what)}: {len(remark.places)}")
-            for place in remark.places[:EXAMPLES]:
-                line(f"    {escape(place if len(place) <= WIDTH else place[: WIDTH - 1] + '…')}")
-            if len(remark.places) > EXAMPLES:
-                line(f"    and {len(remark.places) - EXAMPLES} more")
-            line(f"  {escape(remark.fix)}\n" if remark.fix else "")
-    line("It can be trained with." if report.trainable else "It cannot be trained with: see the errors.")
-
-
-@contextmanager
-def decoding_bar() -> Iterator[Callable[[int, int], None]]:
-    """A ``progress`` for ``check_data``: a bar on a terminal, nothing in a log."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        decoding = bar.add_task("decoding images", total=None)
-        yield lambda done, total: bar.update(decoding, completed=done, total=total)
 
 
 def _collect(read: Callable[[Path, OnProblem], list[T]], folder: Path, problems: list[DataError]) -> list[T]:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import lpips
     import torch
     from numpy.typing import NDArray
-    from rich.console import Console
     from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
     from ablate.kit.dataset import KitData
@@ -232,30 +231,6 @@ def perceptual_features(metric: lpips.LPIPS, images: NDArray[np.uint8]) -> torch
 def names_in(text: str, names: dict[str, str]) -> set[str]:
     """The names whose phrases stand in the text."""
     return {name for name, phrase in names.items() if f" {phrase}" in text}
-
-
-def print_qualities(qualities: KitQualities, console: Console | None = None) -> None:
-    """Print the table that ``ablate kit build`` and ``ablate kit check`` end with."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="Kit qualities on held-out images", title_justify="left")
-    for heading in ("part", "quality", "value"):
-        table.add_column(heading, justify="right" if heading == "value" else "left")
-    table.add_row("vae", "PSNR", f"{qualities.vae_psnr:.1f} dB")
-    for part, pair in (("text_encoder", qualities.text_encoder), ("evaluator", qualities.evaluator)):
-        for attribute, share in pair.zero_shot.items():
-            table.add_row(part, f"zero-shot {attribute}", f"{share:.1%}")
-        table.add_row(part, "retrieval top-1", f"{pair.top1:.1%}")
-        table.add_row(part, "retrieval top-5", f"{pair.top5:.1%}")
-    for attribute, share in qualities.perceptual.neighbour.items():
-        table.add_row("perceptual", f"nearest image agrees in {attribute}", f"{share:.1%}")
-    if qualities.perceptual.same_monster is not None:
-        table.add_row("perceptual", "same monster nearer", f"{qualities.perceptual.same_monster:.1%}")
-    for part, size in qualities.bytes.items():
-        table.add_row(part, "size", f"{size / 1e6:.2f} MB")
-    table.add_row("all", "size", f"{sum(qualities.bytes.values()) / 1e6:.2f} MB")
-    (console or Console()).print(table)
 
 
 def _unit(embeddings: torch.Tensor) -> NDArray[np.float32]:

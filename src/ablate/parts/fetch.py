@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ablate.errors import ComponentError
 from ablate.parts.missing import missing, named_parts
+from ablate.parts.sources import size
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ablate.parts.base import PretrainedPart
+    from ablate.progress import Progress
     from ablate.spec.config import Config
 
 
-class Screen(Protocol):
-    """Where it is shown what happens to each part."""
-
-    def download(self, part: str, address: str) -> None:
-        """A part is about to be downloaded."""
-
-    def ready(self, part: str, holds: str, files: tuple[Path, ...]) -> None:
-        """A part is on this machine and could be loaded."""
-
-    def failed(self, part: str, reason: str) -> None:
-        """A part is not here, or not sound."""
-
-
-def fetch_parts(config: Config, screen: Screen) -> None:
+def fetch_parts(config: Config, progress: Progress) -> None:
     """Downloads what is missing of the parts that ``config`` names, and loads each once.
 
     What is there is not downloaded again. What fails keeps nothing else back.
@@ -39,13 +26,13 @@ def fetch_parts(config: Config, screen: Screen) -> None:
 
     def fail(part: PretrainedPart, reason: str) -> None:
         lost.append(part)
-        screen.failed(part.label, reason)
+        progress.failed(part.label, reason)
 
     for each in missing(parts):
         if each.obstacle:
             fail(each.part, each.obstacle)
             continue
-        screen.download(each.part.label, each.source.address)
+        progress.note(each.part.label, f"from {each.source.address}")
         try:
             each.part.files()
         except ComponentError as error:
@@ -56,7 +43,8 @@ def fetch_parts(config: Config, screen: Screen) -> None:
         except ComponentError as error:
             fail(part, str(error))
         else:
-            screen.ready(part.label, holds, part.files())
+            files = part.files()
+            progress.done(part.label, f"{holds}, {size(files)} in {files[0].parent}")
     if lost:
         raise ComponentError(
             f"{len(lost)} of {len(parts)} parts are not ready",

@@ -11,17 +11,16 @@ import time
 import traceback
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ablate.errors import AblateError, RunError
+from ablate.runner.graph import Ended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator
 
-    from ablate.runner.tasks import Event, Task
-
-T = TypeVar("T")
+    from ablate.runner.graph import Task
+    from ablate.runner.tasks import Event
 
 _events: Any = None  # each worker's end of the event queue, set once when the worker starts
 
@@ -42,6 +41,7 @@ class LocalExecutor:
         self._stop = context.RawValue("b", 0)
         shared = (self._queue, self._stop, os.getpid())
         self._pool = ProcessPoolExecutor(workers, context, _start_worker, shared)
+        self._running: dict[Future[Ended], str] = {}
         for _ in range(workers):
             self._pool.submit(_warm_up)
 
@@ -54,79 +54,45 @@ class LocalExecutor:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._queue.close()
 
-    def call(self, function: Callable[..., T], *arguments: object) -> T:
-        """What ``function`` gives, or raises, in a worker: the parent need not import torch for it."""
-        return _result(self._pool.submit(function, *arguments), "the start")
-
-    def ask(
-        self,
-        task: str,
-        function: Callable[..., T],
-        arguments: Sequence[object],
-        on_event: Callable[[Event], None],
-    ) -> T:
-        """As ``call``, for a function that takes what those of tasks do, and says what it is doing."""
-        future = self._pool.submit(_tell, function, (*arguments, self.root, task))
-        while wait([future], timeout=0.2).not_done:
-            self._deliver(on_event)
-        self._deliver(on_event)
-        return _result(future, task)
-
-    def run(
-        self,
-        tasks: Sequence[Task],
-        on_event: Callable[[Event], None],
-        on_end: Callable[[Task, str], None],
-    ) -> None:
-        """Runs all tasks, each after those it needs. ``on_end`` gets the reason if a task failed or
-        a task it needs did, and "" otherwise; tasks that do not stand on a failed one go on.
+    def submit(self, task: Task) -> None:
+        """Gives a task to a worker as soon as one is free.
 
         Raises:
-            RunError: a worker process died.
+            RunError: a worker process died before.
         """
-        named = {task.name: task for task in tasks}
-        order = TopologicalSorter({task.name: task.needs for task in tasks})
-        order.prepare()
-        failed: dict[str, str] = {}
-        running: dict[Future[str], str] = {}
-        while order.is_active():
-            for name in order.get_ready():
-                task = named[name]
-                reason = next((failed[need] for need in task.needs if need in failed), "")
-                if reason:
-                    failed[name] = reason
-                    order.done(name)
-                    on_end(task, reason)
-                else:
-                    running[self._pool.submit(_work, task, self.root)] = name
-            ended, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-            self._deliver(on_event)
-            for future in ended:
-                name = running.pop(future)
-                reason = _result(future, repr(name))
-                if reason:
-                    failed[name] = reason
-                order.done(name)
-                on_end(named[name], reason)
+        try:
+            self._running[self._pool.submit(_work, task, self.root)] = task.name
+        except BrokenProcessPool as error:
+            raise _died(task.name) from error
 
-    def _deliver(self, on_event: Callable[[Event], None]) -> None:
+    def wait(self) -> Iterator[Event | Ended]:
+        """What was said and what has ended since the last call; waits for a moment if there is nothing.
+
+        Raises:
+            RunError: a worker process died, or a task failed in a way in which every other would.
+        """
+        ended, _ = wait(self._running, timeout=0.2, return_when=FIRST_COMPLETED)
+        yield from self._said()
+        for future in ended:
+            name = self._running.pop(future)
+            try:
+                yield future.result()
+            except BrokenProcessPool as error:
+                raise _died(name) from error
+
+    def _said(self) -> Iterator[Event]:
         while True:
             try:
-                on_event(self._queue.get_nowait())
+                yield self._queue.get_nowait()
             except queue.Empty:
                 return
 
 
-def _result(future: Future[T], during: str) -> T:
-    """What a worker gives, or raises. Raises RunError if the worker died."""
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise RunError(
-            f"a worker process died during {during}",
-            fix="It may have run out of memory (try fewer --workers). "
-            "The same command goes on where it stopped.",
-        ) from error
+def _died(task: str) -> RunError:
+    return RunError(
+        f"a worker process died during {task!r}",
+        fix="It may have run out of memory (try fewer --workers). The same command goes on where it stopped.",
+    )
 
 
 def _start_worker(events: Any, stop: Any, parent: int) -> None:
@@ -152,24 +118,19 @@ def _warm_up() -> None:
     import torch  # noqa: F401
 
 
-def _tell(function: Callable[..., T], arguments: Sequence[object]) -> T:
-    """Calls a function in a worker, with the worker's end of the event queue."""
-    return function(*arguments, _events.put)
-
-
-def _work(task: Task, root: str) -> str:
-    """Runs a task in a worker; the reason why it failed, or ""."""
+def _work(task: Task, root: str) -> Ended:
+    """Runs a task in a worker. Raises RunError where every other task would fail as well."""
     try:
-        task.function(*task.arguments, root, task.name, _events.put)
+        result = task.function(*task.arguments, root, task.name, _events.put)
     except AblateError as error:
-        return str(error)
+        return Ended(task.name, error=error)
     except Exception as error:
         # One variant's failure must not end the others: it is recorded with its whole traceback.
-        return _reason(error)
-    return ""
+        return Ended(task.name, error=_explain(error))
+    return Ended(task.name, result)
 
 
-def _reason(error: Exception) -> str:
+def _explain(error: Exception) -> RunError:
     """Why a task failed. Raises RunError where every other would fail as well."""
     import torch
 
@@ -178,4 +139,4 @@ def _reason(error: Exception) -> str:
     failure = explained(error)
     if failure and not isinstance(error, torch.OutOfMemoryError):
         raise failure from error
-    return str(failure) if failure else "".join(traceback.format_exception(error))
+    return failure or RunError("".join(traceback.format_exception(error)))

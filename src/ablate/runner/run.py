@@ -4,54 +4,33 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ablate import fingerprint
 from ablate.errors import UserError
 from ablate.parts.missing import require_parts
+from ablate.record.provenance import spec_key
+from ablate.record.recorder import Recorder
+from ablate.record.write import open_experiment
+from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
-from ablate.runner.study import OBJECTIVE, Study
-from ablate.runner.tasks import Event, Note, Task, audit, check_schedulers, tasks_of
-from ablate.stages.evaluated import Evaluated
-from ablate.stages.sampled import Sampled, preview_image
-from ablate.tracking import SQLITE, Tracking, spec_key
+from ablate.runner.study import Study, results_of, study_database
+from ablate.runner.tasks import Event, Note, audit, check_schedulers, tasks_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import optuna
-
     from ablate.plan import Plan, Run
-    from ablate.records import EpochRow, Finding
+    from ablate.progress import RunProgress
+    from ablate.record.write import Writer
+    from ablate.records import Finding
+    from ablate.runner.graph import Executor
 
 
-class Screen(Protocol):
-    """Where progress is shown."""
-
-    def begin(self, epochs: int, runs: int) -> None:
-        """So many epochs are to be trained and so many runs to be finished."""
-
-    def note(self, task: str, text: str) -> None:
-        """A task is doing something."""
-
-    def epoch(self, task: str, epochs: int, row: EpochRow) -> None:
-        """A task has trained one more epoch."""
-
-    def end(self, task: str, reason: str, *, is_run: bool) -> None:
-        """A task has ended, with the reason if it failed."""
-
-    def findings(self, findings: Sequence[Finding]) -> None:
-        """What the audit found."""
-
-
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
     """What a call of ``run_experiment`` did."""
 
-    parent: str
-    tracking: Tracking
     finished: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     """Run name → reason."""
@@ -67,78 +46,42 @@ def default_workers(plan: Plan) -> int:
     return max(1, min(cores // compute.threads, len(plan.runs)))
 
 
-def run_audit(plan: Plan, screen: Screen) -> list[Finding]:
-    """What acts in each variant of an experiment, asked with its first seed.
+def local_executor(plan: Plan, workers: int) -> LocalExecutor:
+    """Worker processes on a plan's store, with the threads that it configures."""
+    return LocalExecutor(str(plan.store.root), workers, plan.runs[0].keys.config.compute.threads)
+
+
+def audit_experiment(plan: Plan, progress: RunProgress) -> list[Finding]:
+    """What acts in each variant of an experiment, asked with its first seed. Shows it as well.
 
     Raises:
         UserError: a scheduler refuses its options.
     """
     require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
-    with LocalExecutor(str(plan.store.root), 1, _threads(plan)) as executor:
-        executor.call(check_schedulers, plan.experiment.variants)
-        return _audit(plan, executor, screen)
+    with local_executor(plan, 1) as executor:
+        _check_schedulers(plan, executor)
+        return _ask_audit(plan, executor, progress)
 
 
-def _audit(plan: Plan, executor: LocalExecutor, screen: Screen) -> list[Finding]:
+def _check_schedulers(plan: Plan, executor: Executor) -> None:
+    ask(Task("the start", (), check_schedulers, (plan.experiment.variants,), ()), executor)
+
+
+def _ask_audit(plan: Plan, executor: Executor, progress: RunProgress) -> list[Finding]:
     spec = plan.experiment.spec
     variants = {
         name: [run.keys for run in plan.runs if run.variant == name] for name in plan.experiment.variants
     }
-    screen.note("audit", "a few steps of each variant")
+    progress.note("audit", "a few steps of each variant")
 
     def on_event(event: Event) -> None:
         assert isinstance(event, Note)
-        screen.note(event.task, event.text)
+        progress.note(event.task, event.text)
 
-    return executor.ask("audit", audit, (variants, spec.baseline, tuple(spec.expect)), on_event)
-
-
-def _threads(plan: Plan) -> int:
-    return plan.runs[0].keys.config.compute.threads
-
-
-def run_experiment(
-    plan: Plan, uri: str, screen: Screen, workers: int | None = None, *, audited: bool = True
-) -> Outcome:
-    """Runs what is missing of an experiment and records it. Results that MLflow has are not made again.
-
-    Raises:
-        UserError: MLflow cannot be reached, a scheduler refuses its options, or the audit found
-            something inert that the spec does not expect.
-        ComponentError: a pretrained part is missing and cannot be fetched.
-        RunError: a worker died; the same call goes on where it stopped.
-    """
-    name = plan.experiment.name
-    tracking = Tracking(uri, name)
-    key = spec_key(plan)
-    parent = tracking.find_parent(key)
-    keys = {run.keys.evaluate for run in plan.runs}
-    complete = tracking.keep_current(parent, keys) if parent else set()
-    waiting = [run for run in plan.runs if (run.variant, run.keys.evaluate) not in complete]
-    if parent and not waiting:
-        tracking.end_parent(parent, failed=False)  # unless killed before it could, it has ended long ago
-        return Outcome(parent, tracking)
-
-    require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
-    plan.store.clear_leftovers()
-    with LocalExecutor(str(plan.store.root), workers or default_workers(plan), _threads(plan)) as executor:
-        executor.call(check_schedulers, plan.experiment.variants)
-        findings = None
-        if audited:
-            findings = _audit(plan, executor, screen)
-            screen.findings(findings)
-            refuse_inert(findings)
-        parent = tracking.begin_parent(plan, key)
-        tracking.log_findings(parent, findings)
-        recorder = Recorder(plan, tracking, parent, waiting, screen)
-        study = Study(study_database(uri), f"{name} {key[:12]}", list(plan.experiment.variants))
-        trials = study.ask(list(dict.fromkeys(run.variant for run in waiting)))
-        screen.begin(sum(plan.epochs_to_train().values()), len(waiting))
-        executor.run(list(tasks_of(plan, waiting)), recorder.on_event, recorder.on_end)
-    outcome = recorder.outcome
-    _tell(study, trials, plan, tracking, outcome)
-    tracking.end_parent(outcome.parent, failed=bool(outcome.failed))
-    return outcome
+    question = Task("audit", (), audit, (variants, spec.baseline, tuple(spec.expect)), ())
+    findings: list[Finding] = ask(question, executor, on_event)
+    progress.findings(findings)
+    return findings
 
 
 def refuse_inert(findings: Sequence[Finding]) -> None:
@@ -159,91 +102,84 @@ def refuse_inert(findings: Sequence[Finding]) -> None:
         )
 
 
-def study_database(uri: str) -> Path:
-    """``optuna.db`` beside MLflow's SQLite file, in the current folder for any other address."""
-    return (Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else Path()) / "optuna.db"
+def run_experiment(
+    plan: Plan, uri: str, progress: RunProgress, workers: int | None = None, *, audited: bool = True
+) -> Outcome:
+    """Runs what is missing of an experiment and records it. Results that MLflow has are not made again.
+
+    Raises:
+        UserError: MLflow cannot be reached, a scheduler refuses its options, or the audit found
+            something inert that the spec does not expect.
+        ComponentError: a pretrained part is missing and cannot be fetched.
+        RunError: a worker died; the same call goes on where it stopped.
+    """
+    writer, key = open_experiment(uri, plan.experiment.name), spec_key(plan)
+    seeds = plan.experiment.spec.seeds
+    parent = writer.find_parent(key)
+    waiting = waiting_runs(plan, writer, parent)
+    if parent and not waiting:
+        # Unless the process that had recorded all was killed, this parent has ended long ago.
+        if writer.status(parent) != "FINISHED":
+            open_study(plan, uri).agree(results_of(writer.children(parent), seeds))
+            writer.end_parent(parent, failed=False)
+        return Outcome()
+
+    require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
+    plan.store.clear_leftovers()
+    with local_executor(plan, workers or default_workers(plan)) as executor:
+        _check_schedulers(plan, executor)
+        findings = _ask_audit(plan, executor, progress) if audited else None
+        refuse_inert(findings or ())
+        parent = writer.begin_parent(plan, key)
+        writer.log_findings(parent, findings)
+        recorder = Recorder(plan, writer, parent)
+        recorder.begin(waiting)
+        study = open_study(plan, uri)
+        study.enqueue(dict.fromkeys(run.variant for run in waiting))
+        progress.begin(sum(plan.epochs_to_train().values()), [run.name for run in waiting])
+        while variants := study.propose():
+            run_round(plan, [run for run in waiting if run.variant in variants], executor, recorder, progress)
+            study.tell(results_of(writer.children(parent), seeds))
+        study.agree(results_of(writer.children(parent), seeds))
+    writer.end_parent(parent, failed=bool(recorder.failed))
+    return Outcome(recorder.finished, recorder.failed)
 
 
-class Recorder:
-    """Writes into MLflow what the workers report, as it comes."""
-
-    def __init__(
-        self, plan: Plan, tracking: Tracking, parent: str, waiting: Sequence[Run], screen: Screen
-    ) -> None:
-        self.plan = plan
-        self.tracking = tracking
-        self.screen = screen
-        self.outcome = Outcome(parent, tracking)
-        self.runs = {run.name: run for run in waiting}
-        existing = tracking.children(parent)
-        self.run_ids = {run.name: tracking.begin_child(parent, run, existing) for run in waiting}
-        known = {run.info.run_id for run in existing}
-        self.epochs_logged = {
-            name: tracking.epochs_logged(run_id) if run_id in known else 0
-            for name, run_id in self.run_ids.items()
-        }
-        self.standing: dict[str, tuple[str, ...]] = {task.name: task.runs for task in tasks_of(plan, waiting)}
-
-    def on_event(self, event: Event) -> None:
-        """Shows a note; logs an epoch's curves and preview to every run that stands on it."""
-        if isinstance(event, Note):
-            self.screen.note(event.task, event.text)
-            return
-        self.screen.epoch(event.task, event.epochs, event.history[-1])
-        for name in self.standing[event.task]:
-            self._log_history(name, event.history)
-            if event.preview:
-                image = preview_image(self.plan.store, event.preview)
-                self.tracking.log_preview(self.run_ids[name], image, event.epochs)
-
-    def on_end(self, task: Task, reason: str) -> None:
-        """Ends the run whose last task this is, or all runs that a failed task takes with it."""
-        is_run = task.name in self.runs
-        if reason:
-            for name in task.runs:
-                if name not in self.outcome.failed:
-                    self.outcome.failed[name] = reason
-                    self.tracking.fail_child(self.run_ids[name], reason)
-        elif is_run:
-            self._finish(self.runs[task.name])
-        self.screen.end(task.name, reason, is_run=is_run)
-
-    def _finish(self, run: Run) -> None:
-        store, keys = self.plan.store, run.keys
-        sampled = Sampled(store.path("sample", keys.sample))
-        self._log_history(run.name, sampled.history)
-        for epoch, preview in keys.previews():
-            if store.has("preview", preview):
-                self.tracking.log_preview(self.run_ids[run.name], preview_image(store, preview), epoch)
-        self.tracking.finish_child(
-            self.run_ids[run.name],
-            run,
-            Evaluated(store.path("evaluate", keys.evaluate)),
-            sampled.folder,
-            sampled.history,
-            self.plan.steps_per_epoch(run),
-        )
-        self.outcome.finished.append(run.name)
-
-    def _log_history(self, name: str, history: Sequence[EpochRow]) -> None:
-        known = self.epochs_logged[name]
-        if len(history) > known:
-            self.tracking.log_epochs(self.run_ids[name], history, known)
-            self.epochs_logged[name] = len(history)
+def waiting_runs(plan: Plan, writer: Writer, parent: str | None) -> list[Run]:
+    """The runs whose results MLflow lacks. Results of other code or data are marked as superseded."""
+    keys = {run.keys.evaluate for run in plan.runs}
+    complete = writer.keep_current(parent, keys) if parent else set()
+    return [run for run in plan.runs if (run.variant, run.keys.evaluate) not in complete]
 
 
-def _tell(
-    study: Study, trials: dict[str, optuna.Trial], plan: Plan, tracking: Tracking, outcome: Outcome
+def open_study(plan: Plan, uri: str) -> Study:
+    """The study of a plan's experiment with its settings, made where there is none."""
+    name = f"{plan.experiment.name} {spec_key(plan)[:12]}"
+    return Study(study_database(uri), name, list(plan.experiment.variants))
+
+
+def run_round(
+    plan: Plan, runs: Sequence[Run], executor: Executor, recorder: Recorder, progress: RunProgress
 ) -> None:
-    """Ends each variant's trial with the mean objective over its seeds."""
-    children = tracking.children(outcome.parent)
-    for variant, trial in trials.items():
-        mine = {
-            int(run.data.tags["ablate.seed"]): run
-            for run in children
-            if run.data.tags["ablate.variant"] == variant and run.info.status == "FINISHED"
-        }
-        values = [run.data.metrics[OBJECTIVE] for run in mine.values() if OBJECTIVE in run.data.metrics]
-        complete = len(values) == len(plan.experiment.spec.seeds)
-        run_ids = {seed: run.info.run_id for seed, run in mine.items()}
-        study.tell(trial, run_ids, fmean(values) if complete else None)
+    """Brings ``runs`` to their results or to a failure, and records both as they come."""
+    # Once, for everyone: asked again, the store may hold more, and there would be other tasks.
+    tasks = {task.name: task for task in tasks_of(plan, runs)}
+    names = {run.name for run in runs}
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Note):
+            progress.note(event.task, event.text)
+        elif event.task in tasks:  # what an earlier round said may come late, when its runs are complete
+            progress.epoch(event.task, event.epochs, event.history[-1])
+            recorder.epoch(tasks[event.task].runs, event.history, event.preview)
+
+    def on_end(task: Task, reason: str) -> None:
+        if reason:
+            recorder.fail(task.runs, reason)
+            progress.failed(task.name, reason)
+        else:
+            if task.name in names:
+                recorder.finish(task.name)
+            progress.done(task.name)
+
+    walk(list(tasks.values()), executor, on_event, on_end)

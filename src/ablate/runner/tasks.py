@@ -10,9 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.errors import UserError
+from ablate.runner.graph import Task
 from ablate.store import Store
 
 if TYPE_CHECKING:
@@ -50,18 +51,6 @@ SILENCE = 10.0
 
 Event = Note | EpochDone
 Emit = Callable[[Event], None]
-
-
-@dataclass(frozen=True)
-class Task:
-    """A function of this module with its arguments, and the names of the tasks it needs."""
-
-    name: str
-    needs: tuple[str, ...]
-    function: Callable[..., None]
-    arguments: tuple[Any, ...]
-    runs: tuple[str, ...]
-    """Names of the runs that stand on it: they fail with it."""
 
 
 def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
@@ -102,7 +91,7 @@ def task_name(stretch: Stretch) -> str:
     return f"train seed {stretch.runs[0].seed}, epochs {stretch.begin}–{stretch.end} ({variants})"
 
 
-def check_schedulers(configs: Mapping[str, Config]) -> None:
+def check_schedulers(configs: Mapping[str, Config], root: str, task: str, emit: Emit) -> None:
     """Makes each variant's scheduler once, so that a wrong option is found before any training.
 
     Raises:

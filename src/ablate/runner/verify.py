@@ -14,18 +14,20 @@ from ablate.errors import RunError
 from ablate.parts.missing import require_parts
 from ablate.records import Verification
 from ablate.runner import tasks
-from ablate.runner.local import LocalExecutor
+from ablate.runner.graph import Task, ask, walk
+from ablate.runner.run import local_executor
 from ablate.store import Store, file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ablate.plan import Plan, Run
-    from ablate.runner.run import Screen
-    from ablate.runner.tasks import Event, Task
+    from ablate.progress import RunProgress
+    from ablate.runner.graph import Executor
+    from ablate.runner.tasks import Event
 
 
-def verify(plan: Plan, seed: int, screen: Screen) -> Verification:
+def verify(plan: Plan, seed: int, progress: RunProgress) -> Verification:
     """Trains the variants of one seed sharing what they share, then each from its beginning.
 
     Both in stores of their own, with one worker, on the same prepared data; only training is timed.
@@ -40,24 +42,25 @@ def verify(plan: Plan, seed: int, screen: Screen) -> Verification:
         _prepare(plan, runs)
         epochs = sum(len(run.keys.timeline) for run in runs)
         together = replace(plan, store=Store(Path(folder) / "together"))
-        screen.begin(sum(together.epochs_to_train().values()) // len(plan.experiment.spec.seeds) + epochs, 0)
-        shared_seconds = _train(together, runs, plan.store, screen)
+        shared = sum(together.epochs_to_train().values()) // len(plan.experiment.spec.seeds)
+        progress.begin(shared + epochs, ())
+        shared_seconds = _train(together, runs, plan.store, progress)
         separate_seconds, equal = {}, {}
         for run in runs:
             alone = replace(plan, store=Store(Path(folder) / run.variant))
-            separate_seconds[run.variant] = _train(alone, [run], plan.store, screen)
+            separate_seconds[run.variant] = _train(alone, [run], plan.store, progress)
             equal[run.variant] = _weights(run, alone.store) == _weights(run, together.store)
             shutil.rmtree(alone.store.root)
     return Verification(seed, shared_seconds, separate_seconds, equal)
 
 
 def _prepare(plan: Plan, runs: Sequence[Run]) -> None:
-    with LocalExecutor(str(plan.store.root), 1, runs[0].keys.config.compute.threads) as executor:
-        _run(executor, [task for task in tasks.tasks_of(plan, runs) if task.function is tasks.prepare], None)
+    with local_executor(plan, 1) as executor:
+        _walk(executor, [task for task in tasks.tasks_of(plan, runs) if task.function is tasks.prepare], None)
 
 
-def _train(plan: Plan, runs: Sequence[Run], prepared: Store, screen: Screen) -> float:
-    """Seconds that the trainings of ``runs`` take, in the order of their tasks, in an empty store."""
+def _train(plan: Plan, runs: Sequence[Run], prepared: Store, progress: RunProgress) -> float:
+    """Seconds that training ``runs`` takes, in the order of their tasks, in an empty store."""
     entries = {("prepare", run.keys.prepare) for run in runs}
     entries |= {("augmented", run.keys.augmented) for run in runs if run.keys.augmented}
     for entry in entries:
@@ -67,25 +70,26 @@ def _train(plan: Plan, runs: Sequence[Run], prepared: Store, screen: Screen) -> 
     todo = [task for task in tasks.tasks_of(plan, runs) if task.function is tasks.train]
     names = {task.name for task in todo}
     todo = [replace(task, needs=tuple(need for need in task.needs if need in names)) for task in todo]
-    with LocalExecutor(str(plan.store.root), 1, runs[0].keys.config.compute.threads) as executor:
-        executor.call(tasks.check_schedulers, {})  # the worker has started
+    with local_executor(plan, 1) as executor:
+        ask(Task("the start", (), tasks.check_schedulers, ({},), ()), executor)  # the worker has started
         started = time.perf_counter()
-        _run(executor, todo, screen)
+        _walk(executor, todo, progress)
         return time.perf_counter() - started
 
 
-def _run(executor: LocalExecutor, todo: Sequence[Task], screen: Screen | None) -> None:
+def _walk(executor: Executor, todo: Sequence[Task], progress: RunProgress | None) -> None:
+    """Raises RunError if a task failed, when all have ended."""
     failed: list[str] = []
 
     def on_event(event: Event) -> None:
-        if screen and isinstance(event, tasks.EpochDone):
-            screen.epoch(event.task, event.epochs, event.history[-1])
+        if progress and isinstance(event, tasks.EpochDone):
+            progress.epoch(event.task, event.epochs, event.history[-1])
 
     def on_end(task: Task, reason: str) -> None:
         if reason:
             failed.append(f"{task.name}: {reason}")
 
-    executor.run(todo, on_event, on_end)
+    walk(todo, executor, on_event, on_end)
     if failed:
         raise RunError(failed[0], where="verify")
 

@@ -50,6 +50,12 @@ def test_help_imports_nothing_heavy() -> None:
     assert {module for module in json.loads(done.stdout.splitlines()[-1]) if module.startswith("ablate")} == {
         "ablate",
         "ablate.cli",
+        "ablate.cli.data",
+        "ablate.cli.experiment",
+        "ablate.cli.kit",
+        "ablate.cli.options",
+        "ablate.cli.parts",
+        "ablate.cli.results",
         "ablate.errors",
     }
 
@@ -132,7 +138,7 @@ def test_a_failure_of_the_run_exits_with_1_and_no_traceback(
     def fail(*_: object) -> None:
         raise RunError("the worker died", where="here", fix="Try again.")
 
-    monkeypatch.setattr(cli, "_plan", fail)
+    monkeypatch.setattr(cli.experiment, "plan_of", fail)
     code, shown = call("plan", "any.yaml")
     assert code == 1
     assert shown == "error: here: the worker died\n  Try again.\n"
@@ -157,7 +163,7 @@ def test_the_schema_is_json(call: Callable[..., tuple[int, str]]) -> None:
 def test_a_data_set_of_the_hub_that_is_not_here_is_named_with_what_fetches_it(
     call: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    spec = Path(__file__).parent.parent / "experiments" / "ema.yaml"
+    spec = Path(__file__).parents[2] / "experiments" / "ema.yaml"
     arguments = ("--store", str(tmp_path), "--set", "data.path=hub:owner/name")
     code, shown = call("plan", str(spec), *arguments)
     assert code == 2

@@ -1,0 +1,49 @@
+"""The command line. Each group of commands is a file: parse → call → print, nothing else.
+
+``options`` has what several commands take, ``printing`` all tables and lines, ``screens`` all progress.
+Only names are imported here, so that ``ablate --help`` is there at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from ablate.cli import data, experiment, kit, parts, results
+from ablate.errors import AblateError
+
+app = typer.Typer(
+    help="Which training choices of a latent diffusion model helped, by how much, how sure are we?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    experiment.run,
+    experiment.plan,
+    experiment.audit,
+    experiment.verify,
+    results.report,
+    results.sample,
+    results.ui,
+    experiment.schema,
+    parts.fetch,
+    parts.doctor,
+)
+for command in COMMANDS:
+    app.command()(command)
+app.add_typer(data.app, name="data")
+app.add_typer(kit.app, name="kit")
+
+
+def main() -> None:
+    """Console script: user errors exit with 2, failures of a run with 1, neither with a traceback."""
+    try:
+        app()
+    except AblateError as error:
+        from ablate.cli.printing import print_error
+
+        print_error(error)
+        sys.exit(error.exit_code)

@@ -1,0 +1,41 @@
+"""``ablate kit``: the frozen parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ablate.cli.options import Effort, RandomSeed
+
+app = typer.Typer(
+    help="Kits: the frozen parts (VAE, text encoder, evaluator, LPIPS backbone).", no_args_is_help=True
+)
+
+
+@app.command()
+def build(
+    data: Annotated[Path, typer.Option("--data", help="Folder in the task's format.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder to write the kit to.")],
+    effort: Effort = 1.0,
+    seed: RandomSeed = 0,
+) -> None:
+    """Train the frozen parts on a data set and print their qualities."""
+    from ablate.cli.printing import print_qualities
+    from ablate.kit.build import build_kit
+
+    print_qualities(build_kit(data, out_folder, effort=effort, seed=seed))
+
+
+@app.command()
+def check(
+    kit: Annotated[Path | None, typer.Option("--kit", help="Kit folder. Default: the embedded kit.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Data set. Default: the embedded one.")] = None,
+) -> None:
+    """Measure a kit's qualities again."""
+    from ablate.cli.printing import print_qualities
+    from ablate.kit.check import check_kit
+    from ablate.parts.base import EMBEDDED_KIT
+
+    print_qualities(check_kit(kit or EMBEDDED_KIT, data))

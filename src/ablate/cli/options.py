@@ -1,0 +1,54 @@
+"""What several commands take, and the plan that those on an experiment begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ablate.plan import Plan
+
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The experiment's YAML file.")]
+Profile = Annotated[str | None, typer.Option("--profile", help="Profile instead of the spec's own.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B.C=VALUE", help="Override a field in all variants; repeatable."),
+]
+Seeds = Annotated[str | None, typer.Option("--seeds", help="Seeds instead of the spec's own: 0,1,2 or 0-5.")]
+StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of the store, a cache.")]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri", help="MLflow address. Default: MLFLOW_TRACKING_URI, or sqlite:///mlflow.db."
+    ),
+]
+Reports = Annotated[Path, typer.Option("--reports", help="Folder that reports are written to.")]
+Effort = Annotated[float, typer.Option("--effort", min=0.001, help="Share of the usual training steps.")]
+RandomSeed = Annotated[int, typer.Option("--seed", min=0)]
+
+STORE = Path(".ablate")
+REPORTS = Path("reports")
+
+
+def plan_of(
+    spec: Path, profile: str | None, sets: list[str] | None, seeds: str | None, store_folder: Path
+) -> Plan:
+    """The plan that all commands on an experiment begin with.
+
+    Raises:
+        UserError: the spec, an override or the data are wrong.
+    """
+    from ablate.fingerprint import Contents
+    from ablate.plan import make_plan
+    from ablate.spec.load import load_experiment, parse_seeds
+    from ablate.store import Store
+
+    experiment = load_experiment(
+        spec, profile=profile, sets=sets or (), seeds=None if seeds is None else parse_seeds(seeds)
+    )
+    contents = Contents(store_folder / "digests.json")
+    made = make_plan(experiment, Store(store_folder), contents)
+    contents.save()
+    return made

@@ -1,0 +1,43 @@
+"""``ablate fetch`` and ``doctor``: what a profile needs, and whether it can run here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ablate.cli.options import STORE, Sets, StoreFolder, TrackingUri
+
+
+def fetch(
+    profile: Annotated[str, typer.Option("--profile", help="Whose parts.")] = "sprites", sets: Sets = None
+) -> None:
+    """Download the pretrained parts that a profile names, ahead of any run, and load each once.
+
+    What is there is skipped; the same command goes on where it was interrupted.
+    """
+    from ablate.cli.screens import FetchScreen
+    from ablate.parts.fetch import fetch_parts
+    from ablate.spec.load import load_config
+
+    fetch_parts(load_config(profile, sets or ()), FetchScreen())
+
+
+def doctor(
+    profile: Annotated[str, typer.Option("--profile", help="What shall run.")] = "sprites",
+    sets: Sets = None,
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Say whether a profile can run on this machine: parts, devices, libraries, disk, MLflow.
+
+    Exits with 1 if it cannot, and says what mends it.
+    """
+    from ablate.cli.printing import print_answers
+    from ablate.doctor import diagnose
+    from ablate.record.client import default_uri
+    from ablate.spec.load import load_config
+
+    config = load_config(profile, sets or ())
+    if not print_answers(diagnose(config, profile, store, tracking_uri or default_uri())):
+        raise typer.Exit(1)

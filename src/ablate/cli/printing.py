@@ -1,0 +1,219 @@
+"""What the commands print once they know it: plans, findings, answers, qualities, errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ablate.plan import warnings
+from ablate.spec.designs import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from ablate.data.check import DataReport
+    from ablate.data.remarks import Level
+    from ablate.doctor import Answer
+    from ablate.errors import AblateError
+    from ablate.kit.check import KitQualities
+    from ablate.plan import Plan
+    from ablate.records import Finding, Verification
+    from ablate.runner.run import Outcome
+
+
+def out() -> Console:
+    """Standard output as it is now: its width is asked for when something is printed."""
+    return Console(highlight=False)
+
+
+def say(text: str) -> None:
+    """A line as it is, however wide."""
+    out().print(text, markup=False, soft_wrap=True)
+
+
+def print_error(error: AblateError) -> None:
+    """What is wrong, where, and what to do; never a traceback."""
+    Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+
+
+def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
+    """The design, variants × seeds, the trunks, steps to train against steps asked for, and why."""
+    spec = plan.experiment.spec
+    out().print(f"[bold]{escape(spec.question)}[/]\n{escape(describe(spec))}\n")
+    _print_variants(plan)
+    _print_trunks(plan)
+    asked, unique, missing = plan.steps_asked, plan.steps_unique, plan.steps_to_train
+    out().print(
+        f"Optimizer steps: {asked} asked for, {unique} unique "
+        f"([bold]{unique / asked:.1%}[/] of those asked for), {missing} still to train."
+    )
+    stored = {
+        stage: sum(plan.store.has(stage, getattr(run.keys, stage)) for run in plan.runs)
+        for stage in ("prepare", "sample", "evaluate")
+    }
+    total = len(plan.runs)
+    out().print(
+        f"In the store: prepared data for {stored['prepare']} of {total} runs, samples of "
+        f"{stored['sample']}, figures of {stored['evaluate']}."
+    )
+    if not reasons:
+        out().print("Nothing has to run.")
+    for stage, lines in reasons.items():
+        shown = "; ".join(lines[:6]) + (f"; and {len(lines) - 6} more" if len(lines) > 6 else "")
+        out().print(f"[bold]{stage}[/] has to run: {escape(shown)}")
+    print_warnings(plan)
+
+
+def print_warnings(plan: Plan) -> None:
+    """What is worth knowing before the run and does not stop it."""
+    for warning in warnings(plan):
+        out().print(f"[bold yellow]warning:[/] {escape(warning)}")
+
+
+def _print_variants(plan: Plan) -> None:
+    spec = plan.experiment.spec
+    table = Table("variant", "overrides", "seeds", "figures in the store")
+    for name in plan.experiment.variants:
+        runs = [run for run in plan.runs if run.variant == name]
+        done = sum(plan.store.has("evaluate", run.keys.evaluate) for run in runs)
+        label = f"{name} (baseline)" if name == spec.baseline else name
+        overrides = _words(spec.variants.get(name, {})) or "–"
+        table.add_row(
+            label, escape(overrides), ", ".join(str(r.seed) for r in runs), f"{done} of {len(runs)}"
+        )
+    out().print(table)
+
+
+def _print_trunks(plan: Plan) -> None:
+    """One line for each stretch that differs in more than its seed."""
+    missing = plan.epochs_to_train()
+    table = Table("trained once", "for the variants", "EMA observers", "seeds", "epochs to train")
+    shapes: dict[tuple[int, int, tuple[str, ...], int], list[tuple[int, int]]] = {}
+    for stretch in plan.stretches:
+        variants = tuple(dict.fromkeys(run.variant for run in stretch.runs))
+        shape = (stretch.begin, stretch.end, variants, len(stretch.observers))
+        shapes.setdefault(shape, []).append((stretch.runs[0].seed, missing.get(stretch.key, 0)))
+    for (begin, end, variants, observers), each in shapes.items():
+        seeds = ", ".join(str(seed) for seed, _ in each)
+        epochs = sum(epochs for _, epochs in each)
+        table.add_row(f"epochs {begin}–{end}", ", ".join(variants), str(observers), seeds, str(epochs))
+    out().print(table)
+
+
+def _words(overrides: object, prefix: str = "") -> str:
+    if not isinstance(overrides, dict):
+        return f"{prefix} = {overrides}"
+    return ", ".join(
+        _words(value, f"{prefix}.{name}" if prefix else str(name)) for name, value in overrides.items()
+    )
+
+
+ACTS = {
+    "active": "active",
+    "passive": "passive",
+    "inert": "[bold red]inert[/]",
+    "warning": "[yellow]warning[/]",
+}
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """What the audit found: a line for each thing that was looked at."""
+    table = Table("variant", "what", "acts?", "dies in", "why")
+    for finding in findings:
+        act = ACTS[finding.act] + (" (expected)" if finding.expected else "")
+        table.add_row(
+            finding.variant, finding.about, act, finding.layer or "–", escape(finding.reason) or "–"
+        )
+    out().print(table)
+
+
+def print_verification(measured: Verification) -> None:
+    """Whether weights agree, and how long training took."""
+    table = Table("variant", "weights equal to the last bit", "seconds alone")
+    for variant, seconds in measured.separate_seconds.items():
+        table.add_row(variant, "yes" if measured.equal[variant] else "[bold red]no[/]", f"{seconds:.1f}")
+    out().print(table)
+    out().print(
+        f"Seed {measured.seed}: together {measured.shared_seconds:.1f} s, each alone "
+        f"{sum(measured.separate_seconds.values()):.1f} s, {measured.ratio:.2f} times as long."
+    )
+
+
+STATES = {"ok": "[green]ok[/]   ", "note": "[yellow]note[/] ", "wrong": "[bold red]wrong[/]"}
+
+
+def print_answers(answers: Iterable[Answer]) -> bool:
+    """What ``ablate doctor`` finds, as it finds it. Gives whether nothing is wrong."""
+    console, states = out(), set()
+    for answer in answers:
+        states.add(answer.state)
+        console.print(
+            f"{STATES[answer.state]} {escape(answer.about)}: {escape(answer.found)}", soft_wrap=True
+        )
+        if answer.mend:
+            console.print(f"      → {answer.mend}", markup=False, soft_wrap=True)
+    return "wrong" not in states
+
+
+EXAMPLES = 3
+"""Of a remark on a data set."""
+WIDTH = 120
+"""Of an example, in characters."""
+
+
+def print_data_report(report: DataReport, console: Console | None = None) -> None:
+    """Counts, then the remarks with a few examples each, errors first, and the outcome."""
+    console = console or out()
+
+    def line(text: str) -> None:
+        console.print(text, soft_wrap=True)
+
+    data = report.data
+    groups = len({image.group for image in data.train})
+    references = sum(prompt.reference is not None for prompt in data.prompts)
+    line(
+        f"{escape(str(data.folder))}: {report.format}, {len(data.train)} training images in {groups} groups, "
+        f"{len(data.prompts)} prompts, {references} of them with a real image\n"
+    )
+    colours: dict[Level, str] = {"error": "bold red", "warning": "bold yellow", "info": "bold"}
+    for level, colour in colours.items():
+        for remark in (remark for remark in report.remarks if remark.level == level):
+            line(f"[{colour}]{level}:[/] {escape(remark.what)}: {len(remark.places)}")
+            for place in remark.places[:EXAMPLES]:
+                line(f"    {escape(place if len(place) <= WIDTH else place[: WIDTH - 1] + '…')}")
+            if len(remark.places) > EXAMPLES:
+                line(f"    and {len(remark.places) - EXAMPLES} more")
+            line(f"  {escape(remark.fix)}\n" if remark.fix else "")
+    line("It can be trained with." if report.trainable else "It cannot be trained with: see the errors.")
+
+
+def print_qualities(qualities: KitQualities, console: Console | None = None) -> None:
+    """Print the table that ``ablate kit build`` and ``ablate kit check`` end with."""
+    table = Table(title="Kit qualities on held-out images", title_justify="left")
+    for heading in ("part", "quality", "value"):
+        table.add_column(heading, justify="right" if heading == "value" else "left")
+    table.add_row("vae", "PSNR", f"{qualities.vae_psnr:.1f} dB")
+    for part, pair in (("text_encoder", qualities.text_encoder), ("evaluator", qualities.evaluator)):
+        for attribute, share in pair.zero_shot.items():
+            table.add_row(part, f"zero-shot {attribute}", f"{share:.1%}")
+        table.add_row(part, "retrieval top-1", f"{pair.top1:.1%}")
+        table.add_row(part, "retrieval top-5", f"{pair.top5:.1%}")
+    for attribute, share in qualities.perceptual.neighbour.items():
+        table.add_row("perceptual", f"nearest image agrees in {attribute}", f"{share:.1%}")
+    if qualities.perceptual.same_monster is not None:
+        table.add_row("perceptual", "same monster nearer", f"{qualities.perceptual.same_monster:.1%}")
+    for part, size in qualities.bytes.items():
+        table.add_row(part, "size", f"{size / 1e6:.2f} MB")
+    table.add_row("all", "size", f"{sum(qualities.bytes.values()) / 1e6:.2f} MB")
+    (console or Console()).print(table)
+
+
+def print_outcome(outcome: Outcome, runs: int, page: Path) -> None:
+    """What ``ablate run`` has done of so many runs, and where the report is."""
+    finished, failed = len(outcome.finished), len(outcome.failed)
+    there = runs - finished - failed
+    out().print(f"{finished} runs finished, {there} were there already, {failed} failed. Report: {page}")

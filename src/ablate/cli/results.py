@@ -1,0 +1,108 @@
+"""``ablate report``, ``sample`` and ``ui``: what an experiment has brought."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ablate.cli.options import (
+    REPORTS,
+    STORE,
+    Profile,
+    Reports,
+    Seeds,
+    Sets,
+    SpecFile,
+    StoreFolder,
+    TrackingUri,
+    plan_of,
+)
+from ablate.errors import UserError
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    CSV = "csv"
+
+
+def report(
+    spec: SpecFile,
+    profile: Profile = None,
+    sets: Sets = None,
+    seeds: Seeds = None,
+    form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.MARKDOWN,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 if a claim that must be supported is not.")
+    ] = False,
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+    reports: Reports = REPORTS,
+) -> None:
+    """Write an experiment's report from MLflow alone."""
+    made = plan_of(spec, profile, sets, seeds, store)
+    from ablate.cli.printing import say
+    from ablate.record.client import default_uri
+    from ablate.record.read import read_experiment
+    from ablate.report import gather, unmet, write_report
+
+    record = read_experiment(tracking_uri or default_uri(), made)
+    if record is None:
+        raise UserError(
+            "MLflow has no run of this experiment with these settings",
+            where=str(spec),
+            fix=f"Run it first: ablate run {spec} (with the same --profile, --set and --seeds).",
+        )
+    say(f"Report: {write_report(record, reports, format=form.value)}")
+    if check and (failing := unmet(gather(record))):
+        for claim in failing:
+            say(f"{claim.verdict}, and must be supported: {claim.text}")
+        raise typer.Exit(1)
+
+
+def sample(
+    spec: Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment's YAML file.")],
+    variant: Annotated[str, typer.Argument(help="Name of the variant.")],
+    prompt: Annotated[list[str] | None, typer.Option("--prompt", help="What to draw; repeatable.")] = None,
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", help="A text file, one prompt a line, or a test.json.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Run to sample from. Default: the first seed.")
+    ] = None,
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder for the PNGs.")] = Path("samples"),
+    profile: Profile = None,
+    sets: Sets = None,
+    seeds: Seeds = None,
+    store: StoreFolder = STORE,
+) -> None:
+    """Draw images for your own prompts from a trained variant."""
+    made = plan_of(spec, profile, sets, seeds, store)
+    from ablate.cli.printing import say
+    from ablate.runner.sampling import choose_run, read_prompts
+
+    chosen = choose_run(made, variant, seed)
+    texts = read_prompts(prompt or [], prompts)
+    os.environ["OMP_NUM_THREADS"] = str(chosen.keys.config.compute.threads)
+    from ablate.stages.sample import sample_prompts
+
+    for path in sample_prompts(chosen.keys, made.store, texts, out_folder):
+        say(str(path))
+
+
+def ui(
+    tracking_uri: TrackingUri = None,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Open the MLflow UI on the recorded runs."""
+    from ablate.record.client import ui_command
+
+    command = ui_command(tracking_uri, host, port)
+    os.execv(command[0], command)

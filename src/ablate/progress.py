@@ -1,0 +1,36 @@
+"""Where commands say how far they are. One protocol for ``run``, ``audit``, ``verify`` and ``fetch``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ablate.records import EpochRow, Finding
+
+
+class Progress(Protocol):
+    """Shows what becomes of tasks, each known by its name."""
+
+    def note(self, task: str, text: str) -> None:
+        """A task is doing something."""
+
+    def done(self, task: str, text: str = "") -> None:
+        """A task has ended well, with what there is to say of it."""
+
+    def failed(self, task: str, reason: str) -> None:
+        """A task has failed."""
+
+
+class RunProgress(Progress, Protocol):
+    """Shows as well how far training is."""
+
+    def findings(self, findings: Sequence[Finding]) -> None:
+        """What the audit found."""
+
+    def begin(self, epochs: int, runs: Collection[str]) -> None:
+        """So many epochs are to be trained, and ``runs`` are the tasks that each finish a run."""
+
+    def epoch(self, task: str, epochs: int, row: EpochRow) -> None:
+        """A task has trained one more epoch, number ``epochs``."""

@@ -1,0 +1,36 @@
+"""Sheets of small images, as MLflow's UI shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def tiles(image: Path) -> list[NDArray[np.uint8]]:
+    """The square images, each [H, H, 3], that lie side by side in a PNG."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(image, formats=["PNG"]) as file:
+        strip = np.asarray(file.convert("RGB"))
+    return np.split(strip, strip.shape[1] // strip.shape[0], axis=1)
+
+
+def sheet(images: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
+    """Images of one size in rows of ``columns``, small ones enlarged to 64 pixels; empty places are white."""
+    import numpy as np
+
+    scale = max(1, 64 // images[0].shape[0])
+    edge = images[0].shape[0] * scale
+    rows = -(-len(images) // columns)
+    page = np.full((rows * edge, columns * edge, 3), 255, np.uint8)
+    for number, image in enumerate(images):
+        top, left = edge * (number // columns), edge * (number % columns)
+        page[top : top + edge, left : left + edge] = image.repeat(scale, axis=0).repeat(scale, axis=1)
+    return page

@@ -1,0 +1,57 @@
+"""What an experiment is and where its results come from: its identity, the code, the machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from ablate import fingerprint
+from ablate.store import key_of
+
+if TYPE_CHECKING:
+    from ablate.plan import Plan
+
+PACKAGES = ("torch", "diffusers", "transformers", "lpips", "open_clip_torch", "clean-fid", "mlflow", "optuna")
+
+
+def spec_record(plan: Plan) -> dict[str, Any]:
+    """The resolved spec and each variant's whole configuration, as they go into the parent run."""
+    experiment = plan.experiment
+    return {
+        "name": experiment.name,
+        "spec": experiment.spec.model_dump(mode="json"),
+        "configs": {name: config.model_dump(mode="json") for name, config in experiment.variants.items()},
+    }
+
+
+def spec_key(plan: Plan) -> str:
+    """The identity of a resolved spec: what its parent run is found again by."""
+    return key_of(spec_record(plan))
+
+
+def provenance(plan: Plan) -> dict[str, str]:
+    """Commit, Python, platform, device and the packages' versions."""
+    compute = next(iter(plan.experiment.variants.values())).compute
+    return {
+        "ablate": version("ablate"),
+        "commit": git_commit(),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "device": fingerprint.device_kind(compute.device),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def git_commit() -> str:
+    """The commit of the working folder, ``+`` if files differ from it; empty outside a repository."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return commit + "+" * bool(_git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,165 @@
+"""The record in MLflow: everything can be written twice, and each run is found again."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ablate.plan import Plan, make_plan
+from ablate.record.names import REASON
+from ablate.record.provenance import spec_key
+from ablate.record.read import find_experiment, read_experiment
+from ablate.record.write import Writer, flatten, open_experiment, record_verification
+from ablate.records import Verification
+from ablate.spec.load import load_experiment
+from ablate.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ablate.fingerprint import Contents
+
+HISTORY = [{"loss": 0.5 - epoch / 10, "epoch_seconds": 1.0} for epoch in range(3)]
+
+
+@pytest.fixture
+def uri(databases: Path, tmp_path: Path) -> str:
+    shutil.copy(databases / "mlflow.db", tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture
+def writer(uri: str) -> Writer:
+    return open_experiment(uri, "tiny")
+
+
+@pytest.fixture
+def plan(write_spec: Callable[..., Path], contents: Contents, tmp_path: Path) -> Plan:
+    """Variants ``plain`` and ``twin`` of the same configuration, and ``other``; one seed."""
+    variants = {"plain": {}, "twin": {}, "other": {"train": {"batch": 8}}}
+    spec = write_spec(tmp_path, variants=variants, seeds=[0], claims=[])
+    return make_plan(load_experiment(spec), Store(tmp_path / "store"), contents)
+
+
+@pytest.fixture
+def parent(writer: Writer, plan: Plan) -> str:
+    return writer.begin_parent(plan, spec_key(plan))
+
+
+def begin(writer: Writer, plan: Plan, parent: str) -> list[str]:
+    existing = writer.children(parent)
+    return [writer.begin_child(parent, run, existing) for run in plan.runs]
+
+
+def test_a_parent_is_found_again_by_its_resolved_spec(writer: Writer, plan: Plan, parent: str) -> None:
+    assert writer.begin_parent(plan, spec_key(plan)) == parent
+    assert writer.find_parent("another key") is None
+
+
+def test_a_parent_whose_creator_was_killed_gets_the_spec_that_it_lacks(
+    writer: Writer, plan: Plan, parent: str, tmp_path: Path
+) -> None:
+    for file in (tmp_path / "mlruns").rglob("spec.json"):
+        file.unlink()
+    writer.begin_parent(plan, spec_key(plan))
+    assert writer.read(parent).name == "tiny"
+
+
+def test_each_variant_has_one_child_even_if_two_have_equal_configurations(
+    writer: Writer, plan: Plan, parent: str
+) -> None:
+    first = begin(writer, plan, parent)
+    assert len(set(first)) == 3
+    assert begin(writer, plan, parent) == first
+    assert len(writer.children(parent)) == 3
+    writer.client.set_terminated(first[0], "FINISHED")
+    keys = {run.keys.evaluate for run in plan.runs}
+    assert writer.keep_current(parent, keys) == {("plain", plan.runs[0].keys.evaluate)}
+
+
+def test_a_run_that_failed_and_is_tried_again_no_longer_has_a_reason(
+    writer: Writer, plan: Plan, parent: str
+) -> None:
+    run_id = begin(writer, plan, parent)[0]
+    writer.fail_child(run_id, "the loss became nan")
+    assert [run.reason for run in writer.read(parent).runs] == ["the loss became nan", "", ""]
+    begin(writer, plan, parent)
+    run = writer.client.get_run(run_id)
+    assert run.info.status == "RUNNING"
+    assert REASON not in run.data.tags
+
+
+def test_a_child_of_other_keys_is_superseded_and_comes_back_with_them(
+    writer: Writer, plan: Plan, parent: str
+) -> None:
+    begin(writer, plan, parent)
+    keys = {run.keys.evaluate for run in plan.runs}
+    writer.keep_current(parent, {plan.runs[2].keys.evaluate})
+    assert [run.variant for run in writer.read(parent).runs] == ["other"]
+    writer.keep_current(parent, keys)
+    assert [run.variant for run in writer.read(parent).runs] == ["plain", "twin", "other"]
+
+
+def test_epochs_that_are_logged_already_are_not_logged_again(writer: Writer, plan: Plan, parent: str) -> None:
+    run_id = begin(writer, plan, parent)[0]
+    writer.log_epochs(run_id, HISTORY[:2], 0)
+    known = writer.epochs_logged(run_id)
+    assert known == 2
+    writer.log_epochs(run_id, HISTORY, known)
+    points = writer.client.get_metric_history(run_id, "loss")
+    assert [(point.step, point.value) for point in points] == [(0, 0.5), (1, 0.4), (2, 0.3)]
+
+
+def test_the_whole_configuration_stands_in_the_params(writer: Writer, plan: Plan, parent: str) -> None:
+    run_id = begin(writer, plan, parent)[2]
+    params = writer.client.get_run(run_id).data.params
+    expected = flatten(plan.runs[2].keys.config.model_dump(mode="json")) | {"variant": "other", "seed": 0}
+    assert params == {name: str(value) for name, value in expected.items()}
+
+
+def test_another_folder_does_not_hide_an_experiment(
+    writer: Writer, uri: str, plan: Plan, parent: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert open_experiment(uri, "tiny").find_parent(spec_key(plan)) == parent
+    reader = find_experiment(uri, "tiny")
+    assert reader and reader.find_parent(spec_key(plan)) == parent
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_reading_makes_neither_a_database_nor_an_experiment(uri: str, plan: Plan, tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere" / "mlflow.db"
+    assert read_experiment(f"sqlite:///{nowhere}", plan) is None
+    assert not nowhere.parent.exists()
+    assert read_experiment(uri, plan) is None
+    assert find_experiment(uri, "tiny") is None
+
+
+def test_an_experiment_with_other_settings_is_not_read(writer: Writer, uri: str, plan: Plan) -> None:
+    writer.begin_parent(plan, "another key")
+    assert read_experiment(uri, plan) is None
+
+
+def test_a_deleted_experiment_is_not_read_and_comes_back_when_it_is_written(
+    writer: Writer, uri: str, plan: Plan, parent: str
+) -> None:
+    writer.client.delete_experiment(writer.experiment_id)
+    assert find_experiment(uri, "tiny") is None
+    assert open_experiment(uri, "tiny").find_parent(spec_key(plan)) == parent
+    assert find_experiment(uri, "tiny") is not None
+
+
+def test_a_verification_is_recorded_where_the_experiment_has_run_and_nowhere_else(
+    uri: str, plan: Plan
+) -> None:
+    measured = Verification(0, 1.0, {"plain": 2.0}, {"plain": True})
+    record_verification(uri, plan, measured)
+    assert find_experiment(uri, "tiny") is None
+    open_experiment(uri, "tiny").begin_parent(plan, spec_key(plan))
+    record_verification(uri, plan, measured)
+    record = read_experiment(uri, plan)
+    assert record and record.verified == measured

@@ -1,0 +1,118 @@
+"""The Optuna study proposes each variant once a round, and in the end says what MLflow says."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ablate.record.read import Child
+from ablate.runner.study import Result, Study, results_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VARIANTS = ("plain", "late", "other")
+PLAIN = Result({0: "run-0", 1: "run-1"}, 2.5)
+
+
+@pytest.fixture
+def database(databases: Path, tmp_path: Path) -> Path:
+    shutil.copy(databases / "optuna.db", tmp_path / "optuna.db")
+    return tmp_path / "optuna.db"
+
+
+@pytest.fixture
+def study(database: Path) -> Study:
+    return Study(database, "tiny", VARIANTS)
+
+
+def states(study: Study) -> list[tuple[str, str, float | None]]:
+    return [(trial.variant, trial.state, trial.value) for trial in study.trials()]
+
+
+def test_variants_are_proposed_in_one_round_in_their_order(study: Study) -> None:
+    study.enqueue(["late", "plain"])
+    assert study.propose() == ["late", "plain"]
+    assert study.propose() == []
+
+
+def test_a_complete_variant_has_its_objective_and_runs_and_another_has_failed(study: Study) -> None:
+    study.enqueue(["plain", "late"])
+    study.propose()
+    study.tell({"plain": PLAIN, "late": Result({0: "run-2"}, None)})
+    assert states(study) == [("plain", "COMPLETE", 2.5), ("late", "FAIL", None)]
+    assert [trial.runs for trial in study.trials()] == [PLAIN.runs, {0: "run-2"}]
+
+
+def test_a_variant_of_which_nothing_is_recorded_has_failed(study: Study) -> None:
+    study.enqueue(["other"])
+    study.propose()
+    study.tell({})
+    assert states(study) == [("other", "FAIL", None)]
+
+
+def test_what_is_proposed_later_is_not_ended_with_a_round(study: Study) -> None:
+    study.enqueue(["plain"])
+    study.propose()
+    study._study.enqueue_trial({"variant": "late"})
+    study.tell({"plain": PLAIN})
+    assert study.propose() == ["late"]
+
+
+def test_no_trial_is_left_open_in_the_end(study: Study) -> None:
+    study.enqueue(["plain", "late"])
+    study.propose()
+    study.tell({"plain": PLAIN})
+    study._study.enqueue_trial({"variant": "other"})
+    study.agree({"plain": PLAIN})
+    assert states(study) == [("plain", "COMPLETE", 2.5), ("late", "FAIL", None), ("other", "FAIL", None)]
+
+
+def test_what_a_killed_process_left_open_is_ended_and_proposed_anew(study: Study, database: Path) -> None:
+    study.enqueue(["plain", "late"])
+    study.propose()
+    study.enqueue(["other"])  # and killed here
+    again = Study(database, "tiny", VARIANTS)
+    again.enqueue(["plain"])
+    assert again.propose() == ["plain"]
+    assert {state for _, state, _ in states(again)[:3]} == {"FAIL"}
+
+
+def test_a_variant_that_was_complete_when_the_process_was_killed_gets_its_trial(
+    study: Study, database: Path
+) -> None:
+    study.enqueue(["plain"])
+    study.propose()  # measured, recorded, and killed here
+    again = Study(database, "tiny", VARIANTS)
+    again.agree({"plain": PLAIN})
+    assert states(again) == [("plain", "FAIL", None), ("plain", "COMPLETE", 2.5)]
+    again.agree({"plain": PLAIN})
+    assert len(again.trials()) == 2
+
+
+def test_results_of_other_code_get_a_trial_of_their_own(study: Study) -> None:
+    study.agree({"plain": PLAIN})
+    study.agree({"plain": Result(PLAIN.runs, 3.0)})
+    assert states(study) == [("plain", "COMPLETE", 2.5), ("plain", "COMPLETE", 3.0)]
+
+
+def child(variant: str, seed: int, status: str = "FINISHED", **metrics: float) -> Child:
+    return Child(f"{variant}-{seed}", "", variant, seed, "", status, 0, False, "", metrics, {})
+
+
+def test_a_variant_s_objective_is_the_mean_over_all_seeds_and_none_before() -> None:
+    children = [
+        child("plain", 0, fid=2),
+        child("plain", 1, fid=4),
+        child("late", 0, fid=2),
+        child("late", 1, status="FAILED"),
+        child("other", 0, fid=1),
+        child("other", 1),
+    ]
+    assert results_of(children, [0, 1]) == {
+        "plain": Result({0: "plain-0", 1: "plain-1"}, 3),
+        "late": Result({0: "late-0"}, None),
+        "other": Result({0: "other-0", 1: "other-1"}, None),
+    }
