@@ -25,8 +25,16 @@ if TYPE_CHECKING:
     from ablate.plan import Plan
     from ablate.records import EpochRow, Finding, Verification
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+def _console(*, stderr: bool = False) -> Console:
+    """A console that is as wide as COLUMNS or the terminal says when it prints, not when it was made."""
+    console = Console(stderr=stderr, highlight=False)
+    console._width = None  # rich keeps the COLUMNS of this moment; without it, it looks each time
+    return console
+
+
+out = _console()
+err = _console(stderr=True)
 
 
 def print_error(error: AblateError) -> None:
