@@ -56,12 +56,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+LONGEST = ("test_kill", "test_benchmarks", "test_end_to_end", "test_train", "test_audit", "test_kit")
+"""Files that take longest, begun first: no process shall end with one of them while the others are done."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shuffles files, and tests within files, so that fixtures of a file are still made once."""
+    """The longest files first; or all files, and the tests within each, in an order that a seed draws."""
     if seed := config.getoption("--random-order"):
         order = random.Random(seed)
         files = {item.path: order.random() for item in items}
         items.sort(key=lambda item: (files[item.path], order.random()))
+    else:
+        items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture
