@@ -207,6 +207,7 @@ def ablate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     from ablate import cli
 
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # commands set it for their workers
 
     def call(folder: Path, *arguments: str) -> Done:
         monkeypatch.chdir(folder)

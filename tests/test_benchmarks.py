@@ -49,6 +49,8 @@ def test_each_way_of_doing_it_is_measured_against_the_first(
         "sample": {"steps": 2, "batch": 2},
     }
     monkeypatch.setitem(bench.SIZES, "cpu", tiny)
+    monkeypatch.setitem(bench.MATRIX, "cpu", (128, bench.torch.float32))
+    monkeypatch.setattr(bench, "MEASURED", 4)
     page = "\n".join(bench.measure(tmp_path, "cpu", turns=2))
     for first in ("naive", "without LPIPS", "one prompt at a time"):
         assert f"| {first} | " in page
