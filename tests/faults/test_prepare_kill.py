@@ -105,7 +105,7 @@ def test_killed_once_the_next_process_goes_on_to_the_same_bytes(keys: RunKeys, t
     # Here, not in a process of its own: only the one that is killed has to be.
     said = []
     prepare(keys, Store(tmp_path / "store"), said.append)
-    assert said[0] == "encoding images 512/1100"
+    assert said[1] == "encoding images 512/1100"
 
     prepare(keys, Store(tmp_path / "undisturbed"), lambda text: None)
     assert digests(tmp_path / "store") == digests(tmp_path / "undisturbed")
