@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed
 SPEC   ?= experiments/ema.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench ui clean
+.PHONY: help run test faults bench ui clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -21,7 +21,11 @@ test: $(STAMP)  ## Check style and types, run the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+faults: export OMP_NUM_THREADS = 1
+faults: $(STAMP)  ## Kill real runs at many points, and see that they go on to the same result
+	$(BIN)/pytest -m faults tests/faults
 
 bench: $(STAMP)  ## Measure what each optimization is worth, into benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/bench.py --out benchmarks

@@ -48,6 +48,10 @@ PACKAGES = ("torch", "diffusers", "transformers", "lpips")
 
 DIVIDE = {"cpu": 8, "cuda": 1}
 """Divisor of the published widths."""
+MATRIX = {"cpu": (2048, torch.float32), "cuda": (8192, torch.bfloat16)}
+"""Edge and numbers of the matrices whose product shows what the machine can do."""
+MEASURED = 64
+"""Images that the evaluator and Inception are timed with."""
 SIZES: dict[str, dict[str, Any]] = {
     "cpu": {
         "data": {"size": 128},
@@ -305,7 +309,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
 
 def matmul_peak(device: str) -> float:
     """FLOP/s of a large matrix product: bf16 on CUDA, fp32 on the CPU."""
-    n, kind = (8192, torch.bfloat16) if device == "cuda" else (2048, torch.float32)
+    n, kind = MATRIX[device]
     a = torch.randn(n, n, device=device, dtype=kind)
     wait = torch.cuda.synchronize if device == "cuda" else (lambda: None)
     times = []
@@ -334,7 +338,7 @@ def step_flops(training: Training) -> int:
 def images_per_second(setting: Setting) -> dict[str, float]:
     """How fast images are measured: by the evaluator, and by Inception."""
     parts, size = setting.keys().config.components, setting.base["data"]["size"]
-    images = np.random.default_rng(0).integers(0, 256, (64, size, size, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (MEASURED, size, size, 3), dtype=np.uint8)
     evaluator = EvaluatorPart(parts.evaluator).load(setting.device)
     inception = InceptionPart(parts.inception or CLEAN_FID).load(setting.device)
     ways: dict[str, Callable[[Any], Any]] = {

@@ -60,6 +60,8 @@ def run(folder: Path, divide: int, size: int) -> int:
     if divide > 1:
         # Inception has 2048 features whatever is divided, and roots of such matrices outlast all the rest.
         sets["evaluate.fid_features"] = "evaluator"
+        # So little work is not worth sharing: two threads would mostly wait for each other.
+        sets["compute.threads"] = 1
     arguments = [f"--set={field}={json.dumps(value)}" for field, value in sets.items()]
     command = [sys.executable, "-m", "ablate.cli", "run", str(ROOT / "experiments" / "ema.yaml")]
     command += ["--profile", "maplestory", "--seeds", "0", "--workers", "1", *arguments]

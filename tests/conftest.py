@@ -10,12 +10,13 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 import json
+import random
 import shutil
 import subprocess
 import sys
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import pytest
@@ -52,6 +53,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the expected outputs in tests/golden anew"
     )
+    parser.addoption(
+        "--random-order", metavar="SEED", help="shuffle files and the tests in each: no test may need another"
+    )
+
+
+LONGEST = ("test_kill", "test_benchmarks", "test_end_to_end", "test_train", "test_audit", "test_kit")
+"""Files that take longest, begun first: no process shall end with one of them while the others are done."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest files first; or all files, and the tests within each, in an order that a seed draws."""
+    if seed := config.getoption("--random-order"):
+        order = random.Random(seed)
+        files = {item.path: order.random() for item in items}
+        items.sort(key=lambda item: (files[item.path], order.random()))
+    else:
+        items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture
@@ -175,6 +193,37 @@ def command() -> Callable[..., list[str]]:
     script = shutil.which("ablate", path=str(Path(sys.executable).parent))
     assert script, "ablate is not installed beside this Python"
     return lambda *arguments: [script, *arguments]
+
+
+class Done(NamedTuple):
+    """How a call of ``ablate`` ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def ablate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Calls ``ablate`` in a folder, in this process, which has imported everything already."""
+    from ablate import cli
+
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # commands set it for their workers
+
+    def call(folder: Path, *arguments: str) -> Done:
+        monkeypatch.chdir(folder)
+        # MLflow keeps a connection for each address: a relative one would lead to the folder of another test.
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        monkeypatch.setattr(sys, "argv", ["ablate", *arguments])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(bool(end.code))
+        return Done(code, *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -16,13 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablate import cli
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from ablate.records import ExperimentRecord
+    from tests.conftest import Done
 
 # Some schedulers hand torch tensors to NumPy in an old way.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -36,21 +33,14 @@ def record(finished: Path, read_record: Callable[[Path], ExperimentRecord]) -> E
 
 
 @pytest.fixture
-def call(
-    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
+def call(finished: Path, ablate: Callable[..., Done]) -> Callable[..., str]:
     """Calls ``ablate`` in the finished folder; gives what was printed."""
-    monkeypatch.chdir(finished)
-    monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["ablate", *arguments])
-        cli.main()
-        return capsys.readouterr().out
+        done = ablate(finished, *arguments)
+        assert done.code == 0, done.out + done.err
+        return done.out
 
-    monkeypatch.setattr(
-        sys, "exit", lambda code=0: None if code in (0, None) else pytest.fail(f"exit {code}")
-    )
     return run
 
 
@@ -151,14 +141,11 @@ def test_the_report_has_all_the_figures_that_it_shows(finished: Path) -> None:
 
 
 def test_the_same_command_again_does_nothing_and_writes_the_same_report(
-    finished: Path, command: Callable[..., list[str]]
+    finished: Path, call: Callable[..., str]
 ) -> None:
     page = finished / "reports" / "tiny.md"
     before = page.read_text(), sorted(path for path in (finished / ".ablate").rglob("*"))
-    done = subprocess.run(
-        command("run", "tiny.yaml"), cwd=finished, capture_output=True, text=True, check=True
-    )
-    assert "0 runs finished, 4 were there already, 0 failed" in done.stdout
+    assert "0 runs finished, 4 were there already, 0 failed" in call("run", "tiny.yaml")
     assert without_time(page.read_text()) == without_time(before[0])
     assert sorted(path for path in (finished / ".ablate").rglob("*")) == before[1]
 
@@ -252,17 +239,27 @@ def test_the_prompts_of_a_test_json_are_drawn_as_they_were_in_the_run(
     ],
 )
 def test_what_the_user_got_wrong_is_said_without_a_traceback(
-    finished: Path, command: Callable[..., list[str]], arguments: tuple[str, ...], named: str
+    finished: Path, ablate: Callable[..., Done], arguments: tuple[str, ...], named: str
 ) -> None:
-    done = subprocess.run(command(*arguments), cwd=finished, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert named in done.stderr
+    done = ablate(finished, *arguments)  # an error that is not the user's would be raised here
+    assert done.code == 2
+    assert named in done.err
+    assert "Traceback" not in done.err
+
+
+def test_the_installed_command_ends_with_the_exit_code_of_a_users_mistake(
+    finished: Path, command: Callable[..., list[str]]
+) -> None:
+    arguments = command("plan", "tiny.yaml", "--set", "data.path=./no-data")
+    done = subprocess.run(arguments, cwd=finished, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no-data" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_variant_that_fails_is_recorded_with_its_reason_and_the_others_finish(
     make_workplace: Callable[..., Path],
-    command: Callable[..., list[str]],
+    ablate: Callable[..., Done],
     read_record: Callable[[Path], ExperimentRecord],
     tmp_path: Path,
 ) -> None:
@@ -273,11 +270,9 @@ def test_a_variant_that_fails_is_recorded_with_its_reason_and_the_others_finish(
         "overflow": {"losses": {"kl": {"weight": 1e39, "start": 2}}},
     }
     folder = make_workplace(tmp_path, variants=variants, seeds=[0], claims=[])
-    done = subprocess.run(
-        command("run", "tiny.yaml"), cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "1 runs finished, 0 were there already, 2 failed" in done.stdout
+    done = ablate(folder, "run", "tiny.yaml")
+    assert done.code == 1, done.out + done.err
+    assert "1 runs finished, 0 were there already, 2 failed" in done.out
     runs = {run.variant: run for run in read_record(folder).runs}
     assert {name: run.status for name, run in runs.items()} == {
         "plain": "FINISHED",
@@ -305,20 +300,32 @@ def test_the_audit_is_part_of_the_record(record: ExperimentRecord) -> None:
     }
 
 
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished folder, with artifacts of its own, for what a test adds to the record."""
+    folder = shutil.copytree(finished, tmp_path / "copied")
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            change = f"update {table} set {column} = replace({column}, ?, ?)"
+            database.execute(change, (finished.as_uri(), folder.as_uri()))
+    return folder
+
+
 def test_trained_together_and_each_alone_the_weights_are_equal(
-    finished: Path, call: Callable[..., str], read_record: Callable[[Path], ExperimentRecord]
+    copied: Path, ablate: Callable[..., Done], read_record: Callable[[Path], ExperimentRecord]
 ) -> None:
-    assert read_record(finished).verified is None
-    shown = call("verify", "tiny.yaml", "--seed", "1")
-    measured = read_record(finished).verified
+    assert read_record(copied).verified is None
+    done = ablate(copied, "verify", "tiny.yaml", "--seed", "1")
+    assert done.code == 0, done.out + done.err
+    measured = read_record(copied).verified
     assert measured is not None
     assert (measured.seed, dict(measured.equal)) == (1, {"plain": True, "late": True})
-    assert f"{measured.ratio:.2f} times as long" in shown
-    assert not list((finished / ".ablate").glob("verify-*"))
+    assert f"{measured.ratio:.2f} times as long" in done.out
+    assert not list((copied / ".ablate").glob("verify-*"))
 
 
-@pytest.fixture(scope="module")
-def inert(make_workplace: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def inert(make_workplace: Callable[..., Path], tmp_path: Path) -> Path:
     """A workplace whose spec has a variant that does nothing, and a claim that must be supported."""
     claim = {
         "text": "It helps.",
@@ -329,46 +336,35 @@ def inert(make_workplace: Callable[..., Path], tmp_path_factory: pytest.TempPath
         "must": "supported",
     }
     variants = {"plain": {}, "it": {"train": {"clip": "after-step"}}}
-    folder = tmp_path_factory.mktemp("inert")
-    return make_workplace(folder, variants=variants, seeds=[0], claims=[claim])
+    return make_workplace(tmp_path, variants=variants, seeds=[0], claims=[claim])
 
 
 def test_what_does_nothing_stops_the_run_before_anything_is_trained_or_recorded(
-    inert: Path, command: Callable[..., list[str]]
+    inert: Path, ablate: Callable[..., Done]
 ) -> None:
-    done = subprocess.run(command("run", "tiny.yaml"), cwd=inert, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "train.gradient_clip of it does nothing: the optimizer sees the gradient as it was" in done.stderr
-    assert "`expect: {it: inert}`" in done.stderr and "Traceback" not in done.stderr
+    done = ablate(inert, "run", "tiny.yaml")
+    assert done.code == 2
+    assert "train.gradient_clip of it does nothing: the optimizer sees the gradient as it was" in done.err
+    assert "`expect: {it: inert}`" in done.err and "Traceback" not in done.err
     assert not list((inert / ".ablate").glob("train/*"))
     with closing(sqlite3.connect(inert / "mlflow.db")) as database:
         assert database.execute("select count(*) from runs").fetchone() == (0,)
 
 
 def test_without_the_audit_it_runs_and_a_claim_that_must_hold_fails_the_check(
-    inert: Path, command: Callable[..., list[str]]
+    inert: Path, ablate: Callable[..., Done]
 ) -> None:
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command(*arguments), cwd=inert, capture_output=True, text=True, check=False)
-
-    done = run("run", "tiny.yaml", "--no-audit")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "warning:" in done.stdout  # one seed decides nothing
+    done = ablate(inert, "run", "tiny.yaml", "--no-audit")
+    assert done.code == 0, done.out + done.err
+    assert "warning:" in done.out  # one seed decides nothing
     assert "without an audit" in (inert / "reports" / "tiny.md").read_text()
-    assert run("report", "tiny.yaml").returncode == 0
-    checked = run("report", "tiny.yaml", "--check")
-    assert checked.returncode == 1
-    assert "It helps." in checked.stdout and "inconclusive" in checked.stdout
+    assert ablate(inert, "report", "tiny.yaml").code == 0
+    checked = ablate(inert, "report", "tiny.yaml", "--check")
+    assert checked.code == 1
+    assert "It helps." in checked.out and "inconclusive" in checked.out
 
 
-def test_the_audit_by_itself_says_what_acts(inert: Path, command: Callable[..., list[str]]) -> None:
-    done = subprocess.run(
-        command("audit", "tiny.yaml"),
-        cwd=inert,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-    assert done.returncode == 2
-    assert "inert" in done.stdout and "clipped gradient" in done.stdout
+def test_the_audit_by_itself_says_what_acts(inert: Path, ablate: Callable[..., Done]) -> None:
+    done = ablate(inert, "audit", "tiny.yaml")
+    assert done.code == 2
+    assert "inert" in done.out and "clipped gradient" in done.out

@@ -1,4 +1,4 @@
-"""A real ``ablate run`` is killed again and again; the same command still ends with the same weights."""
+"""A real ``ablate run`` is killed, and killed again; the same command still ends with the same weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from ablate.store import ENTRY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from ablate.records import ExperimentRecord, RunRecord
@@ -126,34 +126,34 @@ def outcome(folder: Path, run: RunRecord) -> dict[str, object]:
     }
 
 
+FAULTS = (
+    (the_audit_has_begun, Command.kill_worker),
+    (first_epoch_is_stored, Command.kill),
+    (samples_are_half_written, Command.kill_parent_only),
+    (figures_are_stored, Command.kill),  # its parent is about to write them into MLflow
+    (one_more_run_is_recorded, Command.kill_worker),
+)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        pytest.param(FAULTS[2:3], id="once"),
+        pytest.param(FAULTS, id="five times", marks=pytest.mark.faults),
+    ],
+)
 def test_whenever_it_is_killed_the_same_command_goes_on_to_the_same_result(
     start: Callable[[], Command],
     finished: Path,
     read_record: Callable[[Path], ExperimentRecord],
     tmp_path: Path,
+    faults: Sequence[tuple[Callable[[Command], bool], Callable[[Command], None]]],
 ) -> None:
-    run = start()
-    run.wait_until(the_audit_has_begun)
-    run.kill_worker()
-
-    run = start()
-    run.wait_until(first_epoch_is_stored)
-    run.kill()
-
-    run = start()
-    run.wait_until(samples_are_half_written)
-    run.kill_parent_only()
-
-    run = start()
-    run.wait_until(figures_are_stored)  # its parent is about to write them into MLflow
-    run.kill()
-
-    run = start()
-    run.wait_until(one_more_run_is_recorded)
-    run.kill_worker()
-
-    run = start()
-    run.finish()
+    for moment, kill in faults:
+        run = start()
+        run.wait_until(moment)
+        kill(run)
+    start().finish()
 
     disturbed, undisturbed = read_record(tmp_path), read_record(finished)
     assert [outcome(tmp_path, run) for run in disturbed.runs] == [

@@ -96,6 +96,23 @@ def digests(store: Path) -> dict[str, str]:
     return {file.relative_to(store).as_posix(): file_digest(file) for file in files}
 
 
+def test_killed_once_the_next_process_goes_on_to_the_same_bytes(keys: RunKeys, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(keys.config.model_dump_json())
+    (tmp_path / "process.py").write_text(PROCESS)
+
+    said = run(tmp_path, kill_at=("encoding images 512/1100", 3))  # three batches later
+    assert said.count("a batch") == 8 + 3
+    # Here, not in a process of its own: only the one that is killed has to be.
+    said = []
+    prepare(keys, Store(tmp_path / "store"), said.append)
+    assert said[1] == "encoding images 512/1100"
+
+    prepare(keys, Store(tmp_path / "undisturbed"), lambda text: None)
+    assert digests(tmp_path / "store") == digests(tmp_path / "undisturbed")
+    assert list((tmp_path / "store" / "work").iterdir()) == []
+
+
+@pytest.mark.faults
 def test_whenever_it_is_killed_the_next_process_goes_on_to_the_same_bytes(
     keys: RunKeys, tmp_path: Path
 ) -> None:

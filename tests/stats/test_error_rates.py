@@ -6,6 +6,7 @@ direction is wrong. The four share the baseline, as in a real experiment, so the
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,21 +40,37 @@ def null_experiments(noise: str, n: int) -> NDArray[np.float64]:
     return values[:, 1:] - values[:, :1]
 
 
-def evidence_of(differences: NDArray[np.float64]) -> list[Evidence]:
-    """What ``weigh`` finds for "higher", by one matrix product: shape (claims, seeds).
+@cache
+def sign_patterns(n: int) -> NDArray[np.float64]:
+    """Half of the sign patterns of n differences, the others are mirror images: shape (seeds, patterns)."""
+    return np.where(np.arange(2 ** (n - 1)) >> np.arange(n)[:, None] & 1, -1.0, 1.0)
 
-    Half of the sign patterns will do, the others are mirror images.
-    """
-    n = differences.shape[-1]
-    signs = np.where(np.arange(2 ** (n - 1)) >> np.arange(n)[:, None] & 1, -1.0, 1.0)
+
+def evidence_of(differences: NDArray[np.float64]) -> list[Evidence]:
+    """What ``weigh`` finds for "higher", by one matrix product: shape (claims, seeds)."""
+    signs = sign_patterns(differences.shape[-1])
     sums = np.abs(differences.sum(axis=-1, keepdims=True))
     p = (np.abs(differences @ signs) >= sums - 1e-9).mean(axis=-1)
     sides = np.where(differences.mean(axis=-1) > 0, Verdict.SUPPORTED, Verdict.REFUTED)
     return [Evidence(float(one), "sign-flip", Verdict(side)) for one, side in zip(p, sides, strict=True)]
 
 
+def verdicts(evidence: list[Evidence]) -> list[Verdict]:
+    """What ``conclude`` says; it makes no p smaller, so it is asked only where one is small enough."""
+    if min(found.p for found in evidence) > ALPHA:
+        return [Verdict.INCONCLUSIVE] * len(evidence)
+    return [verdict for _, verdict in conclude(evidence, ALPHA)]
+
+
 def any_decided(evidence: list[Evidence]) -> bool:
-    return any(verdict is not Verdict.INCONCLUSIVE for _, verdict in conclude(evidence, ALPHA))
+    return any(verdict is not Verdict.INCONCLUSIVE for verdict in verdicts(evidence))
+
+
+@pytest.mark.parametrize("n", [6, 8])
+def test_what_is_not_asked_would_be_inconclusive(n: int) -> None:
+    for differences in null_experiments("normal", n)[:100]:
+        evidence = evidence_of(differences)
+        assert verdicts(evidence) == [verdict for _, verdict in conclude(evidence, ALPHA)]
 
 
 @pytest.mark.parametrize("n", [6, 8, 12])
@@ -95,7 +112,7 @@ def test_without_the_correction_wrong_verdicts_exceed_alpha(n: int) -> None:
 @pytest.mark.parametrize("n", [6, 8])
 def test_equality_with_a_difference_at_the_margin_is_wrongly_supported_as_rarely_as_alpha(n: int) -> None:
     draws = np.random.default_rng(n).normal(1.0, 0.4, (EXPERIMENTS, n))
-    found = [conclude([weigh(Question(tuple(d), "equal", 1.0))], ALPHA)[0][1] for d in draws]
+    found = [verdicts([weigh(Question(tuple(d), "equal", 1.0))])[0] for d in draws]
     supported = np.mean([verdict is Verdict.SUPPORTED for verdict in found])
     assert ALPHA - (at_most(ALPHA, EXPERIMENTS) - ALPHA) <= supported <= at_most(ALPHA, EXPERIMENTS)
     # On the far side of the margin only half of the sign-flip test's level is left.
@@ -108,7 +125,7 @@ def test_equality_of_several_claims_at_the_margin_is_wrongly_supported_as_rarely
     wrong = 0
     for differences in draws:
         evidence = [weigh(Question(tuple(d), "equal", 1.0)) for d in differences]
-        wrong += any(verdict is Verdict.SUPPORTED for _, verdict in conclude(evidence, ALPHA))
+        wrong += Verdict.SUPPORTED in verdicts(evidence)
     assert wrong / 500 <= at_most(ALPHA, 500)
 
 
