@@ -126,7 +126,7 @@ MARKUP = re.compile(
     r"|\*\*(?=\S)(?P<bold>.+?)(?<=\S)\*\*"
     r"|\*(?=\S)(?P<italic>[^*]+)(?<=\S)\*"
     # An address elsewhere is not a link: a report shows what others wrote.
-    r"|\[(?P<words>[^\]]+)\]\((?P<target>#?[\w./%-]+)\)"
+    r"|\[(?P<words>[^\]]+)\]\((?P<target>#?[\w.%-][\w./%-]*)\)"
 )
 
 

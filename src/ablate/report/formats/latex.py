@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ablate.report import blocks as b
+from ablate.report.blocks import Table, spans
 from ablate.report.sections.results import differences_table, means_table
 from ablate.report.sections.verdicts import verdict_table
 
@@ -46,7 +47,7 @@ SIGNS = {
 }
 """Characters that LaTeX would take for something else, or does not have."""
 
-DOCUMENT = r"""
+PREAMBLE = r"""
 % Written by ablate. The tables need \usepackage{booktabs}, the one of claims \usepackage{tabularx} too.
 \documentclass[10pt]{article}
 \usepackage[T1]{fontenc}
@@ -56,61 +57,53 @@ DOCUMENT = r"""
 \usepackage{tabularx}
 \usepackage{textcomp}
 \begin{document}
-
 """
 
 
 def write(results: Results, folder: Path) -> str:
     """``<name>.tex``: a document that compiles by itself, and whose tables can be taken out of it."""
     file = f"{results.record.name}.tex"
-    parts = [_block(block) for block in _page(results)]
-    text = DOCUMENT.lstrip() + "".join(f"{part}\n\n" for part in parts) + "\\end{document}\n"
-    (folder / file).write_text(text, encoding="utf-8")
+    parts = [PREAMBLE.strip(), *_opening(results), *map(_table, _tables(results)), r"\end{document}"]
+    (folder / file).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return file
 
 
-def _page(results: Results) -> list[b.Heading | b.Text | b.Table]:
-    """A paper needs the tables only; without claims or metrics some are left out."""
+def _opening(results: Results) -> list[str]:
     spec = results.record.spec
     counts = f"{len(results.variants)} variants, {len(results.seeds)} seeds, {len(results.finished)} finished"
-    found: list[b.Heading | b.Text | b.Table] = [
-        b.Heading(results.record.name, level=1),
-        b.Text(spec["question"]),
-        b.Text(
-            f"Generated {results.written:%Y-%m-%d}. Profile {spec.get('profile', '')}, {counts} runs. "
-            f"Baseline: {results.baseline}."
-        ),
+    design = (
+        f"Generated {results.written:%Y-%m-%d}. Profile {spec.get('profile', '')}, {counts} runs. "
+        f"Baseline: {results.baseline}."
+    )
+    return [
+        rf"\section*{{{words(results.record.name)}}}",
+        words(spec["question"]),
+        f"\\medskip\n\\noindent {words(design)}",
     ]
+
+
+def _tables(results: Results) -> list[Table]:
+    """Verdicts, means and differences; those that would be empty are left out."""
+    found = []
     interval = "95\N{NARROW NO-BREAK SPACE}% interval"
     if results.claims:
-        _, *head = verdict_table(results).head
         rows = [[f"{number} {claim}", *cells] for number, claim, *cells in verdict_table(results).rows]
         caption = (
             "Verdicts on the claims, which were written before the runs and are judged together at level "
             f"{results.alpha:g} with Holm's correction. Differences are paired over seeds, with {interval}s "
             "(Student's t). Inconclusive: neither shown nor refuted."
         )
-        head[2] = "difference"  # the caption tells of the interval
-        found.append(b.Table(head, rows, words=2, caption=caption))
+        head = ["Claim", "Metric and direction", "Difference", "p (Holm)", "Verdict"]
+        found.append(Table(head, rows, words=2, caption=caption))
     means = f"Mean over seeds and half the width of its {interval} (Student's t)."
     paired = f"Differences to {results.baseline}, paired over seeds, with {interval}s (Student's t)."
     for table, caption in ((means_table(results), means), (differences_table(results), paired)):
         if table.rows and results.metrics:
-            found.append(b.Table(table.head, table.rows, caption=caption))
+            found.append(replace(table, caption=caption))
     return found
 
 
-def _block(block: b.Heading | b.Text | b.Table) -> str:
-    match block:
-        case b.Heading(text):
-            return f"\\section*{{{words(text)}}}"
-        case b.Text(text):
-            return words(text)
-        case b.Table():
-            return _table(block)
-
-
-def _table(table: b.Table) -> str:
+def _table(table: Table) -> str:
     """A floating table. Sentences in more than one column share the line; else columns are as wide as
     their cells."""
     numbers = "l" * (len(table.head) - table.words)
@@ -125,7 +118,7 @@ def _table(table: b.Table) -> str:
         f"\\caption{{{words(table.caption)}}}",
         f"\\begin{begin}",
         r"\toprule",
-        _row([cell[:1].upper() + cell[1:] for cell in table.head]),
+        _row(table.head),
         r"\midrule",
         *map(_row, table.rows),
         r"\bottomrule",
@@ -143,7 +136,7 @@ def words(text: str) -> str:
     """Words as LaTeX; of their markup only what is bold shows."""
     return "".join(
         rf"\textbf{{{escape(span.text)}}}" if span.kind == "bold" else escape(span.text)
-        for span in b.spans(text)
+        for span in spans(text)
     )
 
 

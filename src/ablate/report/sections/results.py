@@ -87,7 +87,7 @@ def means_table(results: Results) -> Table:
     rows = [
         [variant, *(_mean(metric, variant) for metric in results.metrics)] for variant in results.variants
     ]
-    return Table(["variant", *(metric.title for metric in results.metrics)], rows)
+    return Table(["Variant", *(metric.title for metric in results.metrics)], rows)
 
 
 def differences_table(results: Results) -> Table:
@@ -95,7 +95,7 @@ def differences_table(results: Results) -> Table:
     rows = [
         [variant, *(_difference(metric, variant) for metric in results.metrics)] for variant in results.others
     ]
-    return Table(["variant", *(metric.title for metric in results.metrics)], rows)
+    return Table(["Variant", *(metric.title for metric in results.metrics)], rows)
 
 
 def _cell(metric: Metric, variant: str) -> str:
