@@ -77,7 +77,7 @@ def test_the_page_has_all_headings_and_figures_and_loads_nothing(
 def test_what_others_wrote_is_shown_as_it_is(make_record: MakeRecord) -> None:
     bad = '<script>alert("x")</script> & </table>'
     record = make_record(variants=["none", "from-start"], seeds=[0], samples=False)
-    claim = {**record.spec["claims"][1], "text": bad, "source": bad}
+    claim = {**record.spec["claims"][0], "text": bad, "source": bad}
     spec = {**record.spec, "question": bad, "claims": [claim]}
     runs = [replace(record.runs[0], status="FAILED", reason=bad), *record.runs[1:]]
     blocks = page(gather(replace(record, name="<b>", spec=spec, runs=runs, provenance={"<i>": bad})))
