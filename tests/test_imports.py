@@ -40,7 +40,7 @@ ONLY: dict[str, set[str]] = {
     "records": set(),
     "progress": set(),
     "stats": {"errors"},
-    "report": {"stats", "records", "metrics", "errors"},
+    "report": {"stats", "records", "metrics", "factors", "errors"},
 }
 """Parts that stand for themselves."""
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ablate.report import gather, unmet
-from ablate.report.markdown import render
-from ablate.report.markdown.claims import details, says, verdict_table
+from ablate.report.formats.markdown import render
+from ablate.report.sections import SECTIONS, page
+from ablate.report.sections.verdicts import how, says, verdict_table
 
 if TYPE_CHECKING:
     from conftest import MakeRecord
@@ -28,7 +29,12 @@ def claiming(record: ExperimentRecord, *claims: dict[str, Any]) -> ExperimentRec
 
 
 def words(record: ExperimentRecord, claim: int = 0) -> str:
-    return " ".join(details(gather(record))[claim]["lines"])  # type: ignore[arg-type]
+    claims = gather(record).claims
+    return " ".join(how(claims[claim], len(claims)))
+
+
+def rendered(record: ExperimentRecord) -> str:
+    return render(page(gather(record, NOON)), record.name)
 
 
 def test_claims_are_judged_together(record: ExperimentRecord) -> None:
@@ -62,11 +68,11 @@ def test_a_claim_on_a_cost_is_one_like_any_other(record: ExperimentRecord) -> No
 
 
 def test_a_claim_that_must_be_supported_and_is_not_is_unmet(record: ExperimentRecord) -> None:
-    facts = gather(record)
-    assert [claim.text for claim in unmet(facts)] == ["LPIPS improves results."]
-    assert "**Note.** Claim 3 must be supported and is not." in render(facts, {}, NOON)
-    rows = verdict_table(facts)
-    assert [row[1].endswith("*(must be supported)*") for row in rows[1:]] == [False, False, True, True, False]
+    results = gather(record)
+    assert [claim.text for claim in unmet(results)] == ["LPIPS improves results."]
+    assert "**Note.** Claim 3 must be supported and is not." in rendered(record)
+    rows = verdict_table(results).rows
+    assert [row[1].endswith("*(must be supported)*") for row in rows] == [False, False, True, True, False]
 
 
 def test_a_claim_of_equality_prints_its_margin_and_its_own_test(record: ExperimentRecord) -> None:
@@ -91,9 +97,8 @@ def test_differences_that_are_all_zero_are_called_so(record: ExperimentRecord) -
 
 def test_too_few_seeds_are_said_on_top_and_with_the_claim(make_record: MakeRecord) -> None:
     record = make_record(seeds=range(5))
-    facts = gather(record)
     assert "8 seeds are the least that can decide the first of 5 claims." in words(record)
-    assert "Too few seeds for 5 claims at α = 0.05" in render(facts, {}, NOON)
+    assert "Too few seeds for 5 claims at α = 0.05" in rendered(record)
     alone = claiming(record, {})
     assert "6 seeds are the least that can decide a claim." in words(alone)
 
@@ -106,9 +111,9 @@ def test_one_seed_decides_nothing(make_record: MakeRecord) -> None:
 
 
 def test_a_claim_on_runs_that_are_not_there_is_inconclusive(record: ExperimentRecord) -> None:
-    facts = gather(replace(record, runs=[]))
-    assert {str(claim.verdict) for claim in facts.claims} == {"inconclusive"}
-    assert verdict_table(facts)[1][2:] == [
+    results = gather(replace(record, runs=[]))
+    assert {str(claim.verdict) for claim in results.claims} == {"inconclusive"}
+    assert verdict_table(results).rows[0][2:] == [
         "FID: mid-way-stale higher than none",
         "–",
         "1",
@@ -117,4 +122,5 @@ def test_a_claim_on_runs_that_are_not_there_is_inconclusive(record: ExperimentRe
 
 
 def test_a_record_without_claims_has_no_verdicts(record: ExperimentRecord) -> None:
-    assert "## Verdicts" not in render(gather(claiming(record)), {}, NOON)
+    assert SECTIONS["verdicts"].blocks(gather(claiming(record))) == []
+    assert "## Verdicts" not in rendered(claiming(record))

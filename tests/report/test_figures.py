@@ -11,7 +11,10 @@ import pytest
 from PIL import Image
 
 from ablate.report import gather
-from ablate.report.figures import draw
+from ablate.report.blocks import figures
+from ablate.report.drawing import png
+from ablate.report.sections import page
+from ablate.report.sections.samples import choose_grid
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +29,10 @@ FACTORIAL, FRONTIER = {"main-effects", "interactions"}, {"frontier"}
 
 def drawn(record: ExperimentRecord, folder: Path) -> set[str]:
     folder.mkdir(exist_ok=True)
-    return set(draw(gather(record), folder))
+    drawn = {figure.name: png(figure.draw) for figure in figures(page(gather(record)))}
+    for name, picture in drawn.items():
+        (folder / f"{name}.png").write_bytes(picture)
+    return set(drawn)
 
 
 @pytest.mark.parametrize(
@@ -37,10 +43,10 @@ def test_same_record_gives_the_same_bytes_and_leaves_the_style_alone(
     name: str, added: set[str], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     record, before = request.getfixturevalue(name), dict(mpl.rcParams)
-    figures = {"metrics", "differences", "losses", *added}
+    expected = {"metrics", "differences", "losses", *added}
     for folder in ("one", "two"):
-        assert drawn(record, tmp_path / folder) == figures
-    for name in figures:
+        assert drawn(record, tmp_path / folder) == expected
+    for name in expected:
         one, two = ((tmp_path / folder / f"{name}.png").read_bytes() for folder in ("one", "two"))
         assert one == two
         assert b"Software" not in one
@@ -84,7 +90,7 @@ def test_grid_shows_every_pixel_as_a_square_of_one_colour(make_record: MakeRecor
     record = make_record(variants=["none"], seeds=[0])
     drawn(record, tmp_path / "out")
     folder = record.runs[0].samples
-    grid = gather(record).grid
+    grid = choose_grid(gather(record))
     assert folder is not None
     assert grid is not None
     with Image.open(folder / grid.prompts[-1][0]) as image:
@@ -109,7 +115,7 @@ def test_samples_are_png_files_whatever_the_ending_of_their_prompts(
 
 def test_a_missing_image_leaves_an_empty_cell(make_record: MakeRecord, tmp_path: Path) -> None:
     record = make_record(variants=["none"], seeds=[0])
-    grid = gather(record).grid
+    grid = choose_grid(gather(record))
     assert grid is not None
     (grid.folders["none"] / grid.prompts[0][0]).unlink()
     assert "samples" in drawn(record, tmp_path / "out")

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ablate.report import gather, numbers, write_report
-from ablate.report.markdown import render
-from ablate.report.markdown.summary import headlines
-from ablate.report.markdown.text import line, listed, table
-from ablate.stats import Interval
+from ablate.report import gather, write_report
+from ablate.report.blocks import Table
+from ablate.report.formats.markdown import render, table, words
+from ablate.report.sections import page
+from ablate.report.sections.summary import headlines
+from ablate.report.words import line, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +24,10 @@ if TYPE_CHECKING:
     from ablate.records import ExperimentRecord
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
-NAN = float("nan")
 
 
 def rendered(record: ExperimentRecord) -> str:
-    return render(gather(record), {}, NOON)
+    return render(page(gather(record, NOON)), record.name)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,8 @@ def test_report_is_as_the_golden_file(
 
 
 def test_two_reports_differ_in_the_line_with_the_time_only(record: ExperimentRecord) -> None:
-    texts = [render(gather(record), {}, now).splitlines() for now in (NOON, NOON.replace(year=2031))]
+    times = (NOON, NOON.replace(year=2031))
+    texts = [render(page(gather(record, now)), record.name).splitlines() for now in times]
     differing = [pair for pair in zip(*texts, strict=True) if len(set(pair)) > 1]
     assert differing == [("Generated 2026-01-02 12:00 UTC", "Generated 2031-01-02 12:00 UTC")]
 
@@ -137,54 +138,10 @@ def test_a_commit_with_changes_can_still_be_checked_out(record: ExperimentRecord
     assert "git checkout" not in rendered(replace(record, provenance={}))
 
 
-@pytest.mark.parametrize(
-    ("value", "places", "sign", "text"),
-    [
-        (12.345, 1, True, "+12.3"),
-        (-0.04, 1, False, "0.0"),
-        (-1.5, 1, False, "−1.5"),
-        (13824, 0, False, "13\u202f824"),
-        (0.0, 2, True, "+0.00"),
-    ],
-)
-def test_number(value: float, places: int, sign: bool, text: str) -> None:
-    assert numbers.number(value, places, sign=sign) == text
-
-
-def test_intervals_are_left_out_where_there_is_none() -> None:
-    assert numbers.mean(Interval(1.0, 0.5, 1.5, 6), 2) == "1.00 ± 0.50"
-    assert numbers.mean(Interval(1.0, NAN, NAN, 1), 2) == "1.00"
-    assert numbers.difference(Interval(1.0, -0.5, 2.5, 6), 1) == "+1.0 [−0.5, +2.5]"
-    assert numbers.difference(Interval(1.0, NAN, NAN, 1), 1) == "+1.0"
-    assert numbers.ratio(Interval(2.447, 2.31, 2.6, 6)) == "×2.45 [2.31, 2.60]"
-    assert numbers.ratio(Interval(2.447, NAN, NAN, 1)) == "×2.447"
-
-
-def test_a_difference_that_is_zero_in_every_seed_has_no_interval() -> None:
-    assert numbers.difference(Interval(0.0, 0.0, 0.0, 6), 1) == "0"
-
-
-def test_changes_have_two_digits_and_none_is_zero() -> None:
-    assert [numbers.change(x) for x in (0.0, 0.00013, 1e-30)] == ["0", "1.3e-04", "1.0e-30"]
-
-
-def test_measured_times_keep_their_decimals_below_a_minute() -> None:
-    assert [numbers.seconds(x, 2) for x in (9.874, 59.9, 61.2)] == ["9.87 s", "59.90 s", "1 min 01 s"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(3.21, "3.2 s"), (48.2, "48 s"), (750, "12 min 30 s"), (11_100, "3 h 05 min")]
-)
-def test_duration(seconds: float, text: str) -> None:
-    assert numbers.duration(seconds) == text
-
-
-def test_p_value_has_two_digits() -> None:
-    assert [numbers.p_value(p) for p in (1.0, 0.03125, 2**-15)] == ["1", "0.031", "< 0.0001"]
-
-
 def test_table_and_line_keep_to_one_line() -> None:
-    assert table([["a", "b"], ["x|y", "1"]]) == "| a | b |\n| :-- | :-: |\n| x\\|y | 1 |"
-    assert table([["a", "b"]], words=2) == "| a | b |\n| :-- | :-- |"
-    assert line(" a\n  <b>") == "a &lt;b>"
+    assert table(Table(["a", "b"], [["x|y", "1"]])) == "| a | b |\n| :-- | :-: |\n| x\\|y | 1 |"
+    assert table(Table(["a", "b"], [], words=2)) == "| a | b |\n| :-- | :-- |"
+    assert table(Table(["a"], [["1\n2"]])) == "| a |\n| :-- |\n| 1<br>2 |"
+    assert words(line(" a\n  <b>")) == "a &lt;b>"
+    assert words("p < 0.05") == "p < 0.05"
     assert [listed(x) for x in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]

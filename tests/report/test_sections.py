@@ -12,8 +12,10 @@ from synthetic import changed
 
 from ablate.records import LAYERS, Finding
 from ablate.report import gather
-from ablate.report.markdown import audit, costs, published, render
-from ablate.report.markdown.factorial import interactions_table, main_effects_table
+from ablate.report.formats.markdown import render
+from ablate.report.sections import audit, costs, factorial, page, published, variance
+from ablate.report.sections.frontier import frontier
+from ablate.report.sections.variants import same_noise
 from ablate.stats import effects, variance_split
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
 
 def rendered(record: ExperimentRecord) -> str:
-    return render(gather(record), {}, NOON)
+    return render(page(gather(record, NOON)), record.name)
 
 
 # ── audit ────────────────────────────────────────────────────────────────────────────────────────
@@ -53,15 +55,15 @@ def test_an_audit_that_had_nothing_to_look_at_is_no_missing_audit(record: Experi
 
 
 def test_findings_say_what_acts_where_it_dies_and_why(record: ExperimentRecord) -> None:
-    rows = {(row[0], row[1]): row[2:] for row in audit.findings_table(gather(record))}
+    rows = {(row[0], row[1]): row[2:] for row in audit.findings_table(gather(record)).rows}
     assert rows["from-start", "`ema`"] == ["passive by design", "–", "–"]
     assert rows["as-published", "difference to none"][:2] == ["**inert** (expected)", "gradient"]
 
 
 def test_changes_have_a_column_for_each_layer(record: ExperimentRecord) -> None:
-    head, start, *_ = audit.changes_table(gather(record))
-    assert head == ["variant", "epoch", *LAYERS]
-    assert start == ["from-start", "0", "0", "0", "–", "–", "0", "1.2e-03", "1.1e-04", "–"]
+    table = audit.changes_table(gather(record))
+    assert table.head == ["variant", "epoch", *LAYERS]
+    assert table.rows[0] == ["from-start", "0", "0", "0", "–", "–", "0", "1.2e-03", "1.1e-04", "–"]
 
 
 # ── costs ────────────────────────────────────────────────────────────────────────────────────────
@@ -80,12 +82,12 @@ def test_ratios_are_paired_by_seed(record: ExperimentRecord) -> None:
 
 
 def test_a_ratio_needs_values_above_zero(record: ExperimentRecord) -> None:
-    facts = gather(changed(record, "none", 0, metrics={"kid": -0.01}))
-    assert facts.metrics[1].ratio("from-start", "none") is None
+    results = gather(changed(record, "none", 0, metrics={"kid": -0.01}))
+    assert results.metrics[1].ratio("from-start", "none") is None
 
 
 def test_variants_on_one_training_are_not_said_to_take_as_long(record: ExperimentRecord) -> None:
-    rows = {row[0]: row for row in costs.times_table(gather(record))}
+    rows = {row[0]: row for row in costs.times_table(gather(record)).rows}
     assert rows["from-start"][4] == "one measurement"
     assert rows["lpips-late"][4].startswith("×2.45")
     assert rows["lpips-late"][-1] == "24"
@@ -93,7 +95,7 @@ def test_variants_on_one_training_are_not_said_to_take_as_long(record: Experimen
 
 def test_records_without_times_have_no_table_of_times(record: ExperimentRecord) -> None:
     runs = [replace(run, metrics={"fid": 1.0}) for run in record.runs]
-    assert len(costs.times_table(gather(replace(record, runs=runs)))) == 1
+    assert costs.times_table(gather(replace(record, runs=runs))).rows == []
 
 
 def test_verification_is_told_in_a_sentence(record: ExperimentRecord) -> None:
@@ -108,7 +110,7 @@ def test_verification_is_told_in_a_sentence(record: ExperimentRecord) -> None:
 def test_the_frontier_joins_what_differs_in_steps_and_finds_what_no_other_beats(
     scheduler_record: ExperimentRecord,
 ) -> None:
-    front = gather(scheduler_record).frontier
+    front = frontier(gather(scheduler_record))
     assert front is not None
     assert front.lines == (
         ("dpm-6", "dpm-12", "dpm-25"),
@@ -122,22 +124,22 @@ def test_the_frontier_joins_what_differs_in_steps_and_finds_what_no_other_beats(
 def test_a_variant_with_another_training_is_not_on_the_frontier(scheduler_record: ExperimentRecord) -> None:
     configs = dict(scheduler_record.configs)
     configs["ddim-6"] = {**configs["ddim-6"], "train": {"epochs": 99}}
-    front = gather(replace(scheduler_record, configs=configs)).frontier
+    front = frontier(gather(replace(scheduler_record, configs=configs)))
     assert front is not None
     assert "ddim-6" not in front.steps
 
 
 @pytest.mark.parametrize("name", ["record", "noise_record"])
 def test_fewer_than_three_ways_of_sampling_are_no_frontier(name: str, request: pytest.FixtureRequest) -> None:
-    assert gather(request.getfixturevalue(name)).frontier is None
+    assert frontier(gather(request.getfixturevalue(name))) is None
 
 
 # ── factorial designs ────────────────────────────────────────────────────────────────────────────
 
 
 def test_effects_are_those_of_the_statistics(factorial_record: ExperimentRecord) -> None:
-    facts = gather(factorial_record)
-    design, fid = facts.factorial, facts.metrics[0]
+    results = gather(factorial_record)
+    design, fid = factorial.design(results), results.metrics[0]
     assert design is not None
     by_levels = {
         (lpips, ema, guidance): fid.values[f"lpips-{lpips}.ema-{ema}.guidance-{guidance}"]
@@ -148,8 +150,11 @@ def test_effects_are_those_of_the_statistics(factorial_record: ExperimentRecord)
     assert list(design.metrics[0].effects.values()) == effects(by_levels, design.factors)
     step = design.metrics[0].steps[("ema", "early"),]
     assert step.mean == pytest.approx(design.metrics[0].effects[("ema", "early"),].difference.mean)
-    assert [row[0] for row in main_effects_table(design)[1:3]] == ["lpips: on − off", "ema: late − off"]
-    assert interactions_table(design)[2][0] == "lpips: on × ema: early"
+    assert [row[0] for row in factorial.main_effects_table(design).rows[:2]] == [
+        "lpips: on − off",
+        "ema: late − off",
+    ]
+    assert factorial.interactions_table(design).rows[1][0] == "lpips: on × ema: early"
 
 
 def test_a_combination_that_is_missing_leaves_its_metric_without_effects(
@@ -181,19 +186,24 @@ def test_published_figures_stand_beside_measured_ones_each_with_its_setting(
     assert "- **Published** (a README): 256 px game monsters" in text
     assert "- **Measured here**: profile `sprites`, 32 px, 12 epochs, 512 images a run, 8 seeds" in text
     assert "must not be compared with each other" in text
-    _, fid, *_ = published.published_table(gather(record))
+    found = published.published(gather(record))
+    assert found is not None
+    fid = published.published_table(found, "none").rows[0]
     assert fid[:5] == ["FID", "82.6531", "90", "FID (sprites-clip)", "lpips-late"]
 
 
 def test_two_published_times_are_compared_by_their_ratio(record: ExperimentRecord) -> None:
-    (line,) = published.ratio_lines(gather(record))
+    found = published.published(gather(record))
+    assert found is not None
+    (line,) = published.ratio_lines(found)
     assert "published 11 min 00 s → 27 min 00 s, ×2.45; measured 9.987 s → 24.461 s, ×2.4" in line
 
 
 def test_published_figures_without_a_measured_one_stay(record: ExperimentRecord) -> None:
-    facts = gather(replace(record, runs=[]))
-    assert published.published_table(facts)[1][3:] == ["–", "lpips-late", "–", "–"]
-    assert published.ratio_lines(facts)[0].endswith("×2.45; not measured here.")
+    found = published.published(gather(replace(record, runs=[])))
+    assert found is not None
+    assert published.published_table(found, "none").rows[0][3:] == ["–", "lpips-late", "–", "–"]
+    assert published.ratio_lines(found)[0].endswith("×2.45; not measured here.")
 
 
 # ── variance ─────────────────────────────────────────────────────────────────────────────────────
@@ -202,10 +212,10 @@ def test_published_figures_without_a_measured_one_stay(record: ExperimentRecord)
 def test_the_spread_is_split_where_each_training_is_sampled_with_the_same_noises(
     noise_record: ExperimentRecord,
 ) -> None:
-    facts = gather(noise_record)
-    (group,) = facts.variances
+    results = gather(noise_record)
+    (group,) = variance.crossed(results)
     assert (group.variants, group.trainings) == (("noise-0", "noise-1", "noise-2"), 4)
-    values = facts.metrics[0].values
+    values = results.metrics[0].values
     crossed = {(seed, noise): values[f"noise-{noise}"][seed] for seed in range(4) for noise in range(3)}
     assert group.splits["fid"] == variance_split(crossed)
 
@@ -216,9 +226,9 @@ def test_without_two_noises_there_is_no_split(noise_record: ExperimentRecord, ow
         name: {**config, "sample": {**config["sample"], "seed": own}}
         for name, config in noise_record.configs.items()
     }
-    assert gather(replace(noise_record, configs=configs)).variances == ()
+    assert variance.crossed(gather(replace(noise_record, configs=configs))) == ()
 
 
 def test_samples_of_different_noises_are_not_said_to_share_it(noise_record: ExperimentRecord) -> None:
-    assert not gather(noise_record).same_noise
+    assert not same_noise(gather(noise_record))
     assert "initial weights, data order and training noise, so" in rendered(noise_record)

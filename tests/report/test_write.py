@@ -1,4 +1,4 @@
-"""What a report leaves on the disk: pages, figures, tables, and the index of all reports."""
+"""What a report leaves on the disk: pages, figures and tables."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from ablate.report import gather, write_index, write_report
-from ablate.report.figures import FIGURES
-from ablate.report.latex import escape
+from ablate.report import gather, write_report
+from ablate.report.formats.latex import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,11 +30,8 @@ def test_report_and_figures_lie_where_they_are_linked_and_nothing_else_does(
     page = write_report(record, out)
     assert page == out / "synthetic.md"
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    figures = {
-        f"synthetic/{name}.png" for name in FIGURES.keys() - {"main-effects", "interactions", "frontier"}
-    }
-    beside = {"synthetic/runs.csv", "synthetic/summary.json"}
-    assert files == {"README.md", "synthetic.md", *beside, *figures}
+    figures = {f"synthetic/{name}.png" for name in ("metrics", "differences", "samples", "losses")}
+    assert files == {"README.md", "synthetic.md", "synthetic/runs.csv", *figures}
     assert all(f"]({figure})" in page.read_text("utf-8") for figure in figures)
 
 
@@ -45,6 +41,16 @@ def test_a_figure_that_is_no_longer_drawn_is_removed(make_record: MakeRecord, tm
     write_report(replace(record, runs=[replace(run, samples=None) for run in record.runs]), tmp_path / "out")
     assert not (tmp_path / "out" / "synthetic" / "samples.png").exists()
     assert (tmp_path / "out" / "synthetic" / "metrics.png").exists()
+
+
+def test_a_picture_that_the_report_did_not_make_stays(make_record: MakeRecord, tmp_path: Path) -> None:
+    record = make_record(variants=["none"], seeds=[0], samples=False)
+    write_report(record, tmp_path / "out")
+    mine = tmp_path / "out" / "synthetic" / "mine.png"
+    mine.write_bytes(b"mine")
+    write_report(replace(record, runs=[]), tmp_path / "out")
+    assert mine.exists()
+    assert not (tmp_path / "out" / "synthetic" / "metrics.png").exists()
 
 
 def test_an_error_while_drawing_leaves_the_old_report_whole(
@@ -57,7 +63,7 @@ def test_an_error_while_drawing_leaves_the_old_report_whole(
     def broken(*_: object) -> None:
         raise RuntimeError("disk is full")
 
-    monkeypatch.setattr("ablate.report.markdown.render", broken)
+    monkeypatch.setattr("ablate.report.formats.markdown.render", broken)
     with pytest.raises(RuntimeError, match="disk is full"):
         write_report(record, tmp_path / "out")
     assert page.read_bytes() == before
@@ -121,49 +127,9 @@ def test_every_character_of_a_claim_is_shown_as_it_is(record: ExperimentRecord, 
     )
 
 
-@pytest.mark.parametrize("form", ["latex", "csv"])
+@pytest.mark.parametrize("form", ["latex", "csv", "html"])
 def test_an_experiment_without_a_run_or_a_claim_has_tables_too(
     record: ExperimentRecord, tmp_path: Path, form: str
 ) -> None:
     empty = replace(record, runs=[], spec={**record.spec, "claims": []})
     assert write_report(empty, tmp_path, format=form).exists()
-
-
-# ── the index ────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_the_index_is_as_the_golden_file_whatever_the_order_of_writing(
-    make_record: MakeRecord,
-    noise_record: ExperimentRecord,
-    tmp_path: Path,
-    golden: Callable[[str, str], None],
-) -> None:
-    records = [make_record(samples=False), noise_record]
-    pages = []
-    for number, order in enumerate((records, records[::-1])):
-        for record in order:
-            write_report(record, tmp_path / str(number), now=NOON)
-        pages.append((tmp_path / str(number) / "README.md").read_text("utf-8"))
-    assert pages[0] == pages[1]
-    golden("report-index.md", pages[0])
-
-
-def test_a_report_that_was_removed_leaves_the_index(noise_record: ExperimentRecord, tmp_path: Path) -> None:
-    write_report(noise_record, tmp_path, now=NOON)
-    write_report(replace(noise_record, name="other"), tmp_path, now=NOON)
-    (tmp_path / "other.md").unlink()
-    text = write_index(tmp_path).read_text("utf-8")
-    assert "noises.md" in text
-    assert "other.md" not in text
-
-
-def test_a_report_on_an_experiment_called_readme_is_not_the_index(
-    make_record: MakeRecord, tmp_path: Path
-) -> None:
-    """Where file names do not tell upper from lower case, ``readme.md`` would be it."""
-    record = replace(make_record(variants=["none"], seeds=[0], samples=False), name="readme")
-    page = write_report(record, tmp_path)
-    assert page.name == "readme-report.md"
-    index = (tmp_path / "README.md").read_text("utf-8")
-    assert "[readme](readme-report.md)" in index
-    assert len({path.name.lower() for path in tmp_path.glob("*.md")}) == 2

@@ -93,6 +93,8 @@ class Loss(Factor):
     """A term of the training loss."""
 
     enters: ClassVar[str] = "loss"
+    label: ClassVar[str]
+    """What curves call it: ``LPIPS``."""
     looks_at_images: ClassVar[bool] = False
     """Whether ``compared`` names any."""
 

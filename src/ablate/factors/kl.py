@@ -20,6 +20,7 @@ class Kl(Loss):
     name: ClassVar[str] = "kl"
     field: ClassVar[str] = "losses.kl"
     title: ClassVar[str] = "the KL term"
+    label: ClassVar[str] = "KL"
     reasons: ClassVar[dict[str, str]] = {
         "loss": "the KL term adds nothing to the loss",
         "gradient": "the gradient of the KL term is zero",

@@ -23,6 +23,7 @@ class Lpips(Loss):
     name: ClassVar[str] = "lpips"
     field: ClassVar[str] = "losses.lpips"
     title: ClassVar[str] = "the LPIPS term"
+    label: ClassVar[str] = "LPIPS"
     parts: ClassVar[tuple[str, ...]] = ("perceptual",)
     libraries: ClassVar[tuple[str, ...]] = ("lpips",)
     looks_at_images: ClassVar[bool] = True

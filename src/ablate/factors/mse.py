@@ -18,6 +18,7 @@ class Mse(Loss):
     name: ClassVar[str] = "mse"
     field: ClassVar[str] = ""
     title: ClassVar[str] = "the noise MSE"
+    label: ClassVar[str] = "noise MSE"
 
     @classmethod
     def of(cls, config: Any) -> Self:

@@ -1,8 +1,6 @@
-"""From an experiment's record to a page of markdown with figures: computed first, then rendered."""
+"""From an experiment's record to a report: results → sections → blocks → formats."""
 
-from ablate.report.facts import gather
-from ablate.report.facts.claims import unmet
-from ablate.report.index import write_index
+from ablate.report.results import gather, unmet
 from ablate.report.write import write_report
 
-__all__ = ["gather", "unmet", "write_index", "write_report"]
+__all__ = ["gather", "unmet", "write_report"]

@@ -1,88 +1,120 @@
-"""The index of a folder of reports: made from what each report left of itself, whenever it was written."""
+"""The index of a folder of reports: read from the pages themselves, whenever they were written."""
 
 from __future__ import annotations
 
-import json
+import re
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ablate.report import numbers
-from ablate.report.markdown.text import NONE, line, plural, table
+from ablate.report.blocks import Block, Heading, Table, Text
+from ablate.report.formats.markdown import INDEX, page_of, render
+from ablate.report.words import NONE
 from ablate.stats import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
-    from ablate.report.facts import Facts
+HEAD = ["experiment", "question", "profile", "runs", "verdicts", "steps trained of asked", "date"]
 
-INDEX = "README.md"
-SUMMARY = "summary.json"
+OPENING = re.compile(
+    r"# (?P<name>.+)\n\n"
+    r"\*\*(?P<question>.*)\*\*\n\n"
+    r"Generated (?P<date>\S+).*\n\n"
+    r"Profile `(?P<profile>.*?)`, (?P<runs>\d+ variants? × \d+ seeds?) "
+)
+"""How each report begins."""
+
+VERDICT = re.compile(r"^\| \d+\. \| (.+?) \|.* \| \*\*(\w+)\*\* \|$", re.MULTILINE)
+"""A row of the table of verdicts: the claim, and the verdict."""
+
+STEPS = re.compile(r"^\| optimizer steps \| (.+?) \| (.+?) \|", re.MULTILINE)
+"""Steps asked for, steps trained."""
 
 
-def page_of(name: str) -> str:
-    """The file of an experiment's report. ``readme`` would be the index where upper case is lower case."""
-    return f"{name}-report.md" if f"{name}.md".lower() == INDEX.lower() else f"{name}.md"
-
-
-def summary(facts: Facts, now: datetime) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Report:
     """What the index says of a report."""
-    return {
-        "name": facts.record.name,
-        "question": facts.record.spec["question"],
-        "profile": facts.record.spec.get("profile", ""),
-        "generated": f"{now:%Y-%m-%d}",
-        "variants": len(facts.variants),
-        "seeds": len(facts.seeds),
-        "finished": facts.finished,
-        "steps_asked": facts.sharing.steps_asked,
-        "steps_trained": facts.sharing.steps_trained,
-        "claims": [
-            {"text": claim.text, "verdict": str(claim.verdict), "must": claim.must} for claim in facts.claims
-        ],
-    }
+
+    name: str
+    question: str
+    date: str
+    profile: str
+    runs: str
+    steps: str
+    claims: Sequence[tuple[str, str]]
+    """(claim, verdict)."""
+
+    @property
+    def link(self) -> str:
+        """The name, which leads to the page."""
+        return f"[{self.name}]({quote(page_of(self.name))})"
+
+    @property
+    def verdicts(self) -> str:
+        """``3 supported, 1 refuted``."""
+        given = [verdict for _, verdict in self.claims]
+        return ", ".join(f"{given.count(v)} {v}" for v in Verdict if v in given) or NONE
 
 
-def write_index(out: Path) -> Path:
-    """Write ``<out>/README.md`` over all reports in the folder, by name; gives its path."""
-    found = [json.loads(file.read_text("utf-8")) for file in sorted(out.glob(f"*/{SUMMARY}"))]
-    reports = [report for report in found if (out / page_of(report["name"])).exists()]
+def write_index(out: Path) -> None:
+    """Write ``<out>/README.md`` over all reports in the folder, by name.
+
+    A ``README.md`` that is something else than an index of reports stays as it is, and a folder without
+    a report gets none.
+    """
+    index = out / INDEX
+    ours = index.exists() and index.read_text(encoding="utf-8").startswith(_begin())
+    found = (read_report(file) for file in out.glob("*.md") if file.name != INDEX)
+    reports = sorted((report for report in found if report), key=lambda report: report.name)
+    if not (ours or (reports and not index.exists())):
+        return
     with tempfile.TemporaryDirectory(dir=out, prefix=".index-") as aside:
-        (Path(aside) / INDEX).write_text(_page(reports), encoding="utf-8")
-        (Path(aside) / INDEX).replace(out / INDEX)
-    return out / INDEX
+        (Path(aside) / INDEX).write_text(render(_page(reports), ""), encoding="utf-8")
+        (Path(aside) / INDEX).replace(index)
 
 
-def _page(reports: Sequence[dict[str, Any]]) -> str:
+def read_report(page: Path) -> Report | None:
+    """What a report says of itself; None where the file is no report."""
+    text = page.read_text(encoding="utf-8", errors="replace")
+    opening, steps = OPENING.match(text), STEPS.search(text)
+    if not opening or not steps or page_of(opening["name"]) != page.name:
+        return None
+    return Report(
+        **opening.groupdict(),
+        steps=f"{steps[2]} of {steps[1]}",
+        claims=[(claim.replace("\\|", "|"), verdict) for claim, verdict in VERDICT.findall(text)],
+    )
+
+
+def _page(reports: Sequence[Report]) -> list[Block]:
     experiments = [
-        ["experiment", "question", "profile", "runs", "verdicts", "steps trained of asked", "date"]
+        [
+            report.link,
+            report.question,
+            report.profile,
+            report.runs,
+            report.verdicts,
+            report.steps,
+            report.date,
+        ]
+        for report in reports
     ]
-    claims = [["claim", "experiment", "verdict"]]
-    for report in reports:
-        link = f"[{report['name']}]({quote(page_of(report['name']))})"
-        steps = (numbers.number(report[key], 0) for key in ("steps_trained", "steps_asked"))
-        experiments.append(
-            [
-                link,
-                line(report["question"]),
-                report["profile"],
-                f"{plural(report['variants'], 'variant')} × {plural(report['seeds'], 'seed')}",
-                _counts([claim["verdict"] for claim in report["claims"]]),
-                " of ".join(steps),
-                report["generated"],
-            ]
-        )
-        for claim in report["claims"]:
-            must = " *(must be supported)*" if claim["must"] else ""
-            claims.append([line(claim["text"]) + must, link, f"**{claim['verdict']}**"])
-    parts = ["# Reports", table(experiments, 3)]
-    if len(claims) > 1:
-        parts += ["## Verdicts", table(claims, 3), "*Inconclusive*: neither shown nor refuted."]
-    return "\n\n".join(parts) + "\n"
+    claims = [
+        [claim, report.link, f"**{verdict}**"] for report in reports for claim, verdict in report.claims
+    ]
+    page: list[Block] = [Heading("Reports", level=1), Table(HEAD, experiments, words=3)]
+    if claims:
+        page += [
+            Heading("Verdicts"),
+            Table(["claim", "experiment", "verdict"], claims, words=3),
+            Text("*Inconclusive*: neither shown nor refuted."),
+        ]
+    return page
 
 
-def _counts(verdicts: Sequence[str]) -> str:
-    counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts]
-    return ", ".join(counts) or NONE
+def _begin() -> str:
+    """How an index begins, by which it is told from another ``README.md``."""
+    return render([Heading("Reports", level=1), Table(HEAD, [])], "").split("\n| :--")[0]

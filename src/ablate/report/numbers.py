@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ablate.report.facts.metrics import MetricFacts
+    from ablate.report.metrics import Metric
     from ablate.stats import Interval
 
 MOST_DECIMALS = 6
 
 
-def decimals(metric: MetricFacts) -> int:
+def decimals(metric: Metric) -> int:
     """Decimals for all values of a metric."""
     return decimals_of([*metric.intervals.values(), *metric.differences.values()])
 

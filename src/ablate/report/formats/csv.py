@@ -1,0 +1,99 @@
+"""The report's numbers as tables, unrounded, for your own statistics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ablate.report.claims import Claim
+    from ablate.report.results import Results
+
+
+DIGITS = "%.8g"
+"""How computed figures are written; those of runs are written in full."""
+
+
+def write(results: Results, folder: Path) -> str:
+    """``results.csv``, ``claims.csv`` and ``runs.csv`` in ``<name>/``."""
+    target = folder / results.record.name
+    write_runs(results, target)
+    _results(results).to_csv(target / "results.csv", index=False, float_format=DIGITS)
+    claims = pd.DataFrame([_claim(claim) for claim in results.claims])
+    claims.to_csv(target / "claims.csv", index=False, float_format=DIGITS)
+    return results.record.name
+
+
+def write_runs(results: Results, folder: Path) -> None:
+    """``runs.csv``: a row a run with variant, seed, MLflow run, status, and all its final figures."""
+    rows = [
+        {"variant": run.variant, "seed": run.seed, "run_id": run.run_id, "status": run.status}
+        | dict(sorted(run.metrics.items()))
+        for run in results.record.runs
+    ]
+    table = pd.DataFrame(rows, columns=None if rows else ["variant", "seed", "run_id", "status"])
+    table.to_csv(folder / "runs.csv", index=False)
+
+
+RESULTS = (
+    "variant",
+    "metric",
+    "n",
+    "mean",
+    "low",
+    "high",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "p",
+)
+
+
+def _results(results: Results) -> pd.DataFrame:
+    """A row a variant and metric: the mean over seeds, and the paired difference to the baseline."""
+    rows: list[dict[str, Any]] = []
+    for metric in (*results.metrics, *results.costs):
+        for variant, interval in metric.intervals.items():
+            row = {"variant": variant, "metric": metric.key, "n": interval.n}
+            row |= {"mean": interval.mean, "low": interval.low, "high": interval.high}
+            if difference := metric.differences.get(variant):
+                row |= {
+                    "difference": difference.mean,
+                    "difference_low": difference.low,
+                    "difference_high": difference.high,
+                    "p": difference.p,
+                }
+            rows.append(row)
+    return pd.DataFrame(rows, columns=list(RESULTS))
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    """What a claim says, what was measured, and the verdict."""
+    judgement = claim.judgement
+    difference, bca = judgement.difference, judgement.bca
+    return {
+        "claim": claim.text,
+        "source": claim.source,
+        "metric": claim.metric.key if claim.metric else claim.metric_label,
+        "variant": claim.variant,
+        "against": claim.against,
+        "direction": claim.direction,
+        "margin": claim.margin,
+        "must_be_supported": claim.must,
+        "verdict": str(claim.verdict),
+        "n": difference.n if difference else 0,
+        "difference": difference.mean if difference else None,
+        "low": difference.low if difference else None,
+        "high": difference.high if difference else None,
+        "bca_low": bca.low if bca else None,
+        "bca_high": bca.high if bca else None,
+        "test": judgement.test,
+        "p": judgement.p,
+        "p_corrected": judgement.p_corrected,
+        "smallest_p": claim.smallest_p,
+        "detectable": judgement.detectable,
+        "seeds_needed": judgement.seeds_needed,
+    }

@@ -1,0 +1,96 @@
+"""The ground that every section of a report computes from: variants, seeds, runs, metrics, verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ablate.metrics import COSTS, METRICS
+from ablate.records import ExperimentRecord, RunRecord
+from ablate.report.claims import Claim, judge_claims
+from ablate.report.metrics import Metric, measure
+from ablate.stats import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FINISHED = "FINISHED"
+
+
+@dataclass(frozen=True)
+class Results:
+    """An experiment's record, and what all sections would otherwise compute again."""
+
+    record: ExperimentRecord
+    written: datetime
+    """When the report is written."""
+    baseline: str
+    variants: tuple[str, ...]
+    """The baseline first, then the spec's order."""
+    seeds: tuple[int, ...]
+    alpha: float
+    """The level that all verdicts share."""
+    runs: Mapping[tuple[str, int], RunRecord]
+    """(variant, seed) → the run that counts, in the order of variants and seeds."""
+    metrics: tuple[Metric, ...]
+    """Of quality, in the order of METRICS."""
+    costs: tuple[Metric, ...]
+    """Of time, in the order of COSTS."""
+    claims: tuple[Claim, ...]
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """All variants but the baseline."""
+        return self.variants[1:]
+
+    @property
+    def finished(self) -> list[RunRecord]:
+        """The runs that count and finished."""
+        return finished_of(self.runs)
+
+
+def gather(record: ExperimentRecord, now: datetime | None = None) -> Results:
+    """The results of an experiment; ``now`` is the report's time, by default the present one in UTC."""
+    spec, counting = record.spec, standing_runs(record.runs)
+    baseline, alpha = str(spec["baseline"]), float(spec.get("alpha", 0.05))
+    named = [baseline, *spec["variants"], *sorted({variant for variant, _ in counting})]
+    variants = tuple(dict.fromkeys(named))
+    seeds = tuple(sorted({*spec["seeds"], *(seed for _, seed in counting)}))
+    runs = {(v, s): counting[v, s] for v in variants for s in seeds if (v, s) in counting}
+    metrics, costs = (
+        tuple(
+            metric
+            for key, figure in kind.items()
+            if (metric := measure(key, figure.label, finished_of(runs), variants, baseline))
+        )
+        for kind in (METRICS, COSTS)
+    )
+    return Results(
+        record=record,
+        written=now or datetime.now(UTC),
+        baseline=baseline,
+        variants=variants,
+        seeds=seeds,
+        alpha=alpha,
+        runs=runs,
+        metrics=metrics,
+        costs=costs,
+        claims=judge_claims(spec.get("claims") or (), (*metrics, *costs), alpha),
+    )
+
+
+def unmet(results: Results) -> list[Claim]:
+    """The claims that must be supported and are not."""
+    return [claim for claim in results.claims if claim.must and claim.verdict != Verdict.SUPPORTED]
+
+
+def standing_runs(runs: Sequence[RunRecord]) -> dict[tuple[str, int], RunRecord]:
+    """(variant, seed) → the run that counts. A run made again after a failure replaces it."""
+    # Finished runs come last and win.
+    return {(run.variant, run.seed): run for run in sorted(runs, key=lambda run: run.status == FINISHED)}
+
+
+def finished_of(runs: Mapping[tuple[str, int], RunRecord]) -> list[RunRecord]:
+    """The finished ones, in the same order."""
+    return [run for run in runs.values() if run.status == FINISHED]

@@ -1,0 +1,73 @@
+"""Runs that failed, are missing, or lack metrics."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ablate.metrics import METRICS
+from ablate.report.blocks import Block, Heading, Table, code
+from ablate.report.results import FINISHED
+from ablate.report.sections.base import Section
+from ablate.report.words import NONE, line, shorten
+
+if TYPE_CHECKING:
+    from ablate.report.results import Results
+
+MISSING = "MISSING"
+"""Status of a variant and seed that the spec asks for and no run stands for."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A run that did not finish, was never made, or lacks metrics."""
+
+    variant: str
+    seed: int
+    status: str
+    reason: str
+    run_id: str = ""
+
+
+class Gaps(Section):
+    """What the spec asks for and the runs do not give."""
+
+    name = "gaps"
+
+    def blocks(self, results: Results) -> list[Block]:
+        """Empty where all runs finished with all metrics."""
+        gaps = find_gaps(results)
+        return [Heading("Failed and missing runs"), _table(gaps)] if gaps else []
+
+
+def _table(gaps: list[Gap]) -> Table:
+    rows = [
+        [
+            gap.variant,
+            str(gap.seed),
+            gap.status,
+            shorten(line(gap.reason)),
+            code(gap.run_id) if gap.run_id else NONE,
+        ]
+        for gap in gaps
+    ]
+    return Table(["variant", "seed", "status", "reason", "MLflow run"], rows)
+
+
+def find_gaps(results: Results) -> list[Gap]:
+    """In the order of variants and seeds."""
+    gaps = []
+    metrics = [metric.key for metric in results.metrics]
+    for variant in results.variants:
+        for seed in results.seeds:
+            run = results.runs.get((variant, seed))
+            if run is None:
+                gaps.append(Gap(variant, seed, MISSING, "no run was recorded"))
+            elif run.status != FINISHED:
+                reason = run.reason or "no reason was recorded"
+                gaps.append(Gap(variant, seed, run.status, reason, run.run_id))
+            elif lacking := [k for k in metrics if not math.isfinite(run.metrics.get(k, math.nan))]:
+                reason = f"no {', '.join(METRICS[key].label for key in lacking)}"
+                gaps.append(Gap(variant, seed, run.status, reason, run.run_id))
+    return gaps

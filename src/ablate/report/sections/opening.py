@@ -1,0 +1,82 @@
+"""The top of the page: the question, the design, and what must be known before the numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ablate.report.blocks import Block, Heading, Notes, Text, bold
+from ablate.report.results import unmet
+from ablate.report.sections import audit
+from ablate.report.sections.base import Section
+from ablate.report.sections.gaps import find_gaps
+from ablate.report.sections.results import image_counts
+from ablate.report.sections.variants import same_noise
+from ablate.report.words import line, listed, plural
+
+if TYPE_CHECKING:
+    from ablate.report.results import Results
+
+
+class Opening(Section):
+    """Title, question, design and notes."""
+
+    name = "opening"
+
+    def blocks(self, results: Results) -> list[Block]:
+        """Always there."""
+        spec, written = results.record.spec, results.written
+        seeds = f"{plural(len(results.seeds), 'seed')} ({', '.join(map(str, results.seeds))})"
+        noise = "noise" if same_noise(results) else "training noise"
+        opening: list[Block] = [
+            Heading(results.record.name, level=1),
+            Text(bold(line(spec["question"]))),
+            Text(f"Generated {written:%Y-%m-%d %H:%M} {written:%Z}".strip()),
+            Text(
+                f"Profile `{spec.get('profile', '')}`, {plural(len(results.variants), 'variant')} × {seeds}, "
+                f"{plural(len(results.finished), 'finished run')}. Baseline: {bold(results.baseline)}. "
+                f"Runs with the same seed share initial weights, data order and {noise}, so variants are "
+                "compared within seeds."
+            ),
+        ]
+        found = notes(results)
+        return [*opening, Notes(found)] if found else opening
+
+
+def notes(results: Results) -> list[str]:
+    """What a reader must know before trusting the numbers."""
+    found = [*_notes_on_claims(results), *audit.notes(results)]
+    if gaps := find_gaps(results):
+        found.append(f"Runs that failed, are missing or lack a metric: {len(gaps)}, listed below.")
+    most = max((len(values) for metric in results.metrics for values in metric.values.values()), default=0)
+    if most == 1:
+        found.append("One seed: there are no intervals, and no difference can be told from chance.")
+    images = image_counts(results)
+    if images.below_dimension:
+        found.append(
+            "Fewer images than the feature space has dimensions: the covariance that FID fits does not "
+            "have full rank. Read KID first."
+        )
+    if len(images.generated) > 1 or len(images.real) > 1:
+        found.append(
+            "Runs were measured with different numbers of images; FID's bias depends on it, so FID "
+            "cannot be compared between them."
+        )
+    if mixed := [metric.label for metric in results.metrics if metric.mixed_spaces]:
+        found.append(
+            f"Variants were measured in different spaces: {', '.join(mixed)}. "
+            "Differences are given within one space only."
+        )
+    return found
+
+
+def _notes_on_claims(results: Results) -> list[str]:
+    claims, found = results.claims, []
+    if missed := [str(claims.index(claim) + 1) for claim in unmet(results)]:
+        noun, verb = ("Claim", "is") if len(missed) == 1 else ("Claims", "are")
+        found.append(f"{noun} {listed(missed)} must be supported and {verb} not.")
+    if short := [claim for claim in claims if claim.too_few_seeds]:
+        found.append(
+            f"Too few seeds for {plural(len(claims), 'claim')} at α = {results.alpha:g}: whatever the "
+            f"differences, the sign-flip test decides none before {plural(short[0].least_seeds, 'seed')}."
+        )
+    return found

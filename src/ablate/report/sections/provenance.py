@@ -1,0 +1,86 @@
+"""Where the numbers come from: the runs, the code, the experiment's file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import yaml
+
+from ablate.report.blocks import Block, Code, Fold, Heading, Table, Text, code
+from ablate.report.sections.base import Section
+from ablate.report.words import line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ablate.report.results import Results
+
+
+class Provenance(Section):
+    """What it takes to find the runs and to run them again."""
+
+    name = "provenance"
+
+    def blocks(self, results: Results) -> list[Block]:
+        """Always there."""
+        record, baseline = results.record, results.baseline
+        blocks: list[Block] = [
+            Heading("Where the numbers come from"),
+            Text(
+                f"MLflow experiment {code(record.experiment_id)}, parent run {code(record.parent_run_id)}. "
+                "Every run holds its parameters, per-epoch metrics, per-image scores and samples. "
+                f"The figures of each run: [runs.csv]({quote(record.name)}/runs.csv)."
+            ),
+            Fold("The MLflow run of each variant and seed", [_runs(results)]),
+        ]
+        if record.provenance:
+            rows = [[name, line(str(value))] for name, value in _sorted(record.provenance)]
+            blocks.append(Table([], rows, words=2))
+        blocks += [
+            Text("To run it again:"),
+            Code("sh", _commands(record.name, str(record.provenance.get("commit", "")))),
+            Fold(
+                f"The experiment, as it ran (experiments/{record.name}.yaml)",
+                [Code("yaml", _yaml(_as_written(record.spec)))],
+            ),
+        ]
+        if baseline in record.configs:
+            config = Code("yaml", _yaml(record.configs[baseline]))
+            blocks.append(Fold(f"The whole configuration of {baseline}", [config]))
+        return blocks
+
+
+def _runs(results: Results) -> Table:
+    rows = [
+        [variant, str(seed), run.status, code(run.run_id)] for (variant, seed), run in results.runs.items()
+    ]
+    return Table(["variant", "seed", "status", "MLflow run"], rows)
+
+
+def _sorted(provenance: Mapping[str, str]) -> list[tuple[str, str]]:
+    return sorted(provenance.items(), key=lambda entry: entry[0].lower())
+
+
+def _commands(name: str, commit: str) -> str:
+    run = f"ablate run experiments/{name}.yaml"
+    if not commit:
+        return run
+    changed = "  # and changes that were not committed" if commit.endswith("+") else ""
+    return f"git checkout {commit.rstrip('+')}{changed}\n{run}"
+
+
+def _as_written(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec in a form that runs again: with the design itself instead of what it expands to."""
+    expanded = {"baseline", "variants"} if spec.get("factors") or spec.get("leave_one_out") else set()
+    written = {field: value for field, value in spec.items() if value and field not in expanded}
+    if claims := written.get("claims"):
+        written["claims"] = [{field: value for field, value in claim.items() if value} for claim in claims]
+    return written
+
+
+def _yaml(mapping: Mapping[str, Any]) -> str:
+    """A mapping as YAML in its own order; tuples become lists."""
+    plain = json.loads(json.dumps(mapping, default=str))
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)

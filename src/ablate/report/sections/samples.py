@@ -1,0 +1,209 @@
+"""What the samples look like, and whether they show what their prompts say."""
+
+from __future__ import annotations
+
+import random
+import textwrap
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib import figure
+from PIL import Image
+
+from ablate.report import numbers
+from ablate.report.blocks import Block, Figure, Heading, Table, Text
+from ablate.report.drawing import DPI, FAINT, SOFT
+from ablate.report.metrics import values_of
+from ablate.report.sections.base import Section
+from ablate.report.sections.variants import same_noise
+from ablate.report.words import NONE, variant_name
+from ablate.stats import Interval, mean_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ablate.report.results import Results
+
+GRID_PROMPTS = 8
+"""Columns of the sample grid."""
+
+CELL = 192
+"""Edge of a cell of the sample grid, in pixels of the figure, or nearly."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The images to show side by side: one seed, the same prompts for all variants."""
+
+    seed: int
+    prompts: tuple[tuple[str, str], ...]
+    """(image name, prompt), drawn at random once and for all, so that nobody picks."""
+    prompt_count: int
+    folders: Mapping[str, Path]
+    """Variant → folder with its images."""
+
+    def files(self) -> dict[tuple[str, str], Path]:
+        """(variant, image name) → file, of those that exist."""
+        files = {
+            (variant, name): (folder / name).with_suffix(".png")
+            for variant, folder in self.folders.items()
+            for name, _ in self.prompts
+        }
+        return {cell: file for cell, file in files.items() if file.is_file()}
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How often the evaluator reads an attribute of the prompt off the sample (zero-shot)."""
+
+    attribute: str
+    intervals: Mapping[str, Interval]
+    """Variant → mean over seeds, as a share from 0 to 1."""
+    chance: float | None
+    """Share that guessing reaches; None where the number of labels was not recorded."""
+
+
+class Samples(Section):
+    """The same prompts for each variant, and the evaluator's view of them."""
+
+    name = "samples"
+
+    def blocks(self, results: Results) -> list[Block]:
+        """Empty where no run has samples or accuracies."""
+        blocks: list[Block] = []
+        grid = choose_grid(results)
+        if grid and grid.files():
+            noise, same = (" and noise", " and the same noise") if same_noise(results) else ("", "")
+            blocks += [
+                Heading("Samples"),
+                Figure(
+                    "samples",
+                    f"The same prompts{noise} for each variant",
+                    f"Seed {grid.seed}: in a column, the same prompt{same}. The prompts were drawn at random "
+                    f"from {grid.prompt_count}.",
+                    partial(draw_grid, grid, results.baseline),
+                ),
+            ]
+        if found := accuracies(results):
+            blocks += [
+                Heading("Do the samples show what the prompt says?"),
+                _accuracy_table(results, found),
+                Text(
+                    "Share of samples, in percent, in which the evaluator finds the prompt's own value of "
+                    "an attribute most likely (zero-shot); mean over seeds ± half the width of its 95 % "
+                    "interval."
+                ),
+            ]
+        return blocks
+
+
+def _accuracy_table(results: Results, found: tuple[Accuracy, ...]) -> Table:
+    """A row a variant, a column an attribute, in percent; the last row is chance where it is known."""
+    rows = []
+    for variant in results.variants:
+        if any(variant in accuracy.intervals for accuracy in found):
+            cells = (_percent(accuracy.intervals.get(variant)) for accuracy in found)
+            rows.append([variant_name(results, variant), *cells])
+    if any(accuracy.chance for accuracy in found):
+        chances = (accuracy.chance for accuracy in found)
+        rows.append(["*chance*", *(numbers.percent(c) if c else NONE for c in chances)])
+    return Table(["variant", *(accuracy.attribute for accuracy in found)], rows)
+
+
+def _percent(interval: Interval | None) -> str:
+    if interval is None:
+        return NONE
+    hundredfold = Interval(100 * interval.mean, 100 * interval.low, 100 * interval.high, interval.n)
+    return numbers.mean(hundredfold, 1)
+
+
+def accuracies(results: Results) -> tuple[Accuracy, ...]:
+    """The share of samples that show what the prompt says, an attribute at a time."""
+    finished, variants = results.finished, results.variants
+    keys = list(dict.fromkeys(key for run in finished for key in run.metrics if key.startswith("accuracy_")))
+    found = []
+    for key in keys:
+        attribute = key.removeprefix("accuracy_")
+        values = values_of(key, finished)
+        labels = {run.metrics.get(f"labels_{attribute}") for run in finished} - {None, 0}
+        found.append(
+            Accuracy(
+                attribute=attribute,
+                intervals={v: mean_interval(list(values[v].values())) for v in variants if v in values},
+                chance=1 / (labels.pop() or 1) if len(labels) == 1 else None,
+            )
+        )
+    return tuple(found)
+
+
+def choose_grid(results: Results) -> Grid | None:
+    """One seed and a few prompts; None where no run has samples."""
+    sampled = [run for run in results.finished if run.samples and run.prompts]
+    if not sampled:
+        return None
+    # The seed that most variants have; the first of equals.
+    seed = max(results.seeds, key=lambda seed: sum(run.seed == seed for run in sampled))
+    chosen = {run.variant: run for run in sampled if run.seed == seed}
+    prompts = list(next(iter(chosen.values())).prompts.items())
+    picked = sorted(random.Random(0).sample(range(len(prompts)), min(GRID_PROMPTS, len(prompts))))
+    return Grid(
+        seed=seed,
+        prompts=tuple(prompts[index] for index in picked),
+        prompt_count=len(prompts),
+        folders={v: folder for v in results.variants if v in chosen and (folder := chosen[v].samples)},
+    )
+
+
+def draw_grid(grid: Grid, baseline: str) -> figure.Figure:
+    """The same prompts and noise for each variant: a row a variant, a column a prompt."""
+    cells = {cell: _read(file) for cell, file in grid.files().items()}
+    variants = list(grid.folders)
+    # Whole multiples of the image's pixels, so that every pixel of a small image is the same square.
+    size = next(iter(cells.values())).width
+    cell = size * max(1, round(CELL / size))
+    gap, label = 0.06 * CELL, 0.2 * CELL + 15.0 * max(map(len, variants))
+    captions = [textwrap.fill(prompt, 17) for _, prompt in grid.prompts]
+    head = 26.0 * max(caption.count("\n") + 1 for caption in captions) + 20
+    width = label + len(grid.prompts) * (cell + gap)
+    height = head + len(variants) * (cell + gap)
+    plot = figure.Figure(figsize=(width / DPI, height / DPI))
+    for column, (name, _) in enumerate(grid.prompts):
+        left = label + column * (cell + gap)
+        plot.text(
+            (left + cell / 2) / width,
+            1 - (head - 14) / height,
+            captions[column],
+            ha="center",
+            va="bottom",
+            fontsize=7.5,
+            linespacing=1.15,
+        )
+        for row, variant in enumerate(variants):
+            bottom = height - head - row * (cell + gap) - cell
+            box = (left / width, bottom / height, cell / width, cell / height)
+            _show(plot.add_axes(box), cells.get((variant, name)))
+    for row, variant in enumerate(variants):
+        middle = height - head - row * (cell + gap) - cell / 2
+        weight = "bold" if variant == baseline else "normal"
+        plot.text(
+            (label - 0.1 * CELL) / width, middle / height, variant, ha="right", va="center", fontweight=weight
+        )
+    return plot
+
+
+def _read(file: Path) -> Image.Image:
+    with Image.open(file, formats=["PNG"]) as image:
+        return image.convert("RGB")
+
+
+def _show(axes: Any, image: Image.Image | None) -> None:
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(visible=True, edgecolor=FAINT, linewidth=0.5)
+    if image is None:
+        axes.text(0.5, 0.5, "no image", ha="center", va="center", color=SOFT, fontsize=7)
+    else:
+        axes.imshow(np.asarray(image), interpolation="nearest", aspect="auto")

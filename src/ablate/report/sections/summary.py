@@ -1,0 +1,103 @@
+"""In short: each variant, or each main effect of a factorial design, in a sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ablate.metrics import METRICS
+from ablate.report import numbers
+from ablate.report.blocks import Block, Heading, Text, bold, bullets
+from ablate.report.sections import factorial
+from ablate.report.sections.base import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ablate.report.metrics import Metric
+    from ablate.report.results import Results
+    from ablate.report.sections.factorial import Factorial
+    from ablate.stats import PairedDifference
+
+
+class Summary(Section):
+    """The differences in words."""
+
+    name = "summary"
+
+    def blocks(self, results: Results) -> list[Block]:
+        """Always there: without a difference it says why there is none."""
+        heading = Heading("In short")
+        found = headlines(results)
+        if not found:
+            nothing = (
+                "There is nothing to compare with the baseline: this report shows its numbers alone."
+                if results.metrics
+                else "No finished run has a metric yet."
+            )
+            return [heading, Text(nothing)]
+        what = "averages over all other factors" if factorial.design(results) else "variant − baseline"
+        return [
+            heading,
+            bullets(found),
+            Text(
+                f'Differences are {what}, with 95 % intervals. "Better" and "worse" mean that the interval '
+                "lies on one side of zero; each is read by itself, without a correction for their number."
+            ),
+        ]
+
+
+def headlines(results: Results) -> list[str]:
+    """A sentence for each variant, or for each main effect of a factorial design: the first metric with
+    numbers, the others in words."""
+    if design := factorial.design(results):
+        return _main_effects(design)
+    found = []
+    for variant in results.others:
+        measured = [(m, m.differences[variant]) for m in results.metrics if variant in m.differences]
+        if measured:
+            agree = _agreement(results, measured[0][0], variant)
+            found.append(_headline(f"{variant} − {results.baseline}", measured, agree))
+    return found
+
+
+def _main_effects(design: Factorial) -> list[str]:
+    return [
+        _headline(
+            factorial.label(design, cell),
+            [(entry.metric, entry.effects[cell].difference) for entry in design.metrics],
+        )
+        for cell in design.cells(1)
+    ]
+
+
+def _headline(name: str, measured: Sequence[tuple[Metric, PairedDifference]], agreement: str = "") -> str:
+    (first, difference), *rest = measured
+    amount = numbers.difference(difference, numbers.decimals(first))
+    sentence = f"{bold(name)}: {first.label} {amount}, {judgement(first, difference)}{agreement}"
+    others: dict[str, list[str]] = {}
+    for metric, of_metric in rest:
+        others.setdefault(judgement(metric, of_metric), []).append(METRICS[metric.key].label)
+    return "; ".join([sentence, *(f"{', '.join(keys)} {words}" for words, keys in others.items())]) + "."
+
+
+def _agreement(results: Results, metric: Metric, variant: str) -> str:
+    """In how many seeds: `` (better in 4 of 6 seeds)``."""
+    gains = metric.gains(variant, results.baseline).values()
+    better, worse = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
+    if len(gains) < 2 or not better + worse:
+        return ""
+    more = "better" if better >= worse else "worse"
+    said = judgement(metric, metric.differences[variant])
+    return f" ({'' if more == said else f'{more} '}in {max(better, worse)} of {len(gains)} seeds)"
+
+
+def judgement(metric: Metric, difference: PairedDifference) -> str:
+    """Where the 95 % interval lies: ``better``, ``worse``, or on both sides of zero."""
+    if difference.low == difference.high == 0:
+        return "equal in every seed"
+    if difference.n > 1 and not difference.excludes_zero:
+        return "not told apart"
+    word = "better" if (difference.mean < 0) == metric.lower_is_better and difference.mean else "worse"
+    if difference.n > 1:
+        return word
+    return f"{word} in the one seed" if difference.mean else "equal in the one seed"

@@ -1,0 +1,128 @@
+"""The verdicts: a table, and for each claim how its verdict was reached."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ablate.report import numbers
+from ablate.report.blocks import Block, Heading, Item, Items, Table, Text, bold
+from ablate.report.sections.base import Section
+from ablate.report.words import NONE, line
+from ablate.stats import Verdict
+
+if TYPE_CHECKING:
+    from ablate.report.claims import Claim
+    from ablate.report.results import Results
+
+
+class Verdicts(Section):
+    """What became of the claims that the spec makes."""
+
+    name = "verdicts"
+
+    def blocks(self, results: Results) -> list[Block]:
+        """Empty without claims."""
+        claims = results.claims
+        if not claims:
+            return []
+        holm = f" (Holm's correction over {len(claims)} claims)" if len(claims) > 1 else ""
+        return [
+            Heading("Verdicts"),
+            verdict_table(results),
+            Text(
+                "Claims are written before the runs. The probability that any verdict is wrong is at most "
+                f"{results.alpha:g}{holm}. *Inconclusive* means neither shown nor refuted."
+            ),
+            Items([_item(claim, len(claims)) for claim in claims], numbered=True),
+        ]
+
+
+def verdict_table(results: Results) -> Table:
+    """A row a claim: what it says of the numbers, what they are, and the verdict."""
+    head = ["", "claim", "metric and direction", "difference [95 %]", "p (Holm)", "verdict"]
+    rows = []
+    for number, claim in enumerate(results.claims, start=1):
+        must = " *(must be supported)*" if claim.must else ""
+        difference, places = claim.judgement.difference, _places(claim)
+        rows.append(
+            [
+                f"{number}.",
+                line(claim.text) + must,
+                says(claim),
+                numbers.difference(difference, places) if difference else NONE,
+                numbers.p_value(claim.judgement.p_corrected),
+                bold(claim.verdict),
+            ]
+        )
+    return Table(head, rows, words=3)
+
+
+def says(claim: Claim) -> str:
+    """What a claim says of the numbers: ``FID (inception): lpips lower than plain``."""
+    margin = "" if claim.margin is None else f"{claim.margin:g}"
+    if claim.direction == "equal":
+        return f"{claim.metric_label}: {claim.variant} equal to {claim.against} within ±{margin}"
+    by = f" by {margin} or more" if margin else ""
+    return f"{claim.metric_label}: {claim.variant} {claim.direction} than {claim.against}{by}"
+
+
+def _item(claim: Claim, claims: int) -> Item:
+    source = f" ({line(claim.source)})" if claim.source else ""
+    return Item(f'"{line(claim.text)}"{source}', how(claim, claims))
+
+
+def how(claim: Claim, claims: int) -> list[str]:
+    """How the verdict was reached, line by line. ``claims``: how many were judged together."""
+    judgement, places = claim.judgement, _places(claim)
+    difference, bca = judgement.difference, judgement.bca
+    if difference is None or bca is None:
+        return ["Measured: nothing. The two variants have no seed in common with this metric, in one space."]
+    measured = f"{claim.variant} − {claim.against} = {numbers.number(difference.mean, places, sign=True)}"
+    if difference.n == 1:
+        return [f"Measured with one seed: {measured}. One seed decides nothing."]
+    intervals = (
+        f", 95 % interval {numbers.bounds(difference, places)} (Student's t), "
+        f"{numbers.bounds(bca, places)} (bootstrap, BCa)"
+    )
+    if difference.low == difference.high == 0:
+        measured, intervals = f"{claim.variant} − {claim.against} = 0 in each", ""
+    return [
+        f"Measured over {difference.n} seeds: {measured}{intervals}.",
+        _test(claim, claims),
+        *_power(claim, claims, places),
+    ]
+
+
+def _test(claim: Claim, claims: int) -> str:
+    """The test and its p, by itself and corrected."""
+    judgement = claim.judgement
+    test = "Two one-sided t tests" if judgement.test == "TOST" else "Sign-flip test"
+    words = f"{test}: p = {numbers.p_value(judgement.p)}".replace("= <", "<")
+    if claims > 1:
+        words += f", corrected for {claims} claims {numbers.p_value(judgement.p_corrected)}"
+    if judgement.test == "sign-flip" and judgement.difference and claim.smallest_p:
+        words += f"; {judgement.difference.n} seeds can give no less than {numbers.p_value(claim.smallest_p)}"
+    return f"{words}."
+
+
+def _power(claim: Claim, claims: int, places: int) -> list[str]:
+    """What the design could have seen, and what it would take to decide."""
+    judgement, sentences = claim.judgement, []
+    if claim.too_few_seeds:
+        first = f"the first of {claims} claims" if claims > 1 else "a claim"
+        sentences.append(f"{claim.least_seeds} seeds are the least that can decide {first}.")
+    elif not math.isnan(judgement.detectable):
+        size = numbers.number(judgement.detectable, places)
+        what = f"difference of {size}" if claim.margin is None else f"distance of {size} from the margin"
+        sentences.append(f"This design sees a true {what} with 80 % power.")
+    if claim.verdict == Verdict.INCONCLUSIVE and judgement.seeds_needed:
+        sentences.append(
+            f"If the measured difference is the true one, {judgement.seeds_needed} seeds would decide "
+            "with 80 % power."
+        )
+    return [" ".join(sentences)] if sentences else []
+
+
+def _places(claim: Claim) -> int:
+    return numbers.decimals(claim.metric) if claim.metric else 0

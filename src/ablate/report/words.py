@@ -1,0 +1,46 @@
+"""Small pieces of text: counts, lists of words, empty cells."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ablate.report.blocks import bold
+
+if TYPE_CHECKING:
+    from ablate.report.results import Results
+
+NONE = "–"
+"""An empty cell of a table."""
+
+MOST_CHARACTERS = 300
+
+
+def line(text: str) -> str:
+    """``text`` on one line."""
+    return " ".join(text.split())
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 seed``, ``6 seeds``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(words: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def shorten(text: str) -> str:
+    """``text`` with at most 300 characters."""
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
+
+
+def variant_name(results: Results, variant: str) -> str:
+    """A variant's name in the first column of a table."""
+    return f"{bold(variant)} (baseline)" if variant == results.baseline else variant
+
+
+def config_value(of: Any) -> str:
+    """A configuration's value in a cell."""
+    return of if isinstance(of, str) else json.dumps(of, default=str)

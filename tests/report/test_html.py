@@ -1,0 +1,111 @@
+"""The HTML page: complete by itself, and nothing in a record can break out of its words."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+from ablate.report import gather, write_report
+from ablate.report.blocks import Heading, Item, Items, Notes, Table, Text
+from ablate.report.formats.html import anchor, render, words
+from ablate.report.sections import page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import MakeRecord
+
+VOID = {"meta", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Reads a page: its elements, the words of its headings, and whether all that opens closes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.headings: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if any(re.fullmatch("h[1-6]", tag) for tag in self.open):
+            self.headings[-1] += data
+
+    def all(self, tag: str, attribute: str) -> list[str]:
+        return [str(attrs[attribute]) for name, attrs in self.elements if name == tag and attribute in attrs]
+
+
+def test_the_page_has_all_headings_and_figures_and_loads_nothing(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    record = make_record(variants=["none", "from-start"], seeds=[0, 1])
+    path = write_report(record, tmp_path / "out", format="html")
+    assert path == tmp_path / "out" / "synthetic.html"
+    found, blocks = Page(path.read_text("utf-8")), page(gather(record))
+    assert found.headings == [block.text for block in blocks if isinstance(block, Heading)]
+    tags = {tag for tag, _ in found.elements}
+    assert not tags & {"script", "link", "iframe", "object", "embed", "form"}
+    pictures = found.all("img", "src")
+    assert len(pictures) == 4
+    start = "data:image/png;base64,"
+    assert all(base64.b64decode(x.removeprefix(start)).startswith(b"\x89PNG") for x in pictures)
+    assert all(tag == "img" for tag, attrs in found.elements if "src" in attrs)
+    assert not re.search(r"(src|href)=\"?(https?:)?//|url\(|@import", path.read_text("utf-8"))
+    anchors = {str(attrs["id"]) for _, attrs in found.elements if "id" in attrs}
+    links = found.all("a", "href")
+    assert {link[1:] for link in links if link.startswith("#")} <= anchors
+    files = [link for link in links if not link.startswith("#")]
+    assert all((path.parent / link).exists() for link in files)
+
+
+def test_what_others_wrote_is_shown_as_it_is(make_record: MakeRecord) -> None:
+    bad = '<script>alert("x")</script> & </table>'
+    record = make_record(variants=["none", "from-start"], seeds=[0], samples=False)
+    claim = {**record.spec["claims"][0], "text": bad, "source": bad}
+    spec = {**record.spec, "question": bad, "claims": [claim]}
+    runs = [replace(record.runs[0], status="FAILED", reason=bad), *record.runs[1:]]
+    blocks = page(gather(replace(record, name="<b>", spec=spec, runs=runs, provenance={"<i>": bad})))
+    text = render([block for block in blocks if not hasattr(block, "draw")], "<b>")
+    found = Page(text)
+    assert {tag for tag, _ in found.elements} & {"script", "b", "i"} == set()
+    assert found.headings[0] == "<b>"
+    assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; &lt;/table&gt;" in text
+    assert "<title>&lt;b&gt;</title>" in text
+
+
+def test_words_have_their_markup_as_tags() -> None:
+    text = "**b** *i* `c<d` [Audit](#audit) [x](javascript:y)"
+    assert words(text) == (
+        '<strong>b</strong> <em>i</em> <code>c&lt;d</code> <a href="#audit">Audit</a> [x](javascript:y)'
+    )
+
+
+def test_blocks_are_elements() -> None:
+    table = Table(["a", "b"], [["x", "1\n**2**"]], caption="c")
+    items = Items([Item("one", ["under"])], numbered=True)
+    text = render([Text("t"), Notes(["n"]), items, table], "title")
+    Page(text)
+    assert '<caption>c</caption><thead><tr><th>a</th><th class="number">b</th></tr></thead>' in text
+    assert '<tr><td>x</td><td class="number">1<br><strong>2</strong></td></tr>' in text
+    assert "<ol><li>one<ul><li>under</li></ul></li></ol>" in text
+    assert "<aside><p><strong>Note.</strong> n</p></aside>" in text
+
+
+def test_an_anchor_is_what_markdown_makes_of_a_heading() -> None:
+    assert anchor("Do the samples show what the prompt says?") == "do-the-samples-show-what-the-prompt-says"
