@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ablate.metrics import COSTS, METRICS
-from ablate.records import ExperimentRecord, RunRecord
 from ablate.report.claims import Claim, judge_claims
 from ablate.report.metrics import Metric, measure
 from ablate.stats import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from ablate.records import ExperimentRecord, RunRecord
 
 FINISHED = "FINISHED"
 
