@@ -26,22 +26,23 @@ IMAGES, SIZE = 1100, 16
 """They make three chunks: of 8, 8 and 2 batches."""
 
 PROCESS = """
-import sys
-from pathlib import Path
-
-from diffusers.models.autoencoders.vae import Encoder
-from torch.nn.modules.module import register_module_forward_hook
-
-from ablate.fingerprint import Contents
-from ablate.keys import RunKeys
-from ablate.spec.config import Config
-from ablate.stages.prepare import prepare
-from ablate.store import Store
-
-def say(text):
-    print(text, flush=True)
-
+# Processes that read images are spawned, and import this file: what is heavy comes after the question.
 if __name__ == "__main__":
+    import sys
+    from pathlib import Path
+
+    from diffusers.models.autoencoders.vae import Encoder
+    from torch.nn.modules.module import register_module_forward_hook
+
+    from ablate.fingerprint import Contents
+    from ablate.keys import RunKeys
+    from ablate.spec.config import Config
+    from ablate.stages.prepare import prepare
+    from ablate.store import Store
+
+    def say(text):
+        print(text, flush=True)
+
     folder = Path(sys.argv[1])
     config = Config.model_validate_json((folder / "config.json").read_text())
     register_module_forward_hook(lambda module, *_: say("a batch") if isinstance(module, Encoder) else None)

@@ -250,6 +250,12 @@ def undisturbed(many: RunKeys, tmp_path_factory: pytest.TempPathFactory) -> dict
     return digests(prepare(many, store, quiet).folder)
 
 
+@pytest.fixture
+def one_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process reads images: each that is started imports for a while, and the bytes are the same."""
+    monkeypatch.setattr("ablate.stages.prepare.READERS", 1)
+
+
 def interrupted(keys: RunKeys, store: Store, at: str, work: Callable[..., object] = prepare) -> list[int]:
     """Ends the work when it says ``at``; the batches that it has encoded until then."""
 
@@ -262,6 +268,7 @@ def interrupted(keys: RunKeys, store: Store, at: str, work: Callable[..., object
     return batches
 
 
+@pytest.mark.usefixtures("one_reader")
 @pytest.mark.parametrize(
     ("at", "done", "left"),
     [
@@ -283,6 +290,7 @@ def test_interrupted_work_goes_on_where_it_stopped_to_the_same_bytes(
     assert digests(folder) == undisturbed
 
 
+@pytest.mark.usefixtures("one_reader")
 def test_what_was_written_of_an_unfinished_chunk_is_written_again(
     many: RunKeys, undisturbed: dict[str, str], tmp_path: Path
 ) -> None:
@@ -296,6 +304,7 @@ def test_what_was_written_of_an_unfinished_chunk_is_written_again(
     assert digests(prepare(many, store, quiet).folder) == undisturbed
 
 
+@pytest.mark.usefixtures("one_reader")
 def test_nothing_is_left_of_the_work_when_it_is_done(many: RunKeys, tmp_path: Path) -> None:
     store = Store(tmp_path)
     interrupted(many, store, "encoding captions 1102/1102")
@@ -370,6 +379,7 @@ def test_the_key_of_forms_changes_with_what_they_are_made_of(make_keys: MakeKeys
     assert len(found) == 1 + len(others)
 
 
+@pytest.mark.usefixtures("one_reader")
 def test_interrupted_forms_go_on_where_they_stopped_to_the_same_bytes(many: RunKeys, tmp_path: Path) -> None:
     config = many.config.model_copy(
         update={"augmentation": many.config.augmentation.model_copy(update={"kind": "flip", "variants": 2})}
