@@ -26,8 +26,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("parts",),
     ("fingerprint",),
     ("keys",),
-    ("plan", "stages", "record", "report"),
-    ("audit", "doctor", "kit"),
+    ("plan", "stages", "report"),
+    ("record", "audit", "kit"),
+    ("doctor",),
     ("runner",),
     ("cli",),
 )

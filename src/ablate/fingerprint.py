@@ -58,7 +58,10 @@ SOURCES: dict[str, tuple[str, ...]] = {
         *("stages/evaluate.py", "stages/evaluated.py", "stages/sampled.py", "stages/device.py"),
         *("metrics", "metrics/spaces", "parts/evaluator.py", "parts/inception.py"),
     ),
-    "audit": ("audit", "stages", "diffusion", "factors", "parts/vae.py", "parts/evaluator.py"),
+    "audit": (
+        *("audit", "stages", "diffusion", "factors"),
+        *("parts/vae.py", "parts/perceptual.py", "parts/evaluator.py"),
+    ),
 }
 """The package's files whose text decides what a stage computes. Those of factors enter where they act."""
 

@@ -31,6 +31,8 @@ from transformers import CLIPConfig, CLIPModel
 
 from ablate import fingerprint
 from ablate.errors import ComponentError
+from ablate.factors.kl import Kl
+from ablate.factors.lpips import Lpips
 from ablate.fingerprint import PACKAGE
 from ablate.metrics.spaces.inception import InceptionSpace
 from ablate.parts import PARTS, inception, perceptual
@@ -432,6 +434,15 @@ def test_a_stage_s_key_has_the_files_that_load_its_parts_and_none_with_words(sta
         if file.parent.name in ("stages", "audit")
         for name in re.findall(r"from ablate\.parts\.(\w+) import", file.read_text(encoding="utf-8"))
     }
-    # The audit reads all stages and loads what a training does, and the evaluator.
-    assert in_key == imported - ({"parts/text.py", "parts/inception.py"} if stage == "audit" else set())
+    elsewhere = {
+        "train": {"parts/perceptual.py"},  # in the key of the loss that needs it
+        "audit": {"parts/text.py"},  # it reads all stages, and loads what a training does and the evaluator
+    }
+    network = {"parts/inception.py"} if stage == "evaluate" else set()  # loaded by the name of its space
+    assert in_key == (imported | network) - elsewhere.get(stage, set())
     assert "parts/messages.py" not in in_key
+
+
+def test_the_file_that_loads_a_loss_s_part_is_in_the_key_of_that_loss_alone() -> None:
+    assert {"factors/lpips.py", "parts/perceptual.py", "lpips"} == set(fingerprint.of_factor(Lpips))
+    assert {"factors/kl.py"} == set(fingerprint.of_factor(Kl))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from ablate.factors.base import Factor
+from ablate.fields import Position
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,8 @@ class Augmentation(Factor):
 
     kind: Literal["none", "flip", "strong"] = "none"
     """``flip``: mirrored with probability ½. ``strong``: flip, shift, rotation, scale and colour."""
+    start: Position = 0
+    """First epoch with this augmentation; none before."""
     variants: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Augmented forms of each image that are encoded once and drawn from; ``null``: a new one each time.
     ``flip`` with 2 holds both of its forms."""

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from ablate.fields import Model, Position, epoch_of
+from ablate.fields import Model, epoch_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,9 +59,6 @@ class Factor(Model):
     reasons: ClassVar[dict[str, str]] = {}
     """Layer of the audit → why it dies there, in words."""
 
-    start: Position = 0
-    """First epoch in which it acts."""
-
     @classmethod
     def of(cls, config: Any) -> Self | None:
         """The factor as a configuration has it; None where it is switched off."""
@@ -81,8 +78,11 @@ class Factor(Model):
         return nested(cls.field, None)
 
     def first_epoch(self, epochs: int) -> int:
-        """The first epoch in which it acts, of ``epochs``; it may lie after the last one."""
-        return epoch_of(self.start, epochs)
+        """The first epoch in which it acts, of ``epochs``: that of its field ``start``, 0 if it has none.
+
+        It may lie after the last one.
+        """
+        return epoch_of(getattr(self, "start", 0), epochs)
 
     def contribution(self) -> dict[str, Any]:
         """What it adds to a training key while it acts, as plain data."""

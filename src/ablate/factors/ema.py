@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from ablate.factors.base import Factor
+from ablate.fields import Position
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,8 @@ class Ema(Factor):
 
     decay: Annotated[float, Field(gt=0, lt=1)]
     """Share of the old average kept at each optimizer step."""
+    start: Position = 0
+    """Epoch of the first update."""
     shadow: Literal["current", "initial"] = "current"
     """What the average begins with at ``start``: the weights of that moment, or the initial weights
     of the training (the stale shadow of an EMA that was made early and first updated midway)."""

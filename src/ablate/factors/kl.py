@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ablate.factors.base import Loss
+from ablate.fields import Position
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +28,8 @@ class Kl(Loss):
     }
 
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.01
+    start: Position = 0
+    """First epoch with this loss."""
     form: Literal["corrected", "as-published"] = "corrected"
     """``as-published``: the frozen VAE's own KL from a standard normal, which no weight can change."""
 

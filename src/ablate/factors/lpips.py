@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ablate.factors.base import Loss
-from ablate.fields import Positive
+from ablate.fields import Position, Positive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,8 @@ class Lpips(Loss):
     }
 
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
+    start: Position = 0
+    """First epoch with this loss."""
     form: Literal["corrected", "as-published"] = "corrected"
     """``as-published``: of the decoded x_t − ε̂, computed without gradient."""
     images: Positive | None = None
