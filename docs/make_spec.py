@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablate.factors import LOSSES
 from ablate.spec.config import (
     Augmentation,
     Claim,
@@ -16,9 +17,7 @@ from ablate.spec.config import (
     Ema,
     Evaluate,
     ExperimentSpec,
-    Kl,
     Losses,
-    Lpips,
     Noise,
     Part,
     Published,
@@ -50,8 +49,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
     "noise": (Noise,),
     "train": (Train,),
     "losses": (Losses,),
-    "losses.lpips": (Lpips,),
-    "losses.kl": (Kl,),
+    **{loss.field: (loss,) for loss in LOSSES.values() if loss.field},
     "augmentation": (Augmentation,),
     "ema": (Ema,),
     "sample": (Sample,),

@@ -462,7 +462,9 @@ def test_half_precision_has_nearly_the_gradient_of_lpips(make_keys: MakeKeys, st
         training = Training.at(0, keys, (), store)
         batch = draw_batch(training, torch.arange(16), 0, 0, keys.acting(0))
         x0 = (batch.x0 + 0.3 * batch.noise).requires_grad_()
-        lpips(x0, batch.images["lpips"], training.frozen.decode, training.frozen.perceptual).backward()
+        lpips(
+            x0, batch.images["lpips"], training.frozen.decode, training.frozen.part("perceptual")
+        ).backward()
         assert x0.grad is not None
         return x0.grad.flatten()
 

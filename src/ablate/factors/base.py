@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     class Frozen(Protocol):
         """The frozen parts that a loss may use, each loaded when it is first asked for."""
 
-        @property
-        def perceptual(self) -> Any:
-            """The LPIPS distance: two batches of images [B, 3, H, W] in [−1, 1] → [B, 1, 1, 1]."""
+        def part(self, name: str) -> Any:
+            """The part of ``components.<name>``, on the device."""
 
         @property
         def vae(self) -> Any:

@@ -60,7 +60,7 @@ class Lpips(Loss):
                 predicted[step.compared[self.name]],
                 step.images[self.name],
                 frozen.decode,
-                frozen.perceptual,
+                frozen.part("perceptual"),
                 of=min(self.images or len(step.t), len(step.t)),
                 micro_batch=self.micro_batch,
             )

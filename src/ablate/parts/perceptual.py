@@ -6,6 +6,7 @@ import json
 import warnings
 from typing import TYPE_CHECKING
 
+from ablate import factors
 from ablate.parts import messages
 from ablate.parts.base import PretrainedPart, local_folder
 from ablate.parts.sources import TorchFile
@@ -40,8 +41,8 @@ class PerceptualPart(PretrainedPart):
 
     @classmethod
     def needed(cls, config: Config) -> bool:
-        """Only by an LPIPS loss."""
-        return config.losses.lpips is not None
+        """Only by a factor that says so: the LPIPS loss."""
+        return any(cls.field in factor.parts for factor in factors.switched_on(config).values())
 
     def published(self) -> Source:
         """The trunk that torchvision publishes. Raises ComponentError for another name."""

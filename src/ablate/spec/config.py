@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, create_model, model_validator
 
+from ablate.factors import LOSSES
 from ablate.factors.augmentation import Augmentation
 from ablate.factors.ema import Ema
-from ablate.factors.kl import Kl
-from ablate.factors.lpips import Lpips
 from ablate.fields import FieldError, Finite, Fraction, Model, Positive, Seed
 from ablate.metrics import COSTS, METRICS
 from ablate.metrics.spaces import SPACES
@@ -176,11 +175,15 @@ class Train(Model):
     """``torch.compile`` of the U-Net: a minute at the start of each training, faster steps on a GPU."""
 
 
-class Losses(Model):
-    """Losses beside the noise MSE, which is always there with weight 1; ``null`` switches one off."""
-
-    lpips: Lpips | None = None
-    kl: Kl | None = None
+if TYPE_CHECKING:
+    Losses = Any
+else:
+    Losses = create_model(
+        "Losses",
+        __base__=Model,
+        __doc__="Losses beside the noise MSE, which is always there with weight 1. ``null``: off.",
+        **{name: (loss | None, None) for name, loss in LOSSES.items() if loss.field},
+    )
 
 
 class Sample(Model):

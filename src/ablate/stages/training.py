@@ -24,8 +24,7 @@ from ablate.diffusion.schedule import ForwardProcess
 from ablate.diffusion.unet import build_unet
 from ablate.factors.base import Loss
 from ablate.factors.ema import EmaObserver
-from ablate.parts.perceptual import PerceptualPart
-from ablate.parts.vae import VaePart
+from ablate.parts import PARTS
 from ablate.stages import device as devices
 from ablate.stages.prepare import augmented, batch_size
 from ablate.stages.prepared import Prepared
@@ -191,17 +190,20 @@ class Frozen:
 
     config: Config
     device: torch.device
+    _loaded: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def vae(self) -> Any:
         """diffusers' ``AutoencoderKL``."""
-        vae = VaePart(self.config.components.vae).load(str(self.device))
-        return vae.to(memory_format=layout(self.config))
+        return self.part("vae").to(memory_format=layout(self.config))
 
-    @cached_property
-    def perceptual(self) -> Any:
-        """The LPIPS distance."""
-        return PerceptualPart(self.config.components.perceptual).load(str(self.device))
+    def part(self, name: str) -> Any:
+        """The part of ``components.<name>``, on the device."""
+        if name not in self._loaded:
+            part = PARTS[name].named(self.config)
+            assert part, f"a factor needs components.{name}, and the configuration names none"
+            self._loaded[name] = part.load(str(self.device))
+        return self._loaded[name]
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] → images [B, 3, H, W] about in [−1, 1], with gradient."""
