@@ -342,7 +342,11 @@ def test_a_variant_that_equals_the_baseline_with_the_first_seed_alone_raises_no_
             {"unet": {"addition_embed_type": None, "addition_embed_type_num_heads": 4}},
             "unet.addition_embed_type_num_heads",
         ),
-        ({"noise": LINEAR}, {"noise": {"schedule": "squaredcos_cap_v2", "beta_end": 0.05}}, "noise.beta_end"),
+        (
+            {"noise": LINEAR},
+            {"noise": {**LINEAR, "schedule": "squaredcos_cap_v2", "beta_end": 0.05}},
+            "noise.beta_end",
+        ),
         ({}, {"sample": {"steps": 5, "options": {"solver_order": 2}}}, "sample.options.solver_order"),
         ({}, {**LPIPS, "train": {"clip": "after-step"}}, "train.gradient_clip"),
     ],

@@ -549,9 +549,9 @@ EVERYTHING = (FAST, {"losses": {"lpips": {"start": 0}, "kl": {"weight": 0.01}}, 
 
 def step(training: Training, batch: Batch) -> None:
     acting = training.keys.acting(0)
-    assert {"lpips", "kl", "augmentation"} <= set(acting)
-    weighted_sum(batch_losses(training, batch, acting), acting).backward()
-    optimizer_step(training, 0)
+    assert {"lpips", "kl", "augmentation"} <= {factor.name for factor in acting}
+    weighted_sum(batch_losses(training, forward(training, batch), acting), acting).backward()
+    optimizer_step(training, acting, 0, 0)
 
 
 def test_what_is_computed_from_a_batch_waits_for_no_number(make_keys: MakeKeys, store: Store) -> None:

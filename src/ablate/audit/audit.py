@@ -11,7 +11,7 @@ from ablate.audit.checks import CHECKS, late_onsets
 from ablate.audit.compare import Comparison, Looks, differing, first_difference, replaced, taken_back
 from ablate.diffusion.samplers import DEFAULTS
 from ablate.errors import AblateError
-from ablate.factors import FACTORS
+from ablate.factors import FACTORS, switched_on
 from ablate.records import Finding
 from ablate.stages.failures import explained
 from ablate.stages.prepare import prepare
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ablate.audit.compare import FieldPath
     from ablate.factors.base import Factor
     from ablate.keys import RunKeys
+    from ablate.spec.config import Config
     from ablate.store import Store
 
 DIFFERENCE = "difference"
@@ -191,7 +192,7 @@ class _Audit:
                 ((f.layer, f.reason) for f in own if f.act == "inert"), (finding.layer, finding.reason)
             )
             finding = replace(finding, layer=layer, reason=reason)
-        elif twin := self._twin(compared):
+        elif twin := self._twin(keys, compared):
             fields = _listed(differing(keys.config, self.variants[twin][0].config))
             reason = f"{fields} changes nothing: the same as {twin}, to the last bit"
             finding = replace(finding, act="inert", layer="batch", reason=reason)
@@ -210,13 +211,21 @@ class _Audit:
         known = next((f.reason for f in own if f.act == "inert"), "")
         return f"the same key as {other}: {known or what}"
 
-    def _twin(self, compared: Comparison) -> str | None:
-        """A variant before that was looked at in the same moment and held the same in every layer."""
+    def _twin(self, keys: RunKeys, compared: Comparison) -> str | None:
+        """A variant before that is the same to the last bit.
+
+        One that held the same at the same moment is compared where the two themselves first differ.
+        """
         for other, theirs in self.answers.items():
             same = Comparison(compared.moment, compared.ours, theirs.ours)
             if theirs.moment == compared.moment and not any(same.change.values()):
-                return other
+                pair = self.looks.compare(keys, self._run_with_seed(other, keys.seed))
+                if not any(pair.change.values()):
+                    return other
         return None
+
+    def _run_with_seed(self, name: str, seed: int) -> RunKeys:
+        return next(keys for keys in self.variants[name] if keys.seed == seed)
 
     # ── one field at a time ──────────────────────────────────────────────────────────────────────
 
@@ -231,7 +240,7 @@ class _Audit:
         asked = {finding.about for finding in own}
         for path in paths if len(paths) > 1 else ():
             config = taken_back(keys.config, base.config, path)
-            if config is None or ".".join(path) in asked:
+            if config is None or ".".join(path) in asked or _means_the_same(keys.config, config):
                 continue
             without = keys.with_config(config)
             if finding := self._field(name, path, keys, without):
@@ -286,6 +295,22 @@ def _is_meant_to_act(path: FieldPath) -> bool:
         and path not in CHANGES_NOTHING
         and not says_what_ablate_does_anyway
     )
+
+
+def _means_the_same(config: Config, other: Config) -> bool:
+    """Whether two configurations say the same in other words: an epoch as a share, training's noise again."""
+
+    def meant(config: Config) -> tuple[object, ...]:
+        factors = switched_on(config)
+        return (
+            {name: factor.first_epoch(config.train.epochs) for name, factor in factors.items()},
+            {name: factor.contribution() for name, factor in factors.items()},
+            config.sampling_noise,
+            config.sample.model_dump(exclude={"noise"}),
+            config.model_dump(mode="json", exclude={"losses", "augmentation", "ema", "sample"}),
+        )
+
+    return meant(config) == meant(other)
 
 
 def _listed(fields: Sequence[FieldPath]) -> str:
