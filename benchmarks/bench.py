@@ -35,7 +35,7 @@ from ablate.spec.load import load_profile
 from ablate.spec.merge import expand, merge
 from ablate.stages.batch import draw_batch
 from ablate.stages.prepare import prepare, to_model
-from ablate.stages.sample import draw
+from ablate.stages.sample import sample_images
 from ablate.stages.train import batch_losses, epoch_batches, forward, optimizer_step, weighted_sum
 from ablate.stages.training import Training
 from ablate.store import Store
@@ -224,7 +224,7 @@ def sampling_rungs(setting: Setting) -> dict[str, Callable[[], None]]:
                 some = prompts[first : first + batch]
                 states = data.states[[prompt["state"] for prompt in some]]
                 names = [prompt["image_name"] for prompt in some]
-                draw(keys.config, unet, vae, states, data.states[:1], names, 0)
+                sample_images(keys.config, unet, vae, states, data.states[:1], names, 0)
 
         return run
 
