@@ -29,7 +29,7 @@ from ablate.spec.load import load_profile
 from ablate.spec.merge import expand, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hubs import Caches
 
@@ -326,3 +326,34 @@ def call(
         return code, shown.out + shown.err
 
     return run
+
+
+# ── a U-Net, and the global generator ────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def make_unet() -> Callable[[int], Any]:
+    """A small U-Net with cross-attention and the initial weights of a seed."""
+    from ablate.diffusion.unet import build_unet
+
+    arguments = {
+        "sample_size": 8,
+        "layers_per_block": 1,
+        "block_out_channels": (16, 16),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+        "cross_attention_dim": 96,
+        "attention_head_dim": 8,
+        "norm_num_groups": 8,
+    }
+    return lambda seed: build_unet(arguments, 4, seed)
+
+
+@pytest.fixture
+def global_rng_stays() -> Iterator[None]:
+    """Fails a test that moves torch's global generator."""
+    import torch
+
+    before = torch.get_rng_state()
+    yield
+    assert torch.equal(before, torch.get_rng_state()), "the global generator was used"

@@ -1,4 +1,4 @@
-"""What the diffusion tests stand on: a small U-Net, one thread, and a global generator to watch."""
+"""What the diffusion tests share: one thread, and the small U-Net of the first seed."""
 
 from __future__ import annotations
 
@@ -7,39 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from ablate.diffusion.unet import build_unet
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 torch.set_num_threads(1)
-
-ARGUMENTS: dict[str, Any] = {
-    "sample_size": 8,
-    "layers_per_block": 1,
-    "block_out_channels": (16, 16),
-    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
-    "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
-    "cross_attention_dim": 96,
-    "attention_head_dim": 8,
-    "norm_num_groups": 8,
-}
-
-
-@pytest.fixture(scope="session")
-def make_unet() -> Callable[[int], Any]:
-    """The small U-Net with the initial weights of a seed."""
-    return lambda seed: build_unet(ARGUMENTS, 4, seed)
 
 
 @pytest.fixture
 def unet(make_unet: Callable[[int], Any]) -> Any:
     return make_unet(0)
-
-
-@pytest.fixture
-def global_rng_stays() -> Iterator[None]:
-    """Fails a test that moves torch's global generator."""
-    before = torch.get_rng_state()
-    yield
-    assert torch.equal(before, torch.get_rng_state()), "the global generator was used"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -32,7 +33,7 @@ class Comparison:
     ours: Probe
     theirs: Probe
 
-    @property
+    @cached_property
     def change(self) -> dict[str, float]:
         """Layer → size of the difference."""
         return changes(self.ours, self.theirs)
