@@ -44,6 +44,7 @@ from ablate.parts.sources import TorchFile
 from ablate.parts.text import load_text
 from ablate.parts.vae import VaePart
 from ablate.spec.config import Part
+from ablate.store import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -328,13 +329,22 @@ def test_an_evaluator_runs_with_the_activation_that_it_was_trained_with(
 
 
 @pytest.fixture
-def published_lpips(caches: Caches) -> lpips.LPIPS:
+def published_lpips(caches: Caches, monkeypatch: pytest.MonkeyPatch) -> lpips.LPIPS:
     """What lpips makes of the smallest of its networks where torchvision finds it."""
-    file = caches.checkpoints / TRUNKS["squeeze"].address.rsplit("/", 1)[1]
+    address = TRUNKS["squeeze"].address
+    file = caches.checkpoints / address.rsplit("/", 1)[1]
     torch.save(torchvision.models.squeezenet1_1().state_dict(), file)
+    monkeypatch.setitem(TRUNKS, "squeeze", TorchFile(address, file_digest(file)[:8]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return lpips.LPIPS(net="squeeze", verbose=False)
+
+
+def test_a_trunk_in_torch_s_cache_that_is_not_the_published_one_is_refused(caches: Caches) -> None:
+    file = caches.checkpoints / TRUNKS["squeeze"].address.rsplit("/", 1)[1]
+    torch.save(torchvision.models.squeezenet1_1().state_dict(), file)
+    with pytest.raises(ComponentError, match="not the published file: its SHA-256 does not begin b8a52dc0"):
+        PerceptualPart(part("squeeze")).load()
 
 
 @torch.no_grad()

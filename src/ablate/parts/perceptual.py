@@ -65,6 +65,7 @@ class PerceptualPart(PretrainedPart):
                 metric = untrained_lpips(config["net"], heads=config.get("heads", False))
                 trunk = load_file(folder / "model.safetensors")
             else:
+                TRUNKS[self.reference.source].check()  # it is a pickle, and torch's cache is anyone's
                 metric = untrained_lpips(self.reference.source, heads=True)
                 classifier = torch.load(files[0], map_location="cpu", weights_only=True)
                 trunk = trunk_of(classifier, metric.net.state_dict())

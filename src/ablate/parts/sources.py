@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from ablate.errors import ComponentError
+from ablate.store import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -146,6 +147,12 @@ class TorchFile:
     def found(self) -> tuple[Path, ...]:
         """The one file."""
         return Folder(self.place, self.needed).found()
+
+    def check(self) -> None:
+        """Raises ValueError if the file is not the one that is published."""
+        (file,) = self.found()
+        if not file_digest(file).startswith(self.sha256):
+            raise ValueError(f"not the published file: its SHA-256 does not begin {self.sha256}")
 
     def fetch(self) -> None:
         """Downloads the file and checks its digest. Of an interrupted download nothing stays."""
