@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 DIFFERENCE = "difference"
 """What a finding is about that compares a variant with the baseline."""
 
-CLIPPING = "train.gradient_clip"
-
 CHANGES_NOTHING = frozenset(
     {
         ("train", "checkpointing"),
@@ -159,10 +157,10 @@ class _Audit:
         compared = self.looks.compare(with_it, without, epoch)
         act, layer = compared.act(factor.enters)
         reason = _why(factor, layer, compared.ours.without_graph) if act == "inert" else ""
-        if act == "active" and factor.on and factor.field == CLIPPING:
-            norm = self.looks.at(keys, compared.moment).norm
-            if norm < (keys.config.train.gradient_clip or 0):
-                act, reason = "warning", _not_reached(norm)
+        if act == "active" and factor.on:
+            # It acts where it is made to; whether it does as it is configured is another question.
+            unreached = factor.unreached(self.looks.at(keys, compared.moment).norm)
+            act, reason = ("warning", unreached) if unreached else (act, reason)
         return Finding(name, factor.field, act, layer, reason, epoch, compared.change)
 
     # ── a variant against others ─────────────────────────────────────────────────────────────────
@@ -268,9 +266,8 @@ class _Audit:
         reason = ""
         if act == "inert":
             fields = differing(keys.config, other.config)
-            limits = [k.config.train.gradient_clip or float("inf") for k in (keys, other)]
-            if fields == [("train", "gradient_clip")] and compared.ours.norm < min(limits):
-                act, reason = "warning", _not_reached(compared.ours.norm)
+            if unreached := _unreached(fields, keys.config, other.config, compared.ours.norm):
+                act, reason = "warning", unreached
             else:
                 reason = f"{_listed(fields)}: the same from there on, to the last bit"
         return Finding(name, about, act, layer, reason, compared.moment.epoch, compared.change)
@@ -283,22 +280,23 @@ def _why(factor: Factor, layer: str, without_graph: Collection[str]) -> str:
     return factor.reasons.get(layer, f"{factor.title}: the same from there on, to the last bit")
 
 
-def _not_reached(norm: float) -> str:
-    return f"no gradient was clipped in the steps looked at: the largest norm was {norm:.2g}"
+def _unreached(fields: Sequence[FieldPath], config: Config, other: Config, norm: float) -> str:
+    """Why two configurations that differ in one factor alone did the same; "" if that does not explain it."""
+    for kind in FACTORS.values():
+        if [".".join(path) for path in fields] == [kind.field]:
+            reasons = [factor.unreached(norm) for c in (config, other) if (factor := kind.of(c))]
+            return reasons[0] if reasons and all(reasons) else ""
+    return ""
 
 
 def _is_meant_to_act(path: FieldPath) -> bool:
     """Whether a field is meant to change results."""
-    says_what_ablate_does_anyway = path[:2] == ("sample", "options") and path[-1] in DEFAULTS
-    return (
-        path[0] not in ("track", "compute")
-        and path not in CHANGES_NOTHING
-        and not says_what_ablate_does_anyway
-    )
+    return path[0] not in ("track", "compute") and path not in CHANGES_NOTHING
 
 
 def _means_the_same(config: Config, other: Config) -> bool:
-    """Whether two configurations say the same in other words: an epoch as a share, training's noise again."""
+    """Whether two configurations say the same in other words: an epoch as a share, training's noise again,
+    an option that holds anyway and has another default in diffusers."""
 
     def meant(config: Config) -> tuple[object, ...]:
         factors = switched_on(config)
@@ -306,7 +304,8 @@ def _means_the_same(config: Config, other: Config) -> bool:
             {name: factor.first_epoch(config.train.epochs) for name, factor in factors.items()},
             {name: factor.contribution() for name, factor in factors.items()},
             config.sampling_noise,
-            config.sample.model_dump(exclude={"noise"}),
+            DEFAULTS | config.sample.options,
+            config.sample.model_dump(exclude={"noise", "options"}),
             config.model_dump(mode="json", exclude={"losses", "augmentation", "ema", "sample"}),
         )
 

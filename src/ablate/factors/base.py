@@ -83,6 +83,10 @@ class Factor(Model):
         """
         return epoch_of(getattr(self, "start", 0), epochs)
 
+    def unreached(self, norm: float) -> str:
+        """Why it left steps alone whose largest gradient norm was ``norm``; "" if it did not."""
+        return ""
+
     def contribution(self) -> dict[str, Any]:
         """What it adds to a training key while it acts, as plain data."""
         return self.model_dump(mode="json", exclude={"start"})

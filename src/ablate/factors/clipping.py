@@ -29,3 +29,9 @@ class Clipping(Factor):
         """From ``train.gradient_clip`` and ``train.clip``."""
         limit = config.train.gradient_clip
         return None if limit is None else cls(limit=float(limit), when=config.train.clip)
+
+    def unreached(self, norm: float) -> str:
+        """A limit above all gradients."""
+        if norm >= self.limit:
+            return ""
+        return f"no gradient was clipped in the steps looked at: the largest norm was {norm:.2g}"
