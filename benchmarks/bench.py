@@ -24,15 +24,15 @@ import numpy as np
 import torch
 from made import make_images, make_parts, narrow_unet
 
+from ablate.experiment.config import Config
+from ablate.experiment.load import load_profile
+from ablate.experiment.merge import expand, merge
 from ablate.fingerprint import Contents
 from ablate.keys import RunKeys
 from ablate.metrics.spaces.inception import InceptionSpace
 from ablate.parts.evaluator import EvaluatorPart
 from ablate.parts.inception import CLEAN_FID, InceptionPart
 from ablate.parts.text import load_text
-from ablate.spec.config import Config
-from ablate.spec.load import load_profile
-from ablate.spec.merge import expand, merge
 from ablate.stages.batch import draw_batch
 from ablate.stages.prepare import prepare, to_model
 from ablate.stages.sample import sample_images

@@ -180,11 +180,11 @@ def memory_of(process: int) -> tuple[int, int]:
 
 def keys_in(folder: Path) -> RunKeys:
     """The keys of a run on what was made, on the CPU."""
+    from ablate.experiment.config import Config
+    from ablate.experiment.load import load_profile
+    from ablate.experiment.merge import expand, merge
     from ablate.fingerprint import Contents
     from ablate.keys import RunKeys
-    from ablate.spec.config import Config
-    from ablate.spec.load import load_profile
-    from ablate.spec.merge import expand, merge
 
     made = ("vae", "text_encoder", "tokenizer")
     overrides = {

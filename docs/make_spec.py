@@ -1,4 +1,4 @@
-"""Writes ``docs/spec.md`` from the models of ``ablate.spec.config``: ``python docs/make_spec.py``."""
+"""Writes ``docs/spec.md`` from the models of ``ablate.experiment``: ``python docs/make_spec.py``."""
 
 from __future__ import annotations
 
@@ -6,29 +6,26 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.factors import LOSSES
-from ablate.spec.config import (
+from ablate.experiment.config import (
     Augmentation,
-    Claim,
     Components,
     Compute,
     Config,
     Data,
     Ema,
     Evaluate,
-    ExperimentSpec,
     Losses,
     Noise,
     Part,
-    Published,
-    PublishedResult,
     Sample,
     Track,
     Train,
     UNet,
 )
-from ablate.spec.load import load_profile, profile_names
-from ablate.spec.schema import json_schema
+from ablate.experiment.load import load_profile, profile_names
+from ablate.experiment.schema import json_schema
+from ablate.experiment.spec import Claim, ExperimentSpec, Published, PublishedResult
+from ablate.factors import LOSSES
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

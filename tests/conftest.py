@@ -22,11 +22,11 @@ import numpy as np
 import pytest
 
 from ablate.data import sprites
+from ablate.experiment.config import Config
+from ablate.experiment.load import load_profile
+from ablate.experiment.merge import expand, merge
 from ablate.fingerprint import Contents
 from ablate.keys import RunKeys
-from ablate.spec.config import Config
-from ablate.spec.load import load_profile
-from ablate.spec.merge import expand, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -282,9 +282,9 @@ def finished(
 @pytest.fixture(scope="session")
 def read_record() -> Callable[[Path], ExperimentRecord]:
     """What MLflow knows of ``tiny.yaml`` in a workplace."""
+    from ablate.experiment.load import load_experiment
     from ablate.plan import make_plan
     from ablate.record.read import read_experiment
-    from ablate.spec.load import load_experiment
     from ablate.store import Store
 
     def read(folder: Path) -> ExperimentRecord:

@@ -14,8 +14,8 @@ import typer
 import yaml
 
 from ablate.cli import app
-from ablate.spec.designs import DESIGNS
-from ablate.spec.load import load_experiment
+from ablate.experiment.designs import DESIGNS
+from ablate.experiment.load import load_experiment
 
 if TYPE_CHECKING:
     from types import ModuleType

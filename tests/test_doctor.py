@@ -14,8 +14,8 @@ from hubs import NOWHERE
 from ablate import doctor
 from ablate.doctor import Answer, diagnose
 from ablate.errors import UserError
+from ablate.experiment.load import load_config
 from ablate.parts.base import EMBEDDED_KIT
-from ablate.spec.load import load_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("fields", "metrics", "diffusion"),
     ("factors",),
-    ("spec",),
+    ("experiment",),
     ("store", "records", "progress", "stats"),
     ("data",),
     ("parts",),

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from ablate.data.place import place_of
 from ablate.errors import DataError
+from ablate.experiment.config import Config, kit_parts
 from ablate.fingerprint import Contents
-from ablate.keys import Observer, RunKeys, differences, newest_stored_link
+from ablate.keys import Observer, RunKeys, differences, newest_stored_state
 from ablate.parts.base import EMBEDDED_KIT
-from ablate.spec.config import Config, kit_parts
 from ablate.store import ENTRY, Store
 
 if TYPE_CHECKING:
@@ -333,7 +333,7 @@ def test_equal_ingredients_do_not_differ(make_keys: MakeKeys) -> None:
 
 # ── where a training goes on ─────────────────────────────────────────────────────────────────────
 
-CHAIN = tuple(f"link {number}" for number in range(11))
+CHAIN = tuple(f"state {number}" for number in range(11))
 EARLY, LATE = Observer(0.9, 2, "current"), Observer(0.99, 6, "initial")
 
 
@@ -350,28 +350,28 @@ def put(store: Store, epoch: int, *observers: Observer) -> None:
             pass
 
 
-def test_a_training_goes_on_at_the_newest_stored_link_up_to_its_end(store: Store) -> None:
-    assert newest_stored_link(CHAIN, (), 10, store) == 0
+def test_a_training_goes_on_at_the_newest_stored_state_up_to_its_end(store: Store) -> None:
+    assert newest_stored_state(CHAIN, (), 10, store) == 0
     for epoch in (3, 5, 8):
         put(store, epoch)
-    assert newest_stored_link(CHAIN, (), 10, store) == 8
-    assert newest_stored_link(CHAIN, (), 8, store) == 8
-    assert newest_stored_link(CHAIN, (), 7, store) == 5
+    assert newest_stored_state(CHAIN, (), 10, store) == 8
+    assert newest_stored_state(CHAIN, (), 8, store) == 8
+    assert newest_stored_state(CHAIN, (), 7, store) == 5
 
 
 def test_a_link_without_the_average_of_an_observer_that_has_started_is_passed_over(store: Store) -> None:
     put(store, 4, EARLY)
     put(store, 8, EARLY)
-    assert newest_stored_link(CHAIN, (EARLY,), 10, store) == 8
-    assert newest_stored_link(CHAIN, (EARLY, LATE), 10, store) == 4
-    assert newest_stored_link(CHAIN, (Observer(0.5, 2, "current"),), 10, store) == 0
+    assert newest_stored_state(CHAIN, (EARLY,), 10, store) == 8
+    assert newest_stored_state(CHAIN, (EARLY, LATE), 10, store) == 4
+    assert newest_stored_state(CHAIN, (Observer(0.5, 2, "current"),), 10, store) == 0
 
 
 def test_at_the_epoch_in_which_an_observer_starts_there_is_nothing_to_miss(store: Store) -> None:
     put(store, 6)
-    assert newest_stored_link(CHAIN, (LATE,), 10, store) == 6
+    assert newest_stored_state(CHAIN, (LATE,), 10, store) == 6
     put(store, 7)
-    assert newest_stored_link(CHAIN, (LATE,), 10, store) == 6
+    assert newest_stored_state(CHAIN, (LATE,), 10, store) == 6
 
 
 @quick
@@ -393,7 +393,7 @@ def test_the_newest_link_is_the_last_complete_one(
         store.path(stage, key).mkdir(parents=True)
         (store.path(stage, key) / ENTRY).write_text("{}")
     complete = [epoch for epoch in stored if epoch <= end and (epoch <= start or epoch in averaged)]
-    assert newest_stored_link(CHAIN, [observer], end, store) == max(complete, default=0)
+    assert newest_stored_state(CHAIN, [observer], end, store) == max(complete, default=0)
 
 
 @pytest.mark.parametrize("given", ["file", "folder"])

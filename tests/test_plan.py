@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ablate.plan import Plan, Run, Stretch, make_plan, reasons, steps_per_epoch, stretches, warnings
-from ablate.spec.config import MOST_CLAIMS
-from ablate.spec.load import load_experiment
+from ablate.experiment.load import load_experiment
+from ablate.experiment.spec import MOST_CLAIMS
+from ablate.plan import Plan, Run, Segment, make_plan, reasons, segments, steps_per_epoch, warnings
 from ablate.store import ENTRY, Store
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ def finish(plan: Plan, *stages: str) -> None:
                 pass
 
 
-# ── stretches ────────────────────────────────────────────────────────────────────────────────────
+# ── segments ────────────────────────────────────────────────────────────────────────────────────
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(overrides=st.lists(variants, min_size=1, max_size=5), seeds=st.sampled_from([(0,), (0, 1)]))
-def test_stretches_cover_every_chain_once_share_no_link_and_come_after_their_parents(
+def test_segments_cover_every_chain_once_share_no_link_and_come_after_their_parents(
     make_keys: MakeKeys, overrides: list[dict[str, Any]], seeds: tuple[int, ...]
 ) -> None:
     runs = [
@@ -80,37 +80,37 @@ def test_stretches_cover_every_chain_once_share_no_link_and_come_after_their_par
         for n, override in enumerate(overrides)
         for seed in seeds
     ]
-    found = list(stretches(runs))
+    found = list(segments(runs))
     for run in runs:
         mine = [(s.begin, s.end) for s in found if run in s.runs]
         assert [epoch for begin, end in mine for epoch in range(begin, end)] == list(
             range(run.keys.config.train.epochs)
         )
-    links = [
-        stretch.keys.chain[epoch] for stretch in found for epoch in range(stretch.begin + 1, stretch.end + 1)
+    states = [
+        segment.keys.chain[epoch] for segment in found for epoch in range(segment.begin + 1, segment.end + 1)
     ]
-    assert len(links) == len(set(links))
-    seen: list[Stretch] = []
-    for stretch in found:
-        assert (stretch.parent is None) == (stretch.begin == 0)
-        if stretch.parent:
-            assert any(stretch.parent is other for other in seen)
-            assert stretch.parent.end == stretch.begin
-            assert set(stretch.runs) <= set(stretch.parent.runs)
-        assert len({run.keys.chain[: stretch.end + 1] for run in stretch.runs}) == 1
-        seen.append(stretch)
+    assert len(states) == len(set(states))
+    seen: list[Segment] = []
+    for segment in found:
+        assert (segment.parent is None) == (segment.begin == 0)
+        if segment.parent:
+            assert any(segment.parent is other for other in seen)
+            assert segment.parent.end == segment.begin
+            assert set(segment.runs) <= set(segment.parent.runs)
+        assert len({run.keys.chain[: segment.end + 1] for run in segment.runs}) == 1
+        seen.append(segment)
 
 
 def test_ema_variants_of_a_seed_stand_on_one_trunk(contents: Contents, tmp_path: Path) -> None:
     experiment = load_experiment(EXPERIMENTS / "ema.yaml")
     plan = make_plan(experiment, Store(tmp_path), contents)
-    assert (len(plan.runs), len(plan.stretches)) == (24, 6)
+    assert (len(plan.runs), len(plan.segments)) == (24, 6)
     assert plan.steps_unique / plan.steps_asked == 0.25
-    assert all(len(stretch.observers) == 3 for stretch in plan.stretches)
+    assert all(len(segment.observers) == 3 for segment in plan.segments)
 
 
 def test_a_late_factor_branches_off_where_it_begins(plan: Callable[..., Plan]) -> None:
-    found = [(s.begin, s.end, {run.name for run in s.runs}) for s in plan().stretches]
+    found = [(s.begin, s.end, {run.name for run in s.runs}) for s in plan().segments]
     assert found == [
         (0, 1, {"plain seed 0", "late seed 0"}),
         (1, 3, {"plain seed 0"}),
@@ -147,8 +147,8 @@ def test_steps_are_counted_as_asked_as_shared_and_as_missing(plan: Callable[...,
 def test_a_longer_training_has_only_its_further_epochs_to_train(plan: Callable[..., Plan]) -> None:
     finish(plan("ema=null", "losses.lpips=null", "losses.kl=null"))
     longer = plan("train.epochs=5")
-    plain = [stretch for stretch in longer.stretches if {run.variant for run in stretch.runs} == {"plain"}]
-    assert [longer.epochs_to_train()[stretch.key] for stretch in plain] == [2, 2]
+    plain = [segment for segment in longer.segments if {run.variant for run in segment.runs} == {"plain"}]
+    assert [longer.epochs_to_train()[segment.key] for segment in plain] == [2, 2]
 
 
 # ── reasons ──────────────────────────────────────────────────────────────────────────────────────

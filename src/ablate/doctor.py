@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ablate.experiment.config import Config
     from ablate.parts.base import PretrainedPart
-    from ablate.spec.config import Config
 
 COMPILE_SECONDS = 90
 COMPILE = """

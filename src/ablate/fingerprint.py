@@ -21,13 +21,13 @@ from ablate.parts.base import local_folder
 from ablate.store import file_digest, write_file
 
 if TYPE_CHECKING:
+    from ablate.experiment.config import Compute, Part
     from ablate.factors.base import Factor
-    from ablate.spec.config import Compute, Part
 
 PACKAGE = Path(__file__).parent
 
 READING = tuple(
-    f"data/{name}.py" for name in ("captions", "fields", "imagefolder", "images", "records", "task")
+    f"data/{name}.py" for name in ("captions", "entries", "fields", "imagefolder", "images", "task")
 )
 """What reads a data set."""
 

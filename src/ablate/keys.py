@@ -1,8 +1,8 @@
 """Configuration → keys: the hash of exactly what can change each stage's output. Pure, no torch.
 
-Training keys are a chain, one link an epoch: ``K[0] = H(seed, model, data, optimizer, numerics)``
+The state keys of a training are a chain, one an epoch: ``K[0] = H(seed, model, data, optimizer, numerics)``
 and ``K[e+1] = H(K[e], what acts in epoch e)``. Two variants share their training exactly as long as their
-links are equal.
+state keys are equal.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from ablate.experiment.config import Config
     from ablate.factors import Acting
     from ablate.factors.base import Factor
     from ablate.factors.ema import Ema
     from ablate.fingerprint import Contents
-    from ablate.spec.config import Config
     from ablate.store import Store
 
 Ingredients = dict[str, Any]
@@ -48,9 +48,9 @@ class Observer:
             return None
         return Observer(ema.decay, epoch_of(ema.start, epochs), ema.shadow)
 
-    def key(self, link: str) -> str:
-        """Key of this observer's shadow at a link of the training chain."""
-        return key_of({"link": link, **vars(self)})
+    def key(self, state_key: str) -> str:
+        """Key of this observer's shadow at a state of the training."""
+        return key_of({"state": state_key, **vars(self)})
 
 
 class RunKeys:
@@ -131,10 +131,10 @@ class RunKeys:
     @cached_property
     def chain(self) -> tuple[str, ...]:
         """K[0] … K[epochs]."""
-        links = [key_of(self.root_ingredients)]
+        state_keys = [key_of(self.root_ingredients)]
         for acting in self.timeline:
-            links.append(key_of({"previous": links[-1], "active": acting}))
-        return tuple(links)
+            state_keys.append(key_of({"previous": state_keys[-1], "active": acting}))
+        return tuple(state_keys)
 
     @cached_property
     def timeline(self) -> tuple[Ingredients, ...]:
@@ -172,7 +172,7 @@ class RunKeys:
 
     def preview_ingredients(self, epoch: int) -> Ingredients:
         """The state and the number of prompts. Not the sampler: runs on one trunk share previews."""
-        return {"link": self.chain[epoch], "prompts": self.config.track.preview_prompts}
+        return {"state": self.chain[epoch], "prompts": self.config.track.preview_prompts}
 
     def previews(self) -> list[tuple[int, str]]:
         """(epoch, key) of every preview that this run may have."""
@@ -184,7 +184,7 @@ class RunKeys:
     def sample_ingredients(self) -> Ingredients:
         """The trained weights, the prompts (they are part of the prepared data) and the sampler."""
         return {
-            "link": self.chain[-1],
+            "state": self.chain[-1],
             "observer": vars(self.observer) if self.observer else None,
             "seed": self.sample_seed,
             # The observer says which weights are meant.
@@ -241,15 +241,15 @@ def differences(new: Mapping[str, Any], old: Mapping[str, Any], prefix: str = ""
         label = name if prefix == "" or prefix.endswith("code.") else prefix + name
         if isinstance(a, dict) and isinstance(b, dict):
             found += differences(b, a, f"{label}.")
-        elif name.endswith(".py") or name in ("data", "prepare", "link", "previous", "sample"):
+        elif name.endswith(".py") or name in ("data", "prepare", "state", "previous", "sample"):
             found.append(f"{label} changed")
         else:
             found.append(f"{label}: {a} → {b}")
     return found
 
 
-def newest_stored_link(chain: tuple[str, ...], observers: Iterable[Observer], end: int, store: Store) -> int:
-    """The last link up to ``end`` from which a training can go on, 0 when there is none.
+def newest_stored_state(chain: tuple[str, ...], observers: Iterable[Observer], end: int, store: Store) -> int:
+    """The last state up to K[``end``] from which a training can go on, 0 when there is none.
 
     Its state must be stored, and the average of every observer that has started by then.
     """

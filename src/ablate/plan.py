@@ -1,6 +1,6 @@
 """Experiment → runs, trunks, keys, and what has to run. Pure: no torch, nothing is written.
 
-Runs whose chains agree stand on the same stretch of training. ``stretches`` finds these by walking
+Runs whose chains agree stand on the same segment of training. ``segments`` finds these by walking
 the chains side by side; no other structure is needed.
 """
 
@@ -12,14 +12,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ablate.data.place import place_of
-from ablate.keys import Observer, RunKeys, differences, newest_stored_link
+from ablate.keys import Observer, RunKeys, differences, newest_stored_state
 from ablate.stats import seeds_for_alpha, smallest_p
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ablate.experiment.load import Experiment
     from ablate.fingerprint import Contents
-    from ablate.spec.load import Experiment
     from ablate.store import Store
 
 
@@ -38,13 +38,13 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Segment:
     """Links ``begin`` … ``end`` of a chain that the same runs share: a trunk, or a branch from one."""
 
     runs: tuple[Run, ...]
     begin: int
     end: int
-    parent: Stretch | None
+    parent: Segment | None
 
     @property
     def keys(self) -> RunKeys:
@@ -63,8 +63,8 @@ class Stretch:
         return self.keys.chain[self.end]
 
 
-def stretches(runs: Sequence[Run], begin: int = 0, parent: Stretch | None = None) -> Iterator[Stretch]:
-    """The stretches of training that ``runs`` need, each shared as far as possible, parents first."""
+def segments(runs: Sequence[Run], begin: int = 0, parent: Segment | None = None) -> Iterator[Segment]:
+    """The segments of training that ``runs`` need, each shared as far as possible, parents first."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         if len(run.keys.chain) > begin + 1:
@@ -76,9 +76,9 @@ def stretches(runs: Sequence[Run], begin: int = 0, parent: Stretch | None = None
             and len({run.keys.chain[end + 1] for run in group}) == 1
         ):
             end += 1
-        stretch = Stretch(tuple(group), begin, end, parent)
-        yield stretch
-        yield from stretches(group, end, stretch)
+        segment = Segment(tuple(group), begin, end, parent)
+        yield segment
+        yield from segments(group, end, segment)
 
 
 @dataclass(frozen=True)
@@ -101,19 +101,19 @@ class Plan:
         )
 
     @cached_property
-    def stretches(self) -> tuple[Stretch, ...]:
-        """All stretches of training that the experiment stands on."""
-        return tuple(stretches(self.runs))
+    def segments(self) -> tuple[Segment, ...]:
+        """All segments of training that the experiment stands on."""
+        return tuple(segments(self.runs))
 
     def epochs_to_train(self) -> dict[str, int]:
-        """Key of each stretch that has work → epochs to train on it, given what the store holds."""
+        """Key of each segment that has work → epochs to train on it, given what the store holds."""
         missing: dict[str, int] = {}
-        for stretch in stretches(self.to_sample):
-            newest = newest_stored_link(stretch.keys.chain, stretch.observers, stretch.end, self.store)
-            if stretch.parent and stretch.parent.key in missing:
-                newest = max(newest, stretch.begin)  # the parent will have been trained by then
-            if newest < stretch.end:
-                missing[stretch.key] = stretch.end - newest
+        for segment in segments(self.to_sample):
+            newest = newest_stored_state(segment.keys.chain, segment.observers, segment.end, self.store)
+            if segment.parent and segment.parent.key in missing:
+                newest = max(newest, segment.begin)  # the parent will have been trained by then
+            if newest < segment.end:
+                missing[segment.key] = segment.end - newest
         return missing
 
     def steps_per_epoch(self, run: Run) -> int:
@@ -128,14 +128,14 @@ class Plan:
 
     @property
     def steps_unique(self) -> int:
-        """Optimizer steps when shared stretches are trained once."""
-        return sum((s.end - s.begin) * self.steps_per_epoch(s.runs[0]) for s in self.stretches)
+        """Optimizer steps when shared segments are trained once."""
+        return sum((s.end - s.begin) * self.steps_per_epoch(s.runs[0]) for s in self.segments)
 
     @property
     def steps_to_train(self) -> int:
         """Optimizer steps that are still missing in the store."""
         missing = self.epochs_to_train()
-        return sum(missing.get(s.key, 0) * self.steps_per_epoch(s.runs[0]) for s in self.stretches)
+        return sum(missing.get(s.key, 0) * self.steps_per_epoch(s.runs[0]) for s in self.segments)
 
 
 def make_plan(experiment: Experiment, store: Store, contents: Contents) -> Plan:

@@ -108,7 +108,7 @@ class ExperimentRecord:
     name: str
     """Stem of the spec's file."""
     spec: Mapping[str, Any]
-    """The resolved spec, ``spec.config.ExperimentSpec`` as plain data. A design is expanded: ``variants``
+    """The resolved spec, ``experiment.spec.ExperimentSpec`` as plain data. A design is expanded: ``variants``
     has every variant and ``baseline`` is set, also where the file has ``factors``."""
     configs: Mapping[str, Mapping[str, Any]]
     """Variant → its whole configuration, nested."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ablate.audit.audit import audit
+from ablate.experiment.load import load_experiment
 from ablate.keys import RunKeys
-from ablate.spec.load import load_experiment
 from ablate.store import Store
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch
 from ablate.diffusion.randomness import generator
 from ablate.diffusion.samplers import build_scheduler, sample_latents
 from ablate.errors import UserError
-from ablate.spec.schedulers import Scheduler
+from ablate.experiment.schedulers import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable

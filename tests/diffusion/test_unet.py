@@ -10,8 +10,8 @@ from diffusers.models.attention_processor import AttnProcessor2_0
 from torch.utils.flop_counter import FlopCounterMode
 
 from ablate.diffusion.unet import build_unet
-from ablate.spec.config import Config
-from ablate.spec.load import load_profile
+from ablate.experiment.config import Config
+from ablate.experiment.load import load_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -36,7 +36,7 @@ if __name__ == "__main__":
 
     from ablate.fingerprint import Contents
     from ablate.keys import RunKeys
-    from ablate.spec.config import Config
+    from ablate.experiment.config import Config
     from ablate.stages.prepare import prepare
     from ablate.store import Store
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from ablate.cli.printing import print_qualities
 from ablate.data import sprites
 from ablate.errors import ComponentError, DataError
+from ablate.experiment.config import Part
 from ablate.kit.build import TRAININGS, Job, build_kit, folder_hash, train_part
 from ablate.kit.check import (
     PARTS,
@@ -27,7 +28,6 @@ from ablate.kit.tokenizer import END, START, train_tokenizer
 from ablate.kit.training import seeded
 from ablate.parts.base import EMBEDDED_KIT
 from ablate.parts.perceptual import PerceptualPart
-from ablate.spec.config import Part
 from ablate.store import file_digest
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from torch.nn import functional as F
 
+from ablate.experiment.config import Components, Part
 from ablate.metrics.spaces import SPACES
 from ablate.parts import PARTS
 from ablate.parts.evaluator import EvaluatorPart
-from ablate.spec.config import Components, Part
 
 if TYPE_CHECKING:
     import torch

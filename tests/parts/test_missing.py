@@ -9,10 +9,10 @@ import pytest
 from hubs import NOWHERE
 
 from ablate.errors import ComponentError
+from ablate.experiment.load import load_config
 from ablate.parts import PARTS, inception, perceptual
 from ablate.parts.missing import missing_parts, named_parts, needed_parts, require_parts
 from ablate.parts.sources import HubFiles, TorchFile
-from ablate.spec.load import load_config
 
 if TYPE_CHECKING:
     from pathlib import Path

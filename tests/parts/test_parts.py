@@ -31,6 +31,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from ablate import fingerprint
 from ablate.errors import ComponentError
+from ablate.experiment.config import Part
 from ablate.factors.kl import Kl
 from ablate.factors.lpips import Lpips
 from ablate.fingerprint import PACKAGE
@@ -43,7 +44,6 @@ from ablate.parts.perceptual import TRUNKS, PerceptualPart, trunk_of, untrained_
 from ablate.parts.sources import TorchFile
 from ablate.parts.text import load_text
 from ablate.parts.vae import VaePart
-from ablate.spec.config import Part
 from ablate.store import file_digest
 
 if TYPE_CHECKING:
@@ -426,7 +426,8 @@ def test_a_broken_inception_is_refused(tmp_path: Path) -> None:
 
 def test_looking_for_a_part_imports_no_torch() -> None:
     code = (
-        "import sys; from ablate.parts.missing import named_parts; from ablate.spec.load import load_config\n"
+        "import sys; from ablate.parts.missing import named_parts\n"
+        "from ablate.experiment.load import load_config\n"
         "for part in named_parts(load_config('maplestory')):\n"
         "    part.source().found()\n"
         "assert 'torch' not in sys.modules"

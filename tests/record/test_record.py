@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ablate.experiment.load import load_experiment
 from ablate.plan import Plan, make_plan
 from ablate.record.names import REASON
 from ablate.record.provenance import spec_key
 from ablate.record.read import find_experiment, read_experiment
 from ablate.record.write import Writer, flatten, open_experiment, record_verification
 from ablate.records import Verification
-from ablate.spec.load import load_experiment
 from ablate.store import Store
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ablate.experiment.load import load_experiment
 from ablate.fingerprint import Contents
 from ablate.plan import make_plan
 from ablate.runner import tasks
-from ablate.spec.load import load_experiment
 from ablate.store import Store
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def test_a_variant_that_trains_on_augmented_forms_has_them_prepared_before(
     assert [task.needs for task in trainings] == [(forms.name,)]
 
 
-def test_variants_that_part_late_share_the_stretch_before(todo: dict[str, tasks.Task]) -> None:
+def test_variants_that_part_late_share_the_segment_before(todo: dict[str, tasks.Task]) -> None:
     trained = {task.name: task.runs for task in todo.values() if task.function is tasks.train}
     assert trained["train seed 0, epochs 0–1 (plain, late)"] == ("plain seed 0", "late seed 0")
     assert len(trained) == 4

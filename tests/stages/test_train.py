@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ablate.diffusion import randomness
 from ablate.errors import RunError
 from ablate.factors.lpips import lpips
-from ablate.plan import Run, stretches
+from ablate.plan import Run, segments
 from ablate.stages.batch import draw_batch
 from ablate.stages.prepare import prepare, to_model
 from ablate.stages.train import batch_losses, epoch_batches, forward, optimizer_step, train, weighted_sum
@@ -60,7 +60,7 @@ def walk(
     end: int = EPOCHS,
     stop_after: int | None = None,
 ) -> None:
-    """Trains a stretch; ``stop_after`` interrupts it after that epoch was stored."""
+    """Trains a segment; ``stop_after`` interrupts it after that epoch was stored."""
 
     def on_epoch(training: Training) -> None:
         if training.epoch == stop_after:
@@ -87,11 +87,11 @@ def states(store: Store) -> list[int]:
 
 @pytest.fixture
 def run_together(make_keys: MakeKeys) -> Callable[..., None]:
-    """Trains variants of one seed as a plan would: each stretch once, with the observers of all."""
+    """Trains variants of one seed as a plan would: each segment once, with the observers of all."""
 
     def run(store: Store, variants: Sequence[RunKeys]) -> None:
-        for stretch in stretches([Run(str(n), keys.seed, keys) for n, keys in enumerate(variants)]):
-            walk(stretch.keys, store, *stretch.observers, begin=stretch.begin, end=stretch.end)
+        for segment in segments([Run(str(n), keys.seed, keys) for n, keys in enumerate(variants)]):
+            walk(segment.keys, store, *segment.observers, begin=segment.begin, end=segment.end)
 
     return run
 

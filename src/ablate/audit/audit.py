@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ablate.audit.compare import FieldPath
+    from ablate.experiment.config import Config
     from ablate.factors.base import Factor
     from ablate.keys import RunKeys
-    from ablate.spec.config import Config
     from ablate.store import Store
 
 DIFFERENCE = "difference"

@@ -13,7 +13,7 @@ from ablate.records import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ablate.spec.config import Config
+    from ablate.experiment.config import Config
 
 LOOKED_AT = (0.1, 0.5, 0.9)
 """Shares of the timesteps at which noise schedules are compared in words."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ablate.audit.probe import Moment, Probe, changes, probe
-from ablate.keys import Observer, newest_stored_link
+from ablate.keys import Observer, newest_stored_state
 from ablate.records import LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ablate.experiment.config import Config
     from ablate.keys import RunKeys
-    from ablate.spec.config import Config
     from ablate.store import Store
 
 ABSENT = object()
@@ -80,7 +80,7 @@ class Looks:
 def moment(keys: RunKeys, other: RunKeys, epoch: int, store: Store) -> Moment:
     """The newest state before ``epoch`` that both have in common."""
     shared = sum(a == b for a, b in zip(keys.chain, other.chain, strict=False)) - 1
-    start = newest_stored_link(keys.chain, (), min(epoch, shared), store) if shared > 0 else 0
+    start = newest_stored_state(keys.chain, (), min(epoch, shared), store) if shared > 0 else 0
     starts = sorted({o.start for o in (observer(keys), observer(other)) if o})
     ways = [k.config.sample.model_dump(exclude={"weights"}) for k in (keys, other)]
     seeds = [k.sample_seed for k in (keys, other)]
@@ -102,7 +102,7 @@ def observer(keys: RunKeys) -> Observer | None:
 def first_difference(keys: RunKeys, other: RunKeys) -> int | None:
     """The first epoch that two runs do not share; None where they share all of their training."""
     pairs = zip(keys.chain, other.chain, strict=False)
-    shared = next((link for link, (a, b) in enumerate(pairs) if a != b), None)
+    shared = next((epoch for epoch, (a, b) in enumerate(pairs) if a != b), None)
     if shared is not None:
         return max(shared - 1, 0)
     return None if len(keys.chain) == len(other.chain) else min(len(keys.chain), len(other.chain)) - 1

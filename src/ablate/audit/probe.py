@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from ablate.experiment.config import Part
     from ablate.keys import RunKeys
     from ablate.parts.evaluator import Evaluator
-    from ablate.spec.config import Part
     from ablate.store import Store
 
 STEPS = 3
@@ -51,7 +51,7 @@ class Moment:
     epoch: int
     """The epoch whose batches and losses are taken."""
     start: int
-    """The stored link that the weights come from; 0: the initial weights."""
+    """The stored state that the weights come from; 0: the initial weights."""
     ema_starts: tuple[int, ...] = ()
     """The epochs in which the averages of both begin, in order."""
     sampling_differs: bool = False

@@ -132,6 +132,6 @@ def schema() -> None:
     """Print the JSON schema of experiment files, for editors."""
     import json
 
-    from ablate.spec.schema import json_schema
+    from ablate.experiment.schema import json_schema
 
     sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")

@@ -40,9 +40,9 @@ def plan_of(
     Raises:
         UserError: the spec, an override or the data are wrong.
     """
+    from ablate.experiment.load import load_experiment, parse_seeds
     from ablate.fingerprint import Contents
     from ablate.plan import make_plan
-    from ablate.spec.load import load_experiment, parse_seeds
     from ablate.store import Store
 
     experiment = load_experiment(

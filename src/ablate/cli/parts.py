@@ -17,8 +17,8 @@ def fetch(
     What is there is skipped; the same command goes on where it was interrupted.
     """
     from ablate.cli.screens import FetchScreen
+    from ablate.experiment.load import load_config
     from ablate.parts.fetch import fetch_parts
-    from ablate.spec.load import load_config
 
     fetch_parts(load_config(profile, sets or ()), FetchScreen())
 
@@ -35,8 +35,8 @@ def doctor(
     """
     from ablate.cli.printing import print_answers
     from ablate.doctor import diagnose
+    from ablate.experiment.load import load_config
     from ablate.record.client import default_uri
-    from ablate.spec.load import load_config
 
     config = load_config(profile, sets or ())
     if not print_answers(diagnose(config, profile, store, tracking_uri or default_uri())):

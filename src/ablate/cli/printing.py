@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ablate.experiment.designs import describe
 from ablate.plan import warnings
-from ablate.spec.designs import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -89,14 +89,14 @@ def _print_variants(plan: Plan) -> None:
 
 
 def _print_trunks(plan: Plan) -> None:
-    """One line for each stretch that differs in more than its seed."""
+    """One line for each segment that differs in more than its seed."""
     missing = plan.epochs_to_train()
     table = Table("trained once", "for the variants", "EMA observers", "seeds", "epochs to train")
     shapes: dict[tuple[int, int, tuple[str, ...], int], list[tuple[int, int]]] = {}
-    for stretch in plan.stretches:
-        variants = tuple(dict.fromkeys(run.variant for run in stretch.runs))
-        shape = (stretch.begin, stretch.end, variants, len(stretch.observers))
-        shapes.setdefault(shape, []).append((stretch.runs[0].seed, missing.get(stretch.key, 0)))
+    for segment in plan.segments:
+        variants = tuple(dict.fromkeys(run.variant for run in segment.runs))
+        shape = (segment.begin, segment.end, variants, len(segment.observers))
+        shapes.setdefault(shape, []).append((segment.runs[0].seed, missing.get(segment.key, 0)))
     for (begin, end, variants, observers), each in shapes.items():
         seeds = ", ".join(str(seed) for seed, _ in each)
         epochs = sum(epochs for _, epochs in each)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ablate.data import imagefolder, task
+from ablate.data.entries import Prompt, TrainImage, caption
 from ablate.data.fields import EXPECTED, fail
 from ablate.data.images import load_image, load_images
-from ablate.data.records import Prompt, TrainImage, caption
 from ablate.errors import DataError
 
 if TYPE_CHECKING:

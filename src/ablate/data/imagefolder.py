@@ -11,8 +11,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ablate.data.entries import Prompt, TrainImage
 from ablate.data.fields import EXPECTED, Names, NoImageError, natural, read_lines
-from ablate.data.records import Prompt, TrainImage
 from ablate.errors import DataError
 
 if TYPE_CHECKING:

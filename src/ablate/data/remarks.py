@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ablate.data import task
+from ablate.data.entries import caption
 from ablate.data.fields import EmptyTextError, NoImageError
 from ablate.data.images import FORMATS, MOST_PIXELS, OversizedImageError
-from ablate.data.records import caption
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from ablate.data.records import Prompt, TrainImage
+    from ablate.data.entries import Prompt, TrainImage
 
 Level = Literal["error", "warning", "info"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ablate.data.entries import Prompt, TrainImage
 from ablate.data.fields import EXPECTED, Names, NoImageError, natural, read_object
-from ablate.data.records import Prompt, TrainImage
 from ablate.errors import DataError
 
 if TYPE_CHECKING:

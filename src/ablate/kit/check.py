@@ -11,12 +11,12 @@ import numpy as np
 
 from ablate.data import sprites
 from ablate.errors import ComponentError, DataError
+from ablate.experiment.config import Part
 from ablate.metrics.accuracy import zero_shot
 from ablate.parts.evaluator import Evaluator, EvaluatorPart
 from ablate.parts.perceptual import PerceptualPart
 from ablate.parts.text import load_text
 from ablate.parts.vae import VaePart
-from ablate.spec.config import Part
 
 if TYPE_CHECKING:
     import lpips

@@ -1,6 +1,6 @@
 """The pretrained parts: where each comes from, how it is loaded, who needs it. A file for each.
 
-A new part is its file here, its row in ``PARTS`` and its field in ``Components`` of ``spec/config.py``.
+A new part is its file here, its row in ``PARTS`` and its field in ``Components`` of ``experiment/config.py``.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ablate.errors import ComponentError
+from ablate.experiment.config import EMBEDDED
 from ablate.parts import messages
 from ablate.parts.sources import Folder, HubFiles, ready
-from ablate.spec.config import EMBEDDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from ablate.experiment.config import Components, Config, Part
     from ablate.parts.sources import Names, Source
-    from ablate.spec.config import Components, Config, Part
 
 EMBEDDED_KIT = Path(str(files("ablate"))) / "assets" / "sprites"
 """The kit that is shipped with the package."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from ablate.experiment.config import Components
     from ablate.parts.sources import Source
-    from ablate.spec.config import Components
 
 ADDRESSES = {"ViT-B-32:openai": "timm/vit_base_patch32_clip_224.openai/"}
 """What open_clip's table of pretrained models says of the usual one: importing open_clip takes seconds."""

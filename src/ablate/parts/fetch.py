@@ -9,9 +9,9 @@ from ablate.parts.missing import missing, named_parts
 from ablate.parts.sources import size
 
 if TYPE_CHECKING:
+    from ablate.experiment.config import Config
     from ablate.parts.base import PretrainedPart
     from ablate.progress import Progress
-    from ablate.spec.config import Config
 
 
 def fetch_parts(config: Config, progress: Progress) -> None:

@@ -6,18 +6,18 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ablate.experiment.config import Part
 from ablate.metrics.spaces import SPACES
 from ablate.parts.base import PretrainedPart
 from ablate.parts.sources import Folder, TorchFile
-from ablate.spec.config import Part
 
 if TYPE_CHECKING:
     from typing import Self
 
     from torch import nn
 
+    from ablate.experiment.config import Components, Config
     from ablate.parts.sources import Source
-    from ablate.spec.config import Components, Config
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
 

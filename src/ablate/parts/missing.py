@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ablate.errors import ComponentError
+from ablate.experiment.load import load_config
 from ablate.parts import PARTS
 from ablate.parts.sources import host, lacking, out_of_reach
-from ablate.spec.load import load_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ablate.experiment.config import Config
     from ablate.parts.base import PretrainedPart
     from ablate.parts.sources import Source
-    from ablate.spec.config import Config
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import lpips
     import torch
 
+    from ablate.experiment.config import Config
     from ablate.parts.sources import Source
-    from ablate.spec.config import Config
 
 TRUNKS = {
     "alex": TorchFile("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79"),

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from transformers import CLIPTextModel, CLIPTokenizer
 
+    from ablate.experiment.config import Components, Part
     from ablate.parts.sources import Source
-    from ablate.spec.config import Components, Part
 
 REVISIONS = {"openai/clip-vit-base-patch32": "refs/pr/15"}
 """Where the weights of a repository are safetensors, if its main branch has a pickle only: the hub's own

@@ -31,8 +31,10 @@ def choose_run(plan: Plan, variant: str, seed: int | None) -> Run:
         known = ", ".join(str(run.seed) for run in runs)
         raise UserError(f"there is no seed {seed}", where=f"--seed {seed}", fix=f"There are: {known}.")
     keys, store = chosen.keys, plan.store
-    link = keys.chain[-1]
-    trained = store.has("ema", keys.observer.key(link)) if keys.observer else store.has("train", link)
+    state_key = keys.chain[-1]
+    trained = (
+        store.has("ema", keys.observer.key(state_key)) if keys.observer else store.has("train", state_key)
+    )
     if not trained:
         raise UserError(
             f"the weights of {chosen.name} are not in the store",

@@ -1,6 +1,6 @@
 """A plan as tasks: what can be dispatched to a worker, and what has to be done before.
 
-The unit of dispatch is a stretch of training; each run's sampling and evaluation follow it. Workers
+The unit of dispatch is a segment of training; each run's sampling and evaluation follow it. Workers
 read and write the store only. What they want to be known goes through ``emit`` to the one process
 that writes the record.
 """
@@ -19,10 +19,10 @@ from ablate.store import Store
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from ablate.experiment.config import Config
     from ablate.keys import Observer, RunKeys
-    from ablate.plan import Plan, Run, Stretch
+    from ablate.plan import Plan, Run, Segment
     from ablate.records import EpochRow, Finding
-    from ablate.spec.config import Config
     from ablate.stages.training import Training
 
 
@@ -36,7 +36,7 @@ class Note:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """A stretch has trained and stored one more epoch."""
+    """A segment has trained and stored one more epoch."""
 
     task: str
     epochs: int
@@ -55,7 +55,7 @@ Emit = Callable[[Event], None]
 
 def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
     """The tasks that give ``runs`` their results, each after those it needs."""
-    from ablate.plan import stretches
+    from ablate.plan import segments
 
     by_data: dict[str, list[Run]] = {}
     for run in runs:
@@ -66,14 +66,14 @@ def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
 
     trained: dict[str, str] = {}
     sampled = {run.name for run in runs if plan.store.has("sample", run.keys.sample)}
-    for stretch in stretches([run for run in runs if run.name not in sampled]):
-        needs = [data_task(stretch.keys)]
-        needs += [task_name(stretch.parent)] if stretch.parent else []
-        arguments = (stretch.keys, stretch.observers, stretch.begin, stretch.end)
-        standing = tuple(run.name for run in stretch.runs)
-        yield Task(task_name(stretch), tuple(needs), train, arguments, standing)
+    for segment in segments([run for run in runs if run.name not in sampled]):
+        needs = [data_task(segment.keys)]
+        needs += [task_name(segment.parent)] if segment.parent else []
+        arguments = (segment.keys, segment.observers, segment.begin, segment.end)
+        standing = tuple(run.name for run in segment.runs)
+        yield Task(task_name(segment), tuple(needs), train, arguments, standing)
         trained |= {
-            run.name: task_name(stretch) for run in stretch.runs if len(run.keys.chain) - 1 == stretch.end
+            run.name: task_name(segment) for run in segment.runs if len(run.keys.chain) - 1 == segment.end
         }
     for run in runs:
         needs = [trained.get(run.name, data_task(run.keys))]
@@ -85,10 +85,10 @@ def data_task(keys: RunKeys) -> str:
     return f"prepare {(keys.augmented or keys.prepare)[:8]}"
 
 
-def task_name(stretch: Stretch) -> str:
+def task_name(segment: Segment) -> str:
     """``train seed 3, epochs 0–20 (none, mid-way)``."""
-    variants = ", ".join(dict.fromkeys(run.variant for run in stretch.runs))
-    return f"train seed {stretch.runs[0].seed}, epochs {stretch.begin}–{stretch.end} ({variants})"
+    variants = ", ".join(dict.fromkeys(run.variant for run in segment.runs))
+    return f"train seed {segment.runs[0].seed}, epochs {segment.begin}–{segment.end} ({variants})"
 
 
 def check_schedulers(configs: Mapping[str, Config], root: str, task: str, emit: Emit) -> None:
@@ -130,7 +130,7 @@ def prepare(keys: RunKeys, root: str, task: str, emit: Emit) -> None:
 def train(
     keys: RunKeys, observers: Sequence[Observer], begin: int, end: int, root: str, task: str, emit: Emit
 ) -> None:
-    """A stretch of training, with previews."""
+    """A segment of training, with previews."""
     from ablate.stages.sample import preview
     from ablate.stages.train import train as stage
 

@@ -96,7 +96,7 @@ def _walk(executor: Executor, todo: Sequence[Task], progress: RunProgress | None
 
 def _weights(run: Run, store: Store) -> str:
     """Digest of the weights that a run samples from."""
-    link, observer = run.keys.chain[-1], run.keys.observer
+    state_key, observer = run.keys.chain[-1], run.keys.observer
     if observer:
-        return file_digest(store.path("ema", observer.key(link)) / "shadow.safetensors")
-    return file_digest(store.path("train", link) / "unet.safetensors")
+        return file_digest(store.path("ema", observer.key(state_key)) / "shadow.safetensors")
+    return file_digest(store.path("train", state_key) / "unet.safetensors")

@@ -11,7 +11,7 @@ from ablate import fingerprint
 from ablate.errors import RunError
 
 if TYPE_CHECKING:
-    from ablate.spec.config import Compute
+    from ablate.experiment.config import Compute
 
 
 def setup(compute: Compute) -> torch.device:

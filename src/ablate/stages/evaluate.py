@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ablate.experiment.config import Config
     from ablate.keys import RunKeys
     from ablate.metrics.spaces.base import FeatureSpace
     from ablate.parts.evaluator import Evaluator
-    from ablate.spec.config import Config
     from ablate.store import Store
 
 

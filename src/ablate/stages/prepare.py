@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from ablate.experiment.config import Components
     from ablate.keys import RunKeys
-    from ablate.spec.config import Components
     from ablate.store import Store
     from ablate.store.growing import Arrays
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from ablate.experiment.config import Config
     from ablate.keys import RunKeys
-    from ablate.spec.config import Config
     from ablate.stages.training import Training
     from ablate.store import Store
 
@@ -159,10 +159,10 @@ def preview(training: Training, store: Store) -> str:
 
 def weights_file(keys: RunKeys, store: Store) -> Path:
     """The weights that this run samples from: those at the end of its chain, or their average."""
-    link = keys.chain[-1]
+    state_key = keys.chain[-1]
     if keys.observer:
-        return store.path("ema", keys.observer.key(link)) / "shadow.safetensors"
-    return store.path("train", link) / "unet.safetensors"
+        return store.path("ema", keys.observer.key(state_key)) / "shadow.safetensors"
+    return store.path("train", state_key) / "unet.safetensors"
 
 
 def load_unet(config: Config, weights: Path, device: torch.device) -> Any:

@@ -1,4 +1,4 @@
-"""Stage train: a stretch of the training chain, one stored state per link.
+"""Stage train: a segment of the training, one stored state an epoch.
 
 The loop that everything else is about. ``stages/batch.py`` draws what a step needs, ``stages/training.py`` is
 the training's state and how it is stored.
@@ -15,7 +15,7 @@ import torch
 from ablate.diffusion import randomness
 from ablate.errors import RunError
 from ablate.factors.base import Step
-from ablate.keys import newest_stored_link
+from ablate.keys import newest_stored_state
 from ablate.stages.batch import draw_batch
 from ablate.stages.training import Training, forget
 
@@ -40,12 +40,12 @@ def train(
     on_epoch: Callable[[Training], None],
     progress: Callable[[str], None],
 ) -> None:
-    """Trains from the newest stored link up to link ``end`` and stores the state at each link.
+    """Trains from the newest stored state up to K[``end``] and stores each state.
 
     Args:
-        keys: those of any run that stands on this stretch.
+        keys: those of any run that stands on this segment.
         observers: the EMA settings of all runs that stand on it.
-        begin: the link at which the stretch leaves its parent; it and ``end`` are kept, the links
+        begin: the state at which the segment leaves its parent; it and ``end`` are kept, the states
             between only until the next one is stored.
         on_epoch: called after each stored epoch.
         progress: told after each step how far the epoch is.
@@ -54,14 +54,14 @@ def train(
         RunError: the loss is no longer finite.
     """
     with store.lock(f"train-{keys.chain[min(begin + 1, end)]}"):
-        newest = newest_stored_link(keys.chain, observers, end, store)
+        newest = newest_stored_state(keys.chain, observers, end, store)
         for epoch in range(begin + 1, newest):
-            forget(keys, observers, epoch, store)  # left by a process killed between two links
+            forget(keys, observers, epoch, store)  # left by a process killed between two states
         training = Training.at(newest, keys, observers, store)
         for epoch in range(training.epoch, end):
             train_epoch(training, epoch, progress)
             training.save(store, kept=False)
-            if epoch > begin:  # K[begin] belongs to the stretch before
+            if epoch > begin:  # K[begin] belongs to the segment before
                 forget(keys, observers, epoch, store)
             on_epoch(training)
         training.save(store, kept=True)

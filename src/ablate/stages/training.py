@@ -4,7 +4,7 @@
     unet.safetensors       the weights
     optimizer.safetensors  AdamW's moments and step counts
     state.json             epoch, digest of the weights, the history of all epochs before
-``ema/<key>/shadow.safetensors`` holds one observer's average at one link.
+``ema/<key>/shadow.safetensors`` holds one observer's average at one state.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from ablate.experiment.config import Config
     from ablate.keys import Observer, RunKeys
     from ablate.records import EpochRow
-    from ablate.spec.config import Config
     from ablate.store import Store
 
 
@@ -71,13 +71,13 @@ class Training:
         return self.keys.seed
 
     @property
-    def link(self) -> str:
+    def state_key(self) -> str:
         """K[epoch]."""
         return self.keys.chain[self.epoch]
 
     @classmethod
     def at(cls, epoch: int, keys: RunKeys, observers: Sequence[Observer], store: Store) -> Training:
-        """The training as stored at link ``epoch``, or from its beginning for epoch 0."""
+        """The training as stored at K[``epoch``], or from its beginning for epoch 0."""
         config = keys.config
         device = devices.setup(config.compute)
         unet = placed_unet(config, keys.seed, device).train()
@@ -108,7 +108,7 @@ class Training:
         return training
 
     def _restore(self, store: Store) -> None:
-        folder = store.path("train", self.link)
+        folder = store.path("train", self.state_key)
         self.unet.load_state_dict(load_file(folder / "unet.safetensors"))
         moments = load_file(folder / "optimizer.safetensors")
         for name, parameter in self.weights.items():
@@ -120,27 +120,29 @@ class Training:
         self.history = json.loads((folder / "state.json").read_text())["history"]
         for observer, average in self.observers.items():
             if self.epoch > observer.start:
-                shadow = load_file(store.path("ema", observer.key(self.link)) / "shadow.safetensors")
+                shadow = load_file(store.path("ema", observer.key(self.state_key)) / "shadow.safetensors")
                 average.begin({name: _like(self.weights[name], tensor) for name, tensor in shadow.items()})
 
     def save(self, store: Store, *, kept: bool) -> None:
         """Stores the observers' averages, then the state: a stored state is a complete one."""
-        link = self.link
+        state_key = self.state_key
         for observer, average in self.observers.items():
-            if self.epoch > observer.start and not store.has("ema", observer.key(link)):
-                with store.writing("ema", observer.key(link), {"link": link, **vars(observer)}) as folder:
+            if self.epoch > observer.start and not store.has("ema", observer.key(state_key)):
+                with store.writing(
+                    "ema", observer.key(state_key), {"state": state_key, **vars(observer)}
+                ) as folder:
                     save_file(_contiguous(average.shadow), folder / "shadow.safetensors")
         ingredients = {**self.keys.state_ingredients(self.epoch), "kept": kept}
-        if store.has("train", link):
+        if store.has("train", state_key):
             if kept:
-                store.relabel("train", link, ingredients)
+                store.relabel("train", state_key, ingredients)
             return
         moments = {
             f"{name}|{moment}": value
             for name, parameter in self.weights.items()
             for moment, value in self.optimizer.state[parameter].items()
         }
-        with store.writing("train", link, ingredients) as folder:
+        with store.writing("train", state_key, ingredients) as folder:
             save_file(_contiguous(self.unet.state_dict()), folder / "unet.safetensors")
             save_file(_contiguous(moments), folder / "optimizer.safetensors")
             state = {"epoch": self.epoch, "history": self.history}
@@ -278,9 +280,9 @@ def _like(parameter: Tensor, stored: Tensor) -> Tensor:
 
 
 def forget(keys: RunKeys, observers: Sequence[Observer], epoch: int, store: Store) -> None:
-    """Removes the state at link ``epoch`` unless an experiment keeps it, and its averages."""
-    link = keys.chain[epoch]
-    if store.has("train", link) and not store.ingredients("train", link)["kept"]:
-        store.remove("train", link)
+    """Removes the state K[``epoch``] unless an experiment keeps it, and its averages."""
+    state_key = keys.chain[epoch]
+    if store.has("train", state_key) and not store.ingredients("train", state_key)["kept"]:
+        store.remove("train", state_key)
         for observer in observers:
-            store.remove("ema", observer.key(link))
+            store.remove("ema", observer.key(state_key))

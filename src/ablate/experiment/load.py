@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ablate.errors import SpecError
-from ablate.spec import yaml
-from ablate.spec.config import EMBEDDED, Config, ExperimentSpec
-from ablate.spec.designs import DESIGNS, Design, DesignError, expand_design
-from ablate.spec.merge import expand, merge
-from ablate.spec.problems import Layer, Problem, explain, known, locate, nearest, refuse, shown
-from ablate.spec.yaml import Document, FieldPath, cut
+from ablate.experiment import yaml
+from ablate.experiment.config import EMBEDDED, Config
+from ablate.experiment.designs import DESIGNS, Design, DesignError, expand_design
+from ablate.experiment.merge import expand, merge
+from ablate.experiment.problems import Layer, Problem, explain, known, locate, nearest, refuse, shown
+from ablate.experiment.spec import ExperimentSpec
+from ablate.experiment.yaml import Document, FieldPath, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

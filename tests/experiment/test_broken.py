@@ -1,7 +1,7 @@
 """Every broken spec and command line gives its message, and no other exception.
 
 The messages are in tests/golden/broken_specs.txt. After a change that is meant to change them, run
-``pytest tests/spec/test_broken.py --update-golden`` and read the difference as a user would.
+``pytest tests/experiment/test_broken.py --update-golden`` and read the difference as a user would.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ablate.errors import SpecError
-from ablate.spec.load import load_experiment, parse_seeds
-from ablate.spec.yaml import read
+from ablate.experiment.load import load_experiment, parse_seeds
+from ablate.experiment.yaml import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from ablate.spec.config import NAME, Config, ExperimentSpec
-from ablate.spec.designs import DESIGNS
-from ablate.spec.load import profile_names
+from ablate.experiment.config import Config
+from ablate.experiment.designs import DESIGNS
+from ablate.experiment.load import profile_names
+from ablate.experiment.spec import NAME, ExperimentSpec
 
 
 class _Untitled(GenerateJsonSchema):

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, create_model, model_validator
+from pydantic import Field, create_model, model_validator
 
+from ablate.experiment.schedulers import Scheduler
 from ablate.factors import LOSSES
 from ablate.factors.augmentation import Augmentation
 from ablate.factors.ema import Ema
-from ablate.fields import FieldError, Finite, Fraction, Model, Positive, Seed
+from ablate.fields import FieldError, Fraction, Model, Positive, Seed
 from ablate.metrics import COSTS, METRICS
 from ablate.metrics.spaces import SPACES
-from ablate.spec.schedulers import Scheduler
 
 EMBEDDED = "sprites"
 """The name that stands for the embedded kit and for the embedded data set, where a folder could."""
@@ -257,94 +257,3 @@ class Config(Model):
     def sampling_noise(self) -> dict[str, Any]:
         """The fields of the noise that sampling assumes: training's, where ``sample.noise`` has no other."""
         return self.noise.model_dump() | (self.sample.noise.model_dump() if self.sample.noise else {})
-
-
-class Claim(Model):
-    """A sentence written before the run; the report gives its verdict."""
-
-    text: str
-    """The sentence, in plain words."""
-    source: str = ""
-    """Where the claim was made."""
-    variant: str
-    """Name of the variant that the claim is about."""
-    against: str
-    """Name of the variant that it is compared with."""
-    metric: MetricName
-    direction: Literal["higher", "lower", "equal"]
-    """How ``metric`` of ``variant`` compares with that of ``against``. FID and KID: lower is better."""
-    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Smallest difference that counts; ``equal`` needs it."""
-    must: Literal["supported"] | None = None
-    """``supported``: ``ablate report --check`` fails where the verdict is another."""
-
-    @model_validator(mode="after")
-    def _equal_needs_margin(self) -> Self:
-        if self.direction == "equal" and self.margin is None:
-            raise FieldError(
-                "equal needs a margin, the largest difference that still counts as none", "direction"
-            )
-        return self
-
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-Name = Annotated[str, StringConstraints(pattern=NAME)]
-
-
-class PublishedResult(Model):
-    """One figure of a publication, and the variant of this experiment that stands for it."""
-
-    metric: MetricName
-    value: Finite
-    variant: str
-    """Name of the variant whose figure is printed beside it."""
-    baseline: Finite | None = None
-    """The figure that the publication compared itself with."""
-
-
-class Published(Model):
-    """Figures published elsewhere. The report prints them beside its own, with both settings."""
-
-    source: Annotated[str, Field(min_length=1)]
-    setting: Annotated[str, Field(min_length=1)]
-    """Data, size, training and features behind the published figures, in a sentence."""
-    results: Annotated[tuple[PublishedResult, ...], Field(strict=False, min_length=1)]
-
-
-MOST_CLAIMS = 100
-"""With the least ``alpha``, what the sign-flip test can still decide: it gives no p below 0.00001."""
-
-Overrides = dict[str, Any]
-
-
-class ExperimentSpec(Model):
-    """One YAML file as written: a question, a profile, a design, seeds and claims.
-
-    The design is one of ``variants``, ``factors`` and ``leave_one_out``.
-    """
-
-    question: Annotated[str, Field(min_length=1)]
-    """What the experiment is to answer."""
-    profile: str = EMBEDDED
-    """Name of the base configuration."""
-    config: Overrides = {}
-    """Overrides of the profile that all variants share; ``--set`` adds to them."""
-    baseline: str = ""
-    """Name of the variant that the others are compared with; ``variants`` needs it."""
-    variants: dict[Name, Overrides] = {}
-    """One at a time: name → overrides. ``{}`` is the profile itself."""
-    factors: dict[Name, Annotated[dict[Name, Overrides], Field(min_length=2)]] = {}
-    """Factorial: factor → level → overrides. A variant for each combination of levels; the baseline is
-    that of all first levels."""
-    leave_one_out: dict[Name, Overrides] = {}
-    """Parts of a recipe: name → overrides. The baseline ``full`` has all parts, ``no-<name>`` lacks one."""
-    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
-    """Each variant runs once with each seed; the same seed pairs them."""
-    alpha: Annotated[float, Field(ge=0.001, lt=1)] = 0.05
-    """Largest share of experiments in which any verdict may be wrong, where nothing has an effect."""
-    claims: Annotated[tuple[Claim, ...], Field(strict=False, max_length=MOST_CLAIMS)] = ()
-    """What was expected before the run."""
-    expect: dict[str, Literal["inert"]] = {}
-    """Variants that are known to hold something that does nothing; the audit stops at any other."""
-    published: Published | None = None
-    """Figures of a publication, to be printed beside the measured ones."""

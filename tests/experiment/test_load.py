@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ablate.errors import SpecError
-from ablate.spec.config import Config, ExperimentSpec, Model
-from ablate.spec.load import load_experiment, load_profile, parse_seeds, profile_names
-from ablate.spec.merge import expand, merge
-from ablate.spec.schedulers import Scheduler
+from ablate.experiment.config import Config, Model
+from ablate.experiment.load import load_experiment, load_profile, parse_seeds, profile_names
+from ablate.experiment.merge import expand, merge
+from ablate.experiment.schedulers import Scheduler
+from ablate.experiment.spec import ExperimentSpec
 
 SHIPPED = sorted(Path(__file__).parents[2].glob("experiments/*.yaml"))
 
@@ -309,7 +310,7 @@ def test_schedulers_are_those_of_diffusers() -> None:
 
 def test_import_is_light() -> None:
     code = (
-        "import sys, ablate.spec.load, ablate.spec.schema;"
+        "import sys, ablate.experiment.load, ablate.experiment.schema;"
         "print([m for m in ('torch', 'diffusers', 'numpy', 'mlflow', 'optuna') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel
 
 from ablate.errors import SpecError
+from ablate.experiment.config import Config
+from ablate.experiment.spec import ExperimentSpec
+from ablate.experiment.yaml import cut
 from ablate.fields import FieldError
-from ablate.spec.config import Config, ExperimentSpec
-from ablate.spec.yaml import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pydantic_core import ErrorDetails
 
-    from ablate.spec.yaml import Document, FieldPath, Position
+    from ablate.experiment.yaml import Document, FieldPath, Position
 
 MOST = 10
 """Problems listed at once; the rest is counted."""

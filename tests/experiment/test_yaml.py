@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ablate.errors import SpecError
-from ablate.spec import yaml
+from ablate.experiment import yaml
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ablate.spec.config import kit_parts
+from ablate.experiment.config import kit_parts
 
 
 def merge(base: Any, over: Any) -> Any:

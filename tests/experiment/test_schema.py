@@ -9,9 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ablate.spec import yaml
-from ablate.spec.config import Config
-from ablate.spec.schema import json_schema
+from ablate.experiment import yaml
+from ablate.experiment.config import Config
+from ablate.experiment.schema import json_schema
 
 SHIPPED = sorted(Path(__file__).parents[2].glob("experiments/*.yaml"))
 

@@ -15,15 +15,15 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ablate.spec.config import NAME
-from ablate.spec.merge import expand, merge
-from ablate.spec.yaml import cut
+from ablate.experiment.merge import expand, merge
+from ablate.experiment.spec import NAME
+from ablate.experiment.yaml import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ablate.spec.config import ExperimentSpec, Overrides
-    from ablate.spec.yaml import FieldPath
+    from ablate.experiment.spec import ExperimentSpec, Overrides
+    from ablate.experiment.yaml import FieldPath
 
     Named = Iterator[tuple[str, tuple["Piece", ...]]]
 

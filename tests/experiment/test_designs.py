@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablate.spec.designs import DESIGNS, FULL, MOST_VARIANTS, Design, DesignError, describe, expand_design
-from ablate.spec.load import Experiment, load_experiment
+from ablate.experiment.designs import (
+    DESIGNS,
+    FULL,
+    MOST_VARIANTS,
+    Design,
+    DesignError,
+    describe,
+    expand_design,
+)
+from ablate.experiment.load import Experiment, load_experiment
 
 if TYPE_CHECKING:
     from pathlib import Path
