@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.experiment.config import (
-    Augmentation,
     Components,
     Compute,
     Config,
     Data,
-    Ema,
     Evaluate,
     Losses,
     Noise,
@@ -25,7 +23,8 @@ from ablate.experiment.config import (
 from ablate.experiment.load import load_profile, profile_names
 from ablate.experiment.schema import json_schema
 from ablate.experiment.spec import Claim, ExperimentSpec, Published, PublishedResult
-from ablate.factors import LOSSES
+from ablate.factors import LOSSES, OBSERVERS, WEIGHTINGS
+from ablate.factors.augmentation import Augmentation
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -47,8 +46,9 @@ SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
     "train": (Train,),
     "losses": (Losses,),
     **{loss.field: (loss,) for loss in LOSSES.values() if loss.field},
+    "weighting": tuple(WEIGHTINGS.values()),
     "augmentation": (Augmentation,),
-    "ema": (Ema,),
+    "ema": tuple(OBSERVERS.values()),
     "sample": (Sample,),
     "evaluate": (Evaluate,),
     "track": (Track,),

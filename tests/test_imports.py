@@ -18,17 +18,19 @@ PACKAGE = Path(ablate.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("fields", "metrics", "diffusion"),
+    ("fields", "metrics", "diffusion", "plugins"),
     ("factors",),
-    ("experiment",),
     ("store", "records", "progress", "stats"),
+    ("report",),
+    ("vocabulary",),
+    ("experiment",),
     ("data",),
     ("parts",),
     ("fingerprint",),
     ("keys",),
-    ("plan", "stages", "report"),
+    ("plan", "stages"),
     ("record", "audit", "kit"),
-    ("doctor",),
+    ("doctor", "testing"),
     ("runner",),
     ("cli",),
 )
@@ -38,10 +40,11 @@ ONLY: dict[str, set[str]] = {
     "diffusion": {"errors"},
     "metrics": {"errors"},
     "factors": {"diffusion", "fields"},
+    "plugins": {"errors"},
     "records": set(),
     "progress": set(),
     "stats": {"errors"},
-    "report": {"stats", "records", "metrics", "factors", "errors"},
+    "report": {"stats", "records", "metrics", "plugins", "errors"},
 }
 """Parts that stand for themselves."""
 

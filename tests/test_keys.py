@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from ablate.data.place import place_of
 from ablate.errors import DataError
 from ablate.experiment.config import Config, kit_parts
+from ablate.factors.ema import Ema
 from ablate.fingerprint import Contents
-from ablate.keys import Observer, RunKeys, differences, newest_stored_state
+from ablate.keys import RunKeys, differences, newest_stored_state, observer_key
 from ablate.parts.base import EMBEDDED_KIT
 from ablate.store import ENTRY, Store
 
@@ -334,7 +335,7 @@ def test_equal_ingredients_do_not_differ(make_keys: MakeKeys) -> None:
 # ── where a training goes on ─────────────────────────────────────────────────────────────────────
 
 CHAIN = tuple(f"state {number}" for number in range(11))
-EARLY, LATE = Observer(0.9, 2, "current"), Observer(0.99, 6, "initial")
+EARLY, LATE = Ema(decay=0.9, start=2, shadow="current"), Ema(decay=0.99, start=6, shadow="initial")
 
 
 @pytest.fixture
@@ -342,11 +343,11 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def put(store: Store, epoch: int, *observers: Observer) -> None:
+def put(store: Store, epoch: int, *observers: Ema) -> None:
     with store.writing("train", CHAIN[epoch], {}):
         pass
     for observer in observers:
-        with store.writing("ema", observer.key(CHAIN[epoch]), {}):
+        with store.writing("ema", observer_key(observer, CHAIN[epoch]), {}):
             pass
 
 
@@ -364,7 +365,7 @@ def test_a_link_without_the_average_of_an_observer_that_has_started_is_passed_ov
     put(store, 8, EARLY)
     assert newest_stored_state(CHAIN, (EARLY,), 10, store) == 8
     assert newest_stored_state(CHAIN, (EARLY, LATE), 10, store) == 4
-    assert newest_stored_state(CHAIN, (Observer(0.5, 2, "current"),), 10, store) == 0
+    assert newest_stored_state(CHAIN, (Ema(decay=0.5, start=2, shadow="current"),), 10, store) == 0
 
 
 def test_at_the_epoch_in_which_an_observer_starts_there_is_nothing_to_miss(store: Store) -> None:
@@ -385,10 +386,10 @@ def test_the_newest_link_is_the_last_complete_one(
     tmp_path_factory: pytest.TempPathFactory, stored: set[int], averaged: set[int], start: int, end: int
 ) -> None:
     assume(stored)
-    store, observer = Store(tmp_path_factory.mktemp("store")), Observer(0.9, start, "current")
+    store, observer = Store(tmp_path_factory.mktemp("store")), Ema(decay=0.9, start=start, shadow="current")
     for stage, key in [
         *(("train", CHAIN[epoch]) for epoch in stored),
-        *(("ema", observer.key(CHAIN[epoch])) for epoch in averaged),
+        *(("ema", observer_key(observer, CHAIN[epoch])) for epoch in averaged),
     ]:
         store.path(stage, key).mkdir(parents=True)
         (store.path(stage, key) / ENTRY).write_text("{}")

@@ -16,13 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.errors import UserError
+from ablate.factors.base import Factor, Loss
+from ablate.fields import Model
 from ablate.parts import PARTS
 from ablate.parts.base import local_folder
+from ablate.plugins import plugin_of
 from ablate.store import file_digest, write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ablate.experiment.config import Compute, Part
-    from ablate.factors.base import Factor
 
 PACKAGE = Path(__file__).parent
 
@@ -51,6 +55,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "diffusion/schedule.py",
         "diffusion/unet.py",
         "factors/base.py",
+        "factors/observer.py",
         "parts/vae.py",
     ),
     "sample": ("stages/sample.py", "stages/sampled.py", "stages/device.py", "diffusion", "parts/vae.py"),
@@ -91,12 +96,34 @@ def of_stage(stage: str) -> dict[str, str]:
 
 
 @cache
-def of_factor(kind: type[Factor]) -> dict[str, str]:
-    """Digest of the file that a factor is written in and of those that load its parts, and versions of the
-    libraries that it needs."""
-    files = [Path(inspect.getfile(each)) for each in (kind, *(PARTS[name] for name in kind.parts))]
-    digests = {f"{file.parent.name}/{file.name}": file_digest(file)[:16] for file in files}
-    return digests | {library: version(library) for library in kind.libraries}
+def of_class(kind: type) -> dict[str, str]:
+    """Digest of the text that decides what a factor, a metric or a feature space computes: the files of its
+    class and of those that it derives from, the files that load its parts, and versions of its libraries.
+    Of a class of a plug-in, the part of the file that it uses."""
+    parts = (PARTS[name] for name in getattr(kind, "parts", ()))
+    classes = [each for each in kind.__mro__ if each.__module__.startswith("ablate") and each not in ABSTRACT]
+    digests: dict[str, str] = {}
+    for each in (*classes, *parts):
+        if plugin := plugin_of(each):
+            text = plugin.text_of(each.__name__)
+            digests[f"{plugin.name}: {each.__name__}"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+            files = [PACKAGE.parent / f"{name.replace('.', '/')}.py" for name in plugin.imported()]
+        else:
+            files = [Path(inspect.getfile(each))]
+        digests |= {
+            f"{file.parent.name}/{file.name}": file_digest(file)[:16] for file in files if file.is_file()
+        }
+    return digests | {library: version(library) for library in getattr(kind, "libraries", ())}
+
+
+def of_plugins(rows: Iterable[object]) -> dict[str, str]:
+    """``of_class`` of those rows of a dict that come from plug-ins. The package's own are in ``SOURCES``."""
+    kinds = (row if isinstance(row, type) else type(row) for row in rows)
+    return {name: digest for kind in kinds if plugin_of(kind) for name, digest in of_class(kind).items()}
+
+
+ABSTRACT = (Model, Factor, Loss)
+"""Classes of files that are in ``SOURCES`` where they matter."""
 
 
 def numerics(compute: Compute) -> dict[str, str | int]:

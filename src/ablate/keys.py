@@ -7,15 +7,11 @@ state keys are equal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from ablate import factors, fingerprint
 from ablate.data.place import place_of
-from ablate.factors.augmentation import Augmentation
-from ablate.fields import epoch_of
-from ablate.metrics.spaces import SPACES
 from ablate.parts import PARTS
 from ablate.store import file_digest, key_of
 
@@ -26,31 +22,23 @@ if TYPE_CHECKING:
     from ablate.experiment.config import Config
     from ablate.factors import Acting
     from ablate.factors.base import Factor
-    from ablate.factors.ema import Ema
+    from ablate.factors.observer import Observer
     from ablate.fingerprint import Contents
+    from ablate.metrics.spaces.base import FeatureSpace
     from ablate.store import Store
 
 Ingredients = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Observer:
-    """One EMA setting with its start as an epoch."""
+def observer_ingredients(observer: Observer, state_key: str) -> Ingredients:
+    """What an observer's state beside the training's state ``state_key`` is made of."""
+    code = fingerprint.of_class(type(observer))
+    return {"state": state_key, "start": observer.begins, **observer.contribution(), "code": code}
 
-    decay: float
-    start: int
-    shadow: str
 
-    @classmethod
-    def of(cls, ema: Ema | None, epochs: int) -> Observer | None:
-        """The observer that a configuration's EMA asks for; None if it begins after the last epoch."""
-        if ema is None or epoch_of(ema.start, epochs) >= epochs:
-            return None
-        return Observer(ema.decay, epoch_of(ema.start, epochs), ema.shadow)
-
-    def key(self, state_key: str) -> str:
-        """Key of this observer's shadow at a state of the training."""
-        return key_of({"state": state_key, **vars(self)})
+def observer_key(observer: Observer, state_key: str) -> str:
+    """Key of an observer's state beside the training's state ``state_key``."""
+    return key_of(observer_ingredients(observer, state_key))
 
 
 class RunKeys:
@@ -100,7 +88,7 @@ class RunKeys:
             "prepare": self.prepare,
             "augmentation": self.config.augmentation.contribution(),
             "code": {
-                **fingerprint.of_factor(Augmentation),
+                **fingerprint.of_class(type(self.config.augmentation)),
                 randomness: fingerprint.of_stage("train")[randomness],
             },
         }
@@ -148,7 +136,7 @@ class RunKeys:
 
     def _contribution(self, factor: Factor) -> Ingredients:
         parts = {name: self._part(name) for name in factor.parts}
-        return {**factor.contribution(), **parts, "code": fingerprint.of_factor(type(factor))}
+        return {**factor.contribution(), **parts, "code": fingerprint.of_class(type(factor))}
 
     def state_ingredients(self, epoch: int) -> Ingredients:
         """What the state at K[epoch] was made of, in a form in which two states can be compared."""
@@ -160,10 +148,21 @@ class RunKeys:
         return {**self.root_ingredients, "epochs": epoch, "timeline": changes}
 
     @cached_property
+    def watching(self) -> Observer | None:
+        """The observer that is kept, whether or not its weights are sampled; None if it never begins."""
+        return self.config.ema and self.config.ema.resolved(self.config.train.epochs)
+
+    @cached_property
     def observer(self) -> Observer | None:
-        """The EMA setting whose weights are sampled; None for the weights themselves."""
-        ema = self.config.ema if self.config.sample.weights == "ema" else None
-        return Observer.of(ema, self.config.train.epochs)
+        """The observer whose weights are sampled; None for the weights themselves."""
+        return self.watching if self.config.sample.weights == "ema" else None
+
+    @property
+    def weights(self) -> tuple[str, str]:
+        """The stage and the key of the entry that holds the weights to sample: ``train``, or ``ema``."""
+        if self.observer:
+            return "ema", observer_key(self.observer, self.chain[-1])
+        return "train", self.chain[-1]
 
     @property
     def sample_seed(self) -> int:
@@ -185,7 +184,7 @@ class RunKeys:
         """The trained weights, the prompts (they are part of the prepared data) and the sampler."""
         return {
             "state": self.chain[-1],
-            "observer": vars(self.observer) if self.observer else None,
+            "observer": self.observer and observer_ingredients(self.observer, self.chain[-1]),
             "seed": self.sample_seed,
             # The observer says which weights are meant.
             "sample": self.config.sample.model_dump(mode="json", exclude={"weights", "seed"}),
@@ -199,10 +198,20 @@ class RunKeys:
         return key_of(self.sample_ingredients)
 
     @property
+    def _space(self) -> type[FeatureSpace]:
+        return self.config.vocabulary.spaces[self.config.evaluate.fid_features]
+
+    @property
+    def space_ingredients(self) -> Ingredients:
+        """What the feature space is made of beside the evaluator and the package's code."""
+        code = fingerprint.of_plugins([self._space])
+        return {**self._feature_network, **({"space": code} if code else {})}
+
+    @property
     def _feature_network(self) -> Ingredients:
         """The network of the feature space, by the content of a file that the user names; without one it is
         what the code says. The evaluator is an ingredient anyway."""
-        name = SPACES[self.config.evaluate.fid_features].part
+        name = self._space.part
         part = getattr(self.config.components, name) if name else None
         if part is None:
             return {}
@@ -215,9 +224,10 @@ class RunKeys:
         return {
             "sample": self.sample,
             "evaluator": self._part("evaluator"),
-            **self._feature_network,
+            **self.space_ingredients,
             "evaluate": self.config.evaluate.model_dump(mode="json"),
-            "code": fingerprint.of_stage("evaluate"),
+            "code": fingerprint.of_stage("evaluate")
+            | fingerprint.of_plugins(self.config.vocabulary.metrics.values()),
         }
 
     @cached_property
@@ -241,7 +251,7 @@ def differences(new: Mapping[str, Any], old: Mapping[str, Any], prefix: str = ""
         label = name if prefix == "" or prefix.endswith("code.") else prefix + name
         if isinstance(a, dict) and isinstance(b, dict):
             found += differences(b, a, f"{label}.")
-        elif name.endswith(".py") or name in ("data", "prepare", "state", "previous", "sample"):
+        elif ".py" in name or name in ("data", "prepare", "state", "previous", "sample"):
             found.append(f"{label} changed")
         else:
             found.append(f"{label}: {a} → {b}")
@@ -254,7 +264,9 @@ def newest_stored_state(chain: tuple[str, ...], observers: Iterable[Observer], e
     Its state must be stored, and the average of every observer that has started by then.
     """
     for epoch in range(end, 0, -1):
-        started = [observer for observer in observers if epoch > observer.start]
-        if store.has("train", chain[epoch]) and all(store.has("ema", o.key(chain[epoch])) for o in started):
+        started = [observer for observer in observers if epoch > observer.begins]
+        if store.has("train", chain[epoch]) and all(
+            store.has("ema", observer_key(o, chain[epoch])) for o in started
+        ):
             return epoch
     return 0

@@ -12,13 +12,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ablate.data.place import place_of
-from ablate.keys import Observer, RunKeys, differences, newest_stored_state
+from ablate.keys import RunKeys, differences, newest_stored_state
 from ablate.stats import seeds_for_alpha, smallest_p
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ablate.experiment.load import Experiment
+    from ablate.factors.observer import Observer
     from ablate.fingerprint import Contents
     from ablate.store import Store
 
@@ -53,7 +54,7 @@ class Segment:
 
     @cached_property
     def observers(self) -> tuple[Observer, ...]:
-        """The EMA settings of all runs that stand on it."""
+        """The observers of all runs that stand on it."""
         found = dict.fromkeys(run.keys.observer for run in self.runs)
         return tuple(observer for observer in found if observer)
 

@@ -17,7 +17,7 @@ from ablate.audit import probe as probing
 from ablate.audit.audit import audit
 from ablate.audit.compare import first_difference, moment
 from ablate.diffusion.schedule import ForwardProcess
-from ablate.factors.ema import EmaObserver
+from ablate.factors.ema import Ema
 from ablate.factors.learning_rate import LearningRate
 from ablate.records import LAYERS, Finding
 from ablate.stages.batch import draw_batch
@@ -307,7 +307,7 @@ def test_an_optimizer_that_moves_nothing_is_found(ask: Any, monkeypatch: pytest.
 def test_an_average_that_follows_the_weights_at_once_is_found(
     ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(EmaObserver, "update", lambda self, epoch, weights: self.begin(weights))
+    monkeypatch.setattr(Ema, "update", lambda self, state, weights: state.update(self.begin(weights, dict)))
     finding = about(ask({"plain": {}, "it": EMA}), "ema")
     assert (finding.act, finding.layer, finding.reason) == (
         "inert",

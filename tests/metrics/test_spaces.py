@@ -12,6 +12,7 @@ from ablate.experiment.config import Components, Part
 from ablate.metrics.spaces import SPACES
 from ablate.parts import PARTS
 from ablate.parts.evaluator import EvaluatorPart
+from ablate.testing import SpaceContract
 
 if TYPE_CHECKING:
     import torch
@@ -34,40 +35,15 @@ def networks() -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=SPACES)
-def space(request: pytest.FixtureRequest, networks: dict[str, Any]) -> FeatureSpace:
-    return SPACES[request.param](networks[request.param], "cpu")
+class TestSpaces(SpaceContract):
+    @pytest.fixture(params=SPACES)
+    def space(self, request: pytest.FixtureRequest, networks: dict[str, Any]) -> FeatureSpace:
+        return SPACES[request.param](networks[request.param], "cpu")
 
-
-@pytest.fixture(scope="module")
-def images() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
-
-
-def test_each_image_has_a_finite_row(space: FeatureSpace, images: np.ndarray) -> None:
-    features = space.features(images)
-    assert features.dtype == np.float32
-    assert features.ndim == 2
-    assert len(features) == len(images)
-    assert np.isfinite(features).all()
-
-
-def test_a_row_depends_on_its_image_only(space: FeatureSpace, images: np.ndarray) -> None:
-    features = space.features(images)
-    np.testing.assert_allclose(space.features(images[::-1]), features[::-1], atol=1e-4)
-    np.testing.assert_allclose(space.features(images[2:3]), features[2:3], atol=1e-4)
-    assert not np.allclose(features[0], features[1])
-
-
-def test_embeddings_at_hand_change_nothing(
-    space: FeatureSpace, images: np.ndarray, networks: dict[str, Any]
-) -> None:
-    embeddings = networks["evaluator"].encode_images(images)
-    np.testing.assert_array_equal(space.features_of(images, embeddings), space.features(images))
-
-
-def test_tables_have_a_name_for_it(space: FeatureSpace) -> None:
-    assert space.name.strip()
+    def test_embeddings_at_hand_change_nothing(self, space: FeatureSpace, networks: dict[str, Any]) -> None:
+        images = self.images()
+        embeddings = networks["evaluator"].encode_images(images)
+        np.testing.assert_array_equal(space.features_of(images, embeddings), space.features(images))
 
 
 @pytest.mark.parametrize("key", SPACES)

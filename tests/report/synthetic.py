@@ -11,9 +11,13 @@ import numpy as np
 from PIL import Image
 
 from ablate.records import ExperimentRecord, Finding, RunRecord, Verification
+from ablate.report.results import Results, gather
+from ablate.report.write import write_report
+from ablate.vocabulary import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
 EPOCHS, STEPS = 12, 48
@@ -361,3 +365,15 @@ def _samples(folder: Path, rng: np.random.Generator) -> Path:
         pixels = np.kron(rng.integers(0, 255, (4, 4, 3), dtype=np.uint8), np.ones((2, 2, 1), np.uint8))
         Image.fromarray(pixels).save(folder / name)
     return folder
+
+
+def gathered(record: ExperimentRecord, now: datetime | None = None) -> Results:
+    """The results of an experiment without plug-ins."""
+    return gather(record, OWN, now)
+
+
+def written(
+    record: ExperimentRecord, out: Path, *, format: str = "markdown", now: datetime | None = None
+) -> Path:
+    """The report of an experiment without plug-ins."""
+    return write_report(record, OWN, out, format=format, now=now)

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from synthetic import gathered
 
-from ablate.report import gather, unmet
 from ablate.report.formats.markdown import render
+from ablate.report.results import unmet
 from ablate.report.sections import SECTIONS, page
 from ablate.report.sections.verdicts import how, says, verdict_table
 
@@ -29,16 +30,16 @@ def claiming(record: ExperimentRecord, *claims: dict[str, Any]) -> ExperimentRec
 
 
 def words(record: ExperimentRecord, claim: int = 0) -> str:
-    claims = gather(record).claims
+    claims = gathered(record).claims
     return " ".join(how(claims[claim], len(claims)))
 
 
 def rendered(record: ExperimentRecord) -> str:
-    return render(page(gather(record, NOON)), record.name)
+    return render(page(gathered(record, NOON)), record.name)
 
 
 def test_claims_are_judged_together(record: ExperimentRecord) -> None:
-    claims = gather(record).claims
+    claims = gathered(record).claims
     assert [str(claim.verdict) for claim in claims] == [
         "supported",
         "refuted",
@@ -55,20 +56,20 @@ def test_claims_are_judged_together(record: ExperimentRecord) -> None:
 
 
 def test_the_level_is_that_of_the_spec(record: ExperimentRecord) -> None:
-    strict = gather(replace(record, spec={**record.spec, "alpha": 0.01}))
+    strict = gathered(replace(record, spec={**record.spec, "alpha": 0.01}))
     assert strict.alpha == 0.01
     assert str(strict.claims[0].verdict) == "inconclusive"
 
 
 def test_a_claim_on_a_cost_is_one_like_any_other(record: ExperimentRecord) -> None:
-    claim = gather(record).claims[3]
+    claim = gathered(record).claims[3]
     assert says(claim) == "seconds per epoch: lpips-late higher than none by 10 or more"
     assert claim.judgement.difference is not None
     assert claim.judgement.difference.mean == pytest.approx(14.5, abs=0.2)
 
 
 def test_a_claim_that_must_be_supported_and_is_not_is_unmet(record: ExperimentRecord) -> None:
-    results = gather(record)
+    results = gathered(record)
     assert [claim.text for claim in unmet(results)] == ["LPIPS improves results."]
     assert "**Note.** Claim 3 must be supported and is not." in rendered(record)
     rows = verdict_table(results).rows
@@ -78,7 +79,7 @@ def test_a_claim_that_must_be_supported_and_is_not_is_unmet(record: ExperimentRe
 def test_a_claim_of_equality_prints_its_margin_and_its_own_test(record: ExperimentRecord) -> None:
     claim = {"variant": "lpips-late", "direction": "equal", "margin": 2.0}
     record = claiming(record, claim)
-    assert says(gather(record).claims[0]) == "FID (sprites-clip): lpips-late equal to none within ±2"
+    assert says(gathered(record).claims[0]) == "FID (sprites-clip): lpips-late equal to none within ±2"
     assert "Two one-sided t tests: p = " in words(record)
     assert "can give no less" not in words(record)
 
@@ -105,13 +106,13 @@ def test_too_few_seeds_are_said_on_top_and_with_the_claim(make_record: MakeRecor
 
 def test_one_seed_decides_nothing(make_record: MakeRecord) -> None:
     record = make_record(seeds=[3])
-    assert {str(claim.verdict) for claim in gather(record).claims} == {"inconclusive"}
+    assert {str(claim.verdict) for claim in gathered(record).claims} == {"inconclusive"}
     assert "One seed decides nothing." in words(record)
     assert "nan" not in words(record)
 
 
 def test_a_claim_on_runs_that_are_not_there_is_inconclusive(record: ExperimentRecord) -> None:
-    results = gather(replace(record, runs=[]))
+    results = gathered(replace(record, runs=[]))
     assert {str(claim.verdict) for claim in results.claims} == {"inconclusive"}
     assert verdict_table(results).rows[0][2:] == [
         "FID: mid-way-stale higher than none",
@@ -122,5 +123,5 @@ def test_a_claim_on_runs_that_are_not_there_is_inconclusive(record: ExperimentRe
 
 
 def test_a_record_without_claims_has_no_verdicts(record: ExperimentRecord) -> None:
-    assert SECTIONS["verdicts"].blocks(gather(claiming(record))) == []
+    assert SECTIONS["verdicts"].blocks(gathered(claiming(record))) == []
     assert "## Verdicts" not in rendered(claiming(record))

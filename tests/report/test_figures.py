@@ -9,8 +9,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
+from synthetic import gathered
 
-from ablate.report import gather
 from ablate.report.blocks import figures
 from ablate.report.drawing import png
 from ablate.report.sections import page
@@ -29,7 +29,7 @@ FACTORIAL, FRONTIER = {"main-effects", "interactions"}, {"frontier"}
 
 def drawn(record: ExperimentRecord, folder: Path) -> set[str]:
     folder.mkdir(exist_ok=True)
-    drawn = {figure.name: png(figure.draw) for figure in figures(page(gather(record)))}
+    drawn = {figure.name: png(figure.draw) for figure in figures(page(gathered(record)))}
     for name, picture in drawn.items():
         (folder / f"{name}.png").write_bytes(picture)
     return set(drawn)
@@ -90,7 +90,7 @@ def test_grid_shows_every_pixel_as_a_square_of_one_colour(make_record: MakeRecor
     record = make_record(variants=["none"], seeds=[0])
     drawn(record, tmp_path / "out")
     folder = record.runs[0].samples
-    grid = choose_grid(gather(record))
+    grid = choose_grid(gathered(record))
     assert folder is not None
     assert grid is not None
     with Image.open(folder / grid.prompts[-1][0]) as image:
@@ -115,7 +115,7 @@ def test_samples_are_png_files_whatever_the_ending_of_their_prompts(
 
 def test_a_missing_image_leaves_an_empty_cell(make_record: MakeRecord, tmp_path: Path) -> None:
     record = make_record(variants=["none"], seeds=[0])
-    grid = choose_grid(gather(record))
+    grid = choose_grid(gathered(record))
     assert grid is not None
     (grid.folders["none"] / grid.prompts[0][0]).unlink()
     assert "samples" in drawn(record, tmp_path / "out")

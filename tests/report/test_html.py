@@ -8,7 +8,8 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
-from ablate.report import gather, write_report
+from synthetic import gathered, written
+
 from ablate.report.blocks import Heading, Item, Items, Notes, Table, Text
 from ablate.report.formats.html import anchor, render, words
 from ablate.report.sections import page
@@ -55,9 +56,9 @@ def test_the_page_has_all_headings_and_figures_and_loads_nothing(
     make_record: MakeRecord, tmp_path: Path
 ) -> None:
     record = make_record(variants=["none", "from-start"], seeds=[0, 1])
-    path = write_report(record, tmp_path / "out", format="html")
+    path = written(record, tmp_path / "out", format="html")
     assert path == tmp_path / "out" / "synthetic.html"
-    found, blocks = Page(path.read_text("utf-8")), page(gather(record))
+    found, blocks = Page(path.read_text("utf-8")), page(gathered(record))
     assert found.headings == [block.text for block in blocks if isinstance(block, Heading)]
     tags = {tag for tag, _ in found.elements}
     assert not tags & {"script", "link", "iframe", "object", "embed", "form"}
@@ -80,7 +81,7 @@ def test_what_others_wrote_is_shown_as_it_is(make_record: MakeRecord) -> None:
     claim = {**record.spec["claims"][0], "text": bad, "source": bad}
     spec = {**record.spec, "question": bad, "claims": [claim]}
     runs = [replace(record.runs[0], status="FAILED", reason=bad), *record.runs[1:]]
-    blocks = page(gather(replace(record, name="<b>", spec=spec, runs=runs, provenance={"<i>": bad})))
+    blocks = page(gathered(replace(record, name="<b>", spec=spec, runs=runs, provenance={"<i>": bad})))
     text = render([block for block in blocks if not hasattr(block, "draw")], "<b>")
     found = Page(text)
     assert {tag for tag, _ in found.elements} & {"script", "b", "i"} == set()

@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ablate.report import write_report
+from synthetic import written
+
 from ablate.report.index import read_report, write_index
 
 if TYPE_CHECKING:
@@ -30,15 +31,15 @@ def test_the_index_is_as_the_golden_file_whatever_the_order_of_writing(
     pages = []
     for number, order in enumerate((records, records[::-1])):
         for record in order:
-            write_report(record, tmp_path / str(number), now=NOON)
+            written(record, tmp_path / str(number), now=NOON)
         pages.append((tmp_path / str(number) / "README.md").read_text("utf-8"))
     assert pages[0] == pages[1]
     golden("report-index.md", pages[0])
 
 
 def test_a_report_that_was_removed_leaves_the_index(noise_record: ExperimentRecord, tmp_path: Path) -> None:
-    write_report(noise_record, tmp_path, now=NOON)
-    write_report(replace(noise_record, name="other"), tmp_path, now=NOON)
+    written(noise_record, tmp_path, now=NOON)
+    written(replace(noise_record, name="other"), tmp_path, now=NOON)
     (tmp_path / "other.md").unlink()
     write_index(tmp_path)
     text = (tmp_path / "README.md").read_text("utf-8")
@@ -51,7 +52,7 @@ def test_a_report_on_an_experiment_called_readme_is_not_the_index(
 ) -> None:
     """Where file names do not tell upper from lower case, ``readme.md`` would be it."""
     record = replace(make_record(variants=["none"], seeds=[0], samples=False), name="readme")
-    page = write_report(record, tmp_path)
+    page = written(record, tmp_path)
     assert page.name == "readme-report.md"
     index = (tmp_path / "README.md").read_text("utf-8")
     assert "[readme](readme-report.md)" in index
@@ -61,7 +62,7 @@ def test_a_report_on_an_experiment_called_readme_is_not_the_index(
 def test_a_claim_is_read_from_its_page_as_it_was_written(record: ExperimentRecord, tmp_path: Path) -> None:
     claim = {**record.spec["claims"][0], "text": "a | b is\n better than <c> | d"}
     runs = [replace(run, samples=None) for run in record.runs]
-    page = write_report(replace(record, runs=runs, spec={**record.spec, "claims": [claim]}), tmp_path)
+    page = written(replace(record, runs=runs, spec={**record.spec, "claims": [claim]}), tmp_path)
     report = read_report(page)
     assert report is not None
     assert report.claims == [("a | b is better than &lt;c> | d", "supported")]
@@ -70,13 +71,13 @@ def test_a_claim_is_read_from_its_page_as_it_was_written(record: ExperimentRecor
 
 def test_a_readme_that_is_no_index_stays_as_it_is(noise_record: ExperimentRecord, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# My project\n")
-    write_report(noise_record, tmp_path, now=NOON)
+    written(noise_record, tmp_path, now=NOON)
     assert (tmp_path / "README.md").read_text() == "# My project\n"
 
 
 def test_other_pages_in_the_folder_are_no_reports(noise_record: ExperimentRecord, tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("# notes\n\nNothing here was measured.\n")
-    page = write_report(noise_record, tmp_path, now=NOON)
+    page = written(noise_record, tmp_path, now=NOON)
     (tmp_path / "copy.md").write_text(page.read_text("utf-8"))
     text = (tmp_path / "README.md").read_text("utf-8")
     assert "notes" not in text
@@ -85,5 +86,5 @@ def test_other_pages_in_the_folder_are_no_reports(noise_record: ExperimentRecord
 
 
 def test_a_folder_without_a_page_gets_no_index(noise_record: ExperimentRecord, tmp_path: Path) -> None:
-    write_report(noise_record, tmp_path, format="csv")
+    written(noise_record, tmp_path, format="csv")
     assert not (tmp_path / "README.md").exists()

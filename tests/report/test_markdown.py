@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from synthetic import gathered, written
 
-from ablate.report import gather, write_report
 from ablate.report.blocks import Table
 from ablate.report.formats.markdown import render, table, words
 from ablate.report.sections import page
@@ -27,7 +27,7 @@ NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
 
 def rendered(record: ExperimentRecord) -> str:
-    return render(page(gather(record, NOON)), record.name)
+    return render(page(gathered(record, NOON)), record.name)
 
 
 @pytest.mark.parametrize(
@@ -43,18 +43,18 @@ def test_report_is_as_the_golden_file(
     name: str, file: str, request: pytest.FixtureRequest, tmp_path: Path, golden: Callable[[str, str], None]
 ) -> None:
     record = request.getfixturevalue(name)
-    golden(file, write_report(record, tmp_path / "out", now=NOON).read_text("utf-8"))
+    golden(file, written(record, tmp_path / "out", now=NOON).read_text("utf-8"))
 
 
 def test_two_reports_differ_in_the_line_with_the_time_only(record: ExperimentRecord) -> None:
     times = (NOON, NOON.replace(year=2031))
-    texts = [render(page(gather(record, now)), record.name).splitlines() for now in times]
+    texts = [render(page(gathered(record, now)), record.name).splitlines() for now in times]
     differing = [pair for pair in zip(*texts, strict=True) if len(set(pair)) > 1]
     assert differing == [("Generated 2026-01-02 12:00 UTC", "Generated 2031-01-02 12:00 UTC")]
 
 
 def test_headlines_say_in_words_what_the_intervals_say(record: ExperimentRecord) -> None:
-    start, stale, lpips, published = headlines(gather(record))
+    start, stale, lpips, published = headlines(gathered(record))
     assert start.startswith("**from-start − none**: FID (sprites-clip) −")
     assert "better (in 8 of 8 seeds)" in start
     assert "worse (in 8 of 8 seeds); KID, CLIP-I, CLIP-T worse." in stale
@@ -63,7 +63,7 @@ def test_headlines_say_in_words_what_the_intervals_say(record: ExperimentRecord)
 
 
 def test_headlines_of_a_factorial_design_are_its_main_effects(factorial_record: ExperimentRecord) -> None:
-    found = headlines(gather(factorial_record))
+    found = headlines(gathered(factorial_record))
     assert [sentence.split("**")[1] for sentence in found] == [
         "lpips: on − off",
         "ema: late − off",

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 import synthetic
+from synthetic import gathered
 
 import ablate.report
-from ablate.report import gather
 from ablate.report.blocks import Block, Fold, Heading, Table, Text, figures
 from ablate.report.formats import html, markdown
+from ablate.report.results import gather
+from ablate.report.section import Section
 from ablate.report.sections import SECTIONS, page
-from ablate.report.sections.base import Section
+from ablate.testing import SectionContract
+from ablate.vocabulary import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -61,7 +64,7 @@ def every(blocks: Iterable[Block]) -> Iterator[Block]:
 
 @pytest.mark.parametrize("record", RECORDS)
 def test_every_section_gives_blocks_and_a_table_has_cells_for_its_head(record: str, tmp_path: Path) -> None:
-    results = gather(RECORDS[record](tmp_path))
+    results = gathered(RECORDS[record](tmp_path))
     for name, section in SECTIONS.items():
         assert section.name == name
         blocks = section.blocks(results)
@@ -73,7 +76,7 @@ def test_every_section_gives_blocks_and_a_table_has_cells_for_its_head(record: s
 
 @pytest.mark.parametrize("record", RECORDS)
 def test_a_page_has_each_figure_and_each_heading_once(record: str, tmp_path: Path) -> None:
-    blocks = page(gather(RECORDS[record](tmp_path)))
+    blocks = page(gathered(RECORDS[record](tmp_path)))
     names = [figure.name for figure in figures(blocks)]
     headings = [block.text for block in blocks if isinstance(block, Heading)]
     assert len(names) == len(set(names))
@@ -81,20 +84,42 @@ def test_a_page_has_each_figure_and_each_heading_once(record: str, tmp_path: Pat
 
 
 def test_without_a_run_no_section_has_a_figure(tmp_path: Path) -> None:
-    assert list(figures(page(gather(bare(tmp_path))))) == []
+    assert list(figures(page(gathered(bare(tmp_path))))) == []
 
 
-def test_a_section_from_elsewhere_is_one_more_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    class Weather(Section):
-        name = "weather"
+class TestSections(SectionContract):
+    @pytest.fixture(params=SECTIONS.values(), ids=list(SECTIONS))
+    def section(self, request: pytest.FixtureRequest) -> Section:
+        return request.param
 
-        def blocks(self, results: Results) -> list[Block]:
-            return [Heading("Weather"), Text(f"Dry, for {len(results.seeds)} seeds.")]
 
-    monkeypatch.setitem(SECTIONS, Weather.name, Weather())
-    blocks = page(gather(bare(tmp_path)))
-    assert markdown.render(blocks, "x").endswith("## Weather\n\nDry, for 0 seeds.\n")
-    assert '<h2 id="weather">Weather</h2>' in html.render(blocks, "x")
+class Weather(Section):
+    name = "weather"
+
+    def blocks(self, results: Results) -> list[Block]:
+        return [Heading("Weather"), Text(f"Dry, for {len(results.seeds)} seeds.")]
+
+
+class Storm(Section):
+    name = "storm"
+
+    def blocks(self, results: Results) -> list[Block]:
+        raise ZeroDivisionError("wind / 0")
+
+
+def test_a_section_of_a_plug_in_stands_before_the_gaps_and_the_provenance(tmp_path: Path) -> None:
+    results = gather(bare(tmp_path), replace(OWN, sections={"weather": Weather()}))
+    text = markdown.render(page(results), "x")
+    assert "## Weather\n\nDry, for 0 seeds.\n\n## Where the numbers come from" in text
+    assert '<h2 id="weather">Weather</h2>' in html.render(page(results), "x")
+
+
+def test_a_section_of_a_plug_in_that_fails_costs_no_other_section(tmp_path: Path) -> None:
+    record = bare(tmp_path)
+    results = gather(record, replace(OWN, sections={"storm": Storm(), "weather": Weather()}))
+    text = markdown.render(page(results), "x")
+    assert "> **Note.** Section `storm` failed at `storm`: ZeroDivisionError: wind / 0" in text
+    assert "## Weather" in text
 
 
 # ── the files of the report ──────────────────────────────────────────────────────────────────────

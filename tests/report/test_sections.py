@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from synthetic import changed
+from synthetic import changed, gathered
 
 from ablate.records import LAYERS, Finding
-from ablate.report import gather
 from ablate.report.formats.markdown import render
 from ablate.report.sections import audit, costs, factorial, page, published, variance
 from ablate.report.sections.frontier import frontier
@@ -25,19 +24,19 @@ NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
 
 def rendered(record: ExperimentRecord) -> str:
-    return render(page(gather(record, NOON)), record.name)
+    return render(page(gathered(record, NOON)), record.name)
 
 
 # ── audit ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_what_does_nothing_and_what_is_warned_of_stands_on_top(record: ExperimentRecord) -> None:
-    assert audit.notes(gather(record)) == [
+    assert audit.notes(gathered(record)) == [
         "Something in **as-published** does nothing, as expected: see [Audit](#audit).",
         "The audit warns of **none**: see [Audit](#audit).",
     ]
     surprise = Finding("lpips-late", "losses.lpips", "inert", "loss", "no weight")
-    assert audit.notes(gather(replace(record, findings=[surprise]))) == [
+    assert audit.notes(gathered(replace(record, findings=[surprise]))) == [
         "Something in **lpips-late** was meant to act and does not: see [Audit](#audit)."
     ]
 
@@ -55,13 +54,13 @@ def test_an_audit_that_had_nothing_to_look_at_is_no_missing_audit(record: Experi
 
 
 def test_findings_say_what_acts_where_it_dies_and_why(record: ExperimentRecord) -> None:
-    rows = {(row[0], row[1]): row[2:] for row in audit.findings_table(gather(record)).rows}
+    rows = {(row[0], row[1]): row[2:] for row in audit.findings_table(gathered(record)).rows}
     assert rows["from-start", "`ema`"] == ["passive by design", "–", "–"]
     assert rows["as-published", "difference to none"][:2] == ["**inert** (expected)", "gradient"]
 
 
 def test_changes_have_a_column_for_each_layer(record: ExperimentRecord) -> None:
-    table = audit.changes_table(gather(record))
+    table = audit.changes_table(gathered(record))
     assert table.head == ["variant", "epoch", *LAYERS]
     assert table.rows[0] == ["from-start", "0", "0", "0", "–", "–", "0", "1.2e-03", "1.1e-04", "–"]
 
@@ -70,7 +69,7 @@ def test_changes_have_a_column_for_each_layer(record: ExperimentRecord) -> None:
 
 
 def test_ratios_are_paired_by_seed(record: ExperimentRecord) -> None:
-    _, epochs = gather(record).costs
+    _, epochs = gathered(record).costs
     ratio = epochs.ratio("lpips-late", "none")
     assert ratio is not None
     logs = [
@@ -82,12 +81,12 @@ def test_ratios_are_paired_by_seed(record: ExperimentRecord) -> None:
 
 
 def test_a_ratio_needs_values_above_zero(record: ExperimentRecord) -> None:
-    results = gather(changed(record, "none", 0, metrics={"kid": -0.01}))
+    results = gathered(changed(record, "none", 0, metrics={"kid": -0.01}))
     assert results.metrics[1].ratio("from-start", "none") is None
 
 
 def test_variants_on_one_training_are_not_said_to_take_as_long(record: ExperimentRecord) -> None:
-    rows = {row[0]: row for row in costs.times_table(gather(record)).rows}
+    rows = {row[0]: row for row in costs.times_table(gathered(record)).rows}
     assert rows["from-start"][4] == "one measurement"
     assert rows["lpips-late"][4].startswith("×2.45")
     assert rows["lpips-late"][-1] == "24"
@@ -95,7 +94,7 @@ def test_variants_on_one_training_are_not_said_to_take_as_long(record: Experimen
 
 def test_records_without_times_have_no_table_of_times(record: ExperimentRecord) -> None:
     runs = [replace(run, metrics={"fid": 1.0}) for run in record.runs]
-    assert costs.times_table(gather(replace(record, runs=runs))).rows == []
+    assert costs.times_table(gathered(replace(record, runs=runs))).rows == []
 
 
 def test_verification_is_told_in_a_sentence(record: ExperimentRecord) -> None:
@@ -110,7 +109,7 @@ def test_verification_is_told_in_a_sentence(record: ExperimentRecord) -> None:
 def test_the_frontier_joins_what_differs_in_steps_and_finds_what_no_other_beats(
     scheduler_record: ExperimentRecord,
 ) -> None:
-    front = frontier(gather(scheduler_record))
+    front = frontier(gathered(scheduler_record))
     assert front is not None
     assert front.lines == (
         ("dpm-6", "dpm-12", "dpm-25"),
@@ -124,21 +123,21 @@ def test_the_frontier_joins_what_differs_in_steps_and_finds_what_no_other_beats(
 def test_a_variant_with_another_training_is_not_on_the_frontier(scheduler_record: ExperimentRecord) -> None:
     configs = dict(scheduler_record.configs)
     configs["ddim-6"] = {**configs["ddim-6"], "train": {"epochs": 99}}
-    front = frontier(gather(replace(scheduler_record, configs=configs)))
+    front = frontier(gathered(replace(scheduler_record, configs=configs)))
     assert front is not None
     assert "ddim-6" not in front.steps
 
 
 @pytest.mark.parametrize("name", ["record", "noise_record"])
 def test_fewer_than_three_ways_of_sampling_are_no_frontier(name: str, request: pytest.FixtureRequest) -> None:
-    assert frontier(gather(request.getfixturevalue(name))) is None
+    assert frontier(gathered(request.getfixturevalue(name))) is None
 
 
 # ── factorial designs ────────────────────────────────────────────────────────────────────────────
 
 
 def test_effects_are_those_of_the_statistics(factorial_record: ExperimentRecord) -> None:
-    results = gather(factorial_record)
+    results = gathered(factorial_record)
     design, fid = factorial.design(results), results.metrics[0]
     assert design is not None
     by_levels = {
@@ -186,21 +185,21 @@ def test_published_figures_stand_beside_measured_ones_each_with_its_setting(
     assert "- **Published** (a README): 256 px game monsters" in text
     assert "- **Measured here**: profile `sprites`, 32 px, 12 epochs, 512 images a run, 8 seeds" in text
     assert "must not be compared with each other" in text
-    found = published.published(gather(record))
+    found = published.published(gathered(record))
     assert found is not None
     fid = published.published_table(found, "none").rows[0]
     assert fid[:5] == ["FID", "82.6531", "90", "FID (sprites-clip)", "lpips-late"]
 
 
 def test_two_published_times_are_compared_by_their_ratio(record: ExperimentRecord) -> None:
-    found = published.published(gather(record))
+    found = published.published(gathered(record))
     assert found is not None
     (line,) = published.ratio_lines(found)
     assert "published 11 min 00 s → 27 min 00 s, ×2.45; measured 9.987 s → 24.461 s, ×2.4" in line
 
 
 def test_published_figures_without_a_measured_one_stay(record: ExperimentRecord) -> None:
-    found = published.published(gather(replace(record, runs=[])))
+    found = published.published(gathered(replace(record, runs=[])))
     assert found is not None
     assert published.published_table(found, "none").rows[0][3:] == ["–", "lpips-late", "–", "–"]
     assert published.ratio_lines(found)[0].endswith("×2.45; not measured here.")
@@ -212,7 +211,7 @@ def test_published_figures_without_a_measured_one_stay(record: ExperimentRecord)
 def test_the_spread_is_split_where_each_training_is_sampled_with_the_same_noises(
     noise_record: ExperimentRecord,
 ) -> None:
-    results = gather(noise_record)
+    results = gathered(noise_record)
     (group,) = variance.crossed(results)
     assert (group.variants, group.trainings) == (("noise-0", "noise-1", "noise-2"), 4)
     values = results.metrics[0].values
@@ -226,9 +225,9 @@ def test_without_two_noises_there_is_no_split(noise_record: ExperimentRecord, ow
         name: {**config, "sample": {**config["sample"], "seed": own}}
         for name, config in noise_record.configs.items()
     }
-    assert variance.crossed(gather(replace(noise_record, configs=configs))) == ()
+    assert variance.crossed(gathered(replace(noise_record, configs=configs))) == ()
 
 
 def test_samples_of_different_noises_are_not_said_to_share_it(noise_record: ExperimentRecord) -> None:
-    assert not same_noise(gather(noise_record))
+    assert not same_noise(gathered(noise_record))
     assert "initial weights, data order and training noise, so" in rendered(noise_record)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+from synthetic import gathered, written
 
-from ablate.report import gather, write_report
 from ablate.report.formats.latex import escape
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def test_report_and_figures_lie_where_they_are_linked_and_nothing_else_does(
     record: ExperimentRecord, tmp_path: Path
 ) -> None:
     out = tmp_path / "reports"
-    page = write_report(record, out)
+    page = written(record, out)
     assert page == out / "synthetic.md"
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     figures = {f"synthetic/{name}.png" for name in ("metrics", "differences", "samples", "losses")}
@@ -37,18 +37,18 @@ def test_report_and_figures_lie_where_they_are_linked_and_nothing_else_does(
 
 def test_a_figure_that_is_no_longer_drawn_is_removed(make_record: MakeRecord, tmp_path: Path) -> None:
     record = make_record(variants=["none"], seeds=[0])
-    write_report(record, tmp_path / "out")
-    write_report(replace(record, runs=[replace(run, samples=None) for run in record.runs]), tmp_path / "out")
+    written(record, tmp_path / "out")
+    written(replace(record, runs=[replace(run, samples=None) for run in record.runs]), tmp_path / "out")
     assert not (tmp_path / "out" / "synthetic" / "samples.png").exists()
     assert (tmp_path / "out" / "synthetic" / "metrics.png").exists()
 
 
 def test_a_picture_that_the_report_did_not_make_stays(make_record: MakeRecord, tmp_path: Path) -> None:
     record = make_record(variants=["none"], seeds=[0], samples=False)
-    write_report(record, tmp_path / "out")
+    written(record, tmp_path / "out")
     mine = tmp_path / "out" / "synthetic" / "mine.png"
     mine.write_bytes(b"mine")
-    write_report(replace(record, runs=[]), tmp_path / "out")
+    written(replace(record, runs=[]), tmp_path / "out")
     assert mine.exists()
     assert not (tmp_path / "out" / "synthetic" / "metrics.png").exists()
 
@@ -57,7 +57,7 @@ def test_an_error_while_drawing_leaves_the_old_report_whole(
     make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = make_record(variants=["none"], seeds=[0])
-    page = write_report(record, tmp_path / "out")
+    page = written(record, tmp_path / "out")
     before = page.read_bytes()
 
     def broken(*_: object) -> None:
@@ -65,7 +65,7 @@ def test_an_error_while_drawing_leaves_the_old_report_whole(
 
     monkeypatch.setattr("ablate.report.formats.markdown.render", broken)
     with pytest.raises(RuntimeError, match="disk is full"):
-        write_report(record, tmp_path / "out")
+        written(record, tmp_path / "out")
     assert page.read_bytes() == before
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"README.md", "synthetic.md", "synthetic"}
 
@@ -74,7 +74,7 @@ def test_an_error_while_drawing_leaves_the_old_report_whole(
 
 
 def test_the_table_of_runs_holds_the_figures_unrounded(record: ExperimentRecord, tmp_path: Path) -> None:
-    write_report(record, tmp_path, format="csv")
+    written(record, tmp_path, format="csv")
     table = pd.read_csv(tmp_path / "synthetic" / "runs.csv")
     assert list(table["run_id"]) == [run.run_id for run in record.runs]
     assert list(table["fid"]) == pytest.approx([run.metrics["fid"] for run in record.runs], rel=1e-12)
@@ -83,11 +83,11 @@ def test_the_table_of_runs_holds_the_figures_unrounded(record: ExperimentRecord,
 def test_the_table_of_results_has_a_row_for_each_variant_and_metric(
     record: ExperimentRecord, tmp_path: Path
 ) -> None:
-    folder = write_report(record, tmp_path, format="csv")
+    folder = written(record, tmp_path, format="csv")
     assert folder == tmp_path / "synthetic"
     table = pd.read_csv(folder / "results.csv").set_index(["metric", "variant"])
     assert len(table) == 6 * 5
-    fid = gather(record).metrics[0]
+    fid = gathered(record).metrics[0]
     row = table.loc[("fid", "from-start")]
     interval, difference = fid.intervals["from-start"], fid.differences["from-start"]
     assert row["n"] == 8
@@ -100,7 +100,7 @@ def test_the_table_of_results_has_a_row_for_each_variant_and_metric(
 def test_the_table_of_claims_is_as_the_golden_file(
     record: ExperimentRecord, tmp_path: Path, golden: Callable[[str, str], None]
 ) -> None:
-    golden("report-claims.csv", (write_report(record, tmp_path, format="csv") / "claims.csv").read_text())
+    golden("report-claims.csv", (written(record, tmp_path, format="csv") / "claims.csv").read_text())
 
 
 # ── LaTeX ────────────────────────────────────────────────────────────────────────────────────────
@@ -109,7 +109,7 @@ def test_the_table_of_claims_is_as_the_golden_file(
 def test_the_latex_document_is_as_the_golden_file(
     record: ExperimentRecord, tmp_path: Path, golden: Callable[[str, str], None]
 ) -> None:
-    page = write_report(record, tmp_path, format="latex", now=NOON)
+    page = written(record, tmp_path, format="latex", now=NOON)
     assert page == tmp_path / "synthetic.tex"
     golden("report.tex", page.read_text("utf-8"))
 
@@ -117,7 +117,7 @@ def test_the_latex_document_is_as_the_golden_file(
 def test_every_character_of_a_claim_is_shown_as_it_is(record: ExperimentRecord, tmp_path: Path) -> None:
     claim = {**record.spec["claims"][0], "text": r"50 % of \{a_b} & c#d ~ $x^2$ [1] <2>"}
     spec = {**record.spec, "claims": [claim]}
-    text = write_report(replace(record, spec=spec), tmp_path, format="latex").read_text("utf-8")
+    text = written(replace(record, spec=spec), tmp_path, format="latex").read_text("utf-8")
     assert (
         r"50 \% of \textbackslash{}\{a\_b\} \& c\#d \textasciitilde{} \$x\textasciicircum{}2\$ {[}1] "
         r"\textless{}2\textgreater{}"
@@ -132,4 +132,4 @@ def test_an_experiment_without_a_run_or_a_claim_has_tables_too(
     record: ExperimentRecord, tmp_path: Path, form: str
 ) -> None:
     empty = replace(record, runs=[], spec={**record.spec, "claims": []})
-    assert write_report(empty, tmp_path, format=form).exists()
+    assert written(empty, tmp_path, format=form).exists()

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ablate.diffusion import randomness
 from ablate.errors import RunError
 from ablate.factors.lpips import lpips
+from ablate.keys import observer_key
 from ablate.plan import Run, segments
 from ablate.stages.batch import draw_batch
 from ablate.stages.prepare import prepare, to_model
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ablate.keys import Observer, RunKeys
+    from ablate.factors.observer import Observer
+    from ablate.keys import RunKeys
     from ablate.stages.batch import Batch
     from ablate.store import Store
     from tests.conftest import MakeKeys
@@ -76,7 +78,7 @@ def digests(keys: RunKeys, store: Store, *observers: Observer | None) -> Digests
     found = {name: file_digest(folder / f"{name}.safetensors") for name in ("unet", "optimizer")}
     for observer in observers:
         if observer:
-            shadow = store.path("ema", observer.key(keys.chain[-1])) / "shadow.safetensors"
+            shadow = store.path("ema", observer_key(observer, keys.chain[-1])) / "shadow.safetensors"
             found[str(observer)] = file_digest(shadow)
     return found
 
@@ -194,7 +196,7 @@ def test_a_stale_average_is_the_formula_from_the_initial_weights(make_keys: Make
     assert keys.observer
     walk(keys, store, keys.observer, end=2)
     weights = load_file(store.path("train", keys.chain[-1]) / "unet.safetensors")
-    shadow = load_file(store.path("ema", keys.observer.key(keys.chain[-1])) / "shadow.safetensors")
+    shadow = load_file(store.path("ema", keys.weights[1]) / "shadow.safetensors")
     for name, initial in initial_unet(keys.config, keys.seed).named_parameters():
         torch.testing.assert_close(shadow[name], 0.8 * initial.detach() + 0.2 * weights[name])
 
@@ -209,7 +211,7 @@ def test_states_on_the_way_are_forgotten_with_their_averages_and_the_end_is_kept
     assert keys.observer
     walk(keys, store, keys.observer)
     assert [key for key, _ in store.entries("train")] == [keys.chain[-1]]
-    assert [key for key, _ in store.entries("ema")] == [keys.observer.key(keys.chain[-1])]
+    assert [key for key, _ in store.entries("ema")] == [keys.weights[1]]
 
 
 def test_a_state_that_a_killed_process_had_no_time_to_forget_is_forgotten_by_the_next(

@@ -11,7 +11,8 @@ from ablate.audit.checks import CHECKS, late_onsets
 from ablate.audit.compare import Comparison, Looks, differing, first_difference, replaced, taken_back
 from ablate.diffusion.samplers import DEFAULTS
 from ablate.errors import AblateError
-from ablate.factors import FACTORS, switched_on
+from ablate.factors import factors_of, switched_on
+from ablate.plugins import blamed
 from ablate.records import Finding
 from ablate.stages.failures import explained
 from ablate.stages.prepare import prepare
@@ -114,7 +115,8 @@ class _Audit:
                     raise failure from error  # no run would fare better
                 # Whatever is wrong with one variant is recorded by its runs; the others are looked at.
                 what = error.what if isinstance(error, AblateError) else f"{type(error).__name__}: {error}"
-                found.append(Finding(name, DIFFERENCE, "warning", reason=f"not looked at: {what}"))
+                place = f" at {where}" if (where := blamed(error)) else ""
+                found.append(Finding(name, DIFFERENCE, "warning", reason=f"not looked at: {what}{place}"))
         found = [replace(f, expected=f.act == "inert" and f.variant in expect) for f in found]
         for name in expect:
             if not any(finding.expected and finding.variant == name for finding in found):
@@ -142,7 +144,7 @@ class _Audit:
         """Whether each factor acts that the baseline has not in the same way."""
         config, base = self.variants[name][0].config, self.variants[self.baseline][0].config
         never = {finding.about for finding in late_onsets(name, config)}
-        for kind in FACTORS.values():
+        for kind in factors_of(config).values():
             inherited = name != self.baseline and kind.asked(config) == kind.asked(base)
             factor = kind.of(config)
             if factor and not inherited and kind.field not in never and kind.off() is not None:
@@ -282,7 +284,7 @@ def _why(factor: Factor, layer: str, without_graph: Collection[str]) -> str:
 
 def _unreached(fields: Sequence[FieldPath], config: Config, other: Config, norm: float) -> str:
     """Why two configurations that differ in one factor alone did the same; "" if that does not explain it."""
-    for kind in FACTORS.values():
+    for kind in factors_of(config).values():
         if [".".join(path) for path in fields] == [kind.field]:
             reasons = [factor.unreached(norm) for c in (config, other) if (factor := kind.of(c))]
             return reasons[0] if reasons and all(reasons) else ""

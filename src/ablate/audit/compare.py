@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ablate.audit.probe import Moment, Probe, changes, probe
-from ablate.keys import Observer, newest_stored_state
+from ablate.keys import newest_stored_state
 from ablate.records import LAYERS
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Looks:
         if epoch is None:
             epoch = first_difference(keys, other)
         if epoch is None:  # they share all of their training
-            starts = [o.start for o in (observer(keys), observer(other)) if o]
+            starts = [o.begins for o in (keys.watching, other.watching) if o]
             epoch = min(starts, default=0)
         when = moment(keys, other, epoch, self.store)
         return Comparison(when, self.at(keys, when), self.at(other, when))
@@ -81,7 +81,7 @@ def moment(keys: RunKeys, other: RunKeys, epoch: int, store: Store) -> Moment:
     """The newest state before ``epoch`` that both have in common."""
     shared = sum(a == b for a, b in zip(keys.chain, other.chain, strict=False)) - 1
     start = newest_stored_state(keys.chain, (), min(epoch, shared), store) if shared > 0 else 0
-    starts = sorted({o.start for o in (observer(keys), observer(other)) if o})
+    starts = sorted({o.begins for o in (keys.watching, other.watching) if o})
     ways = [k.config.sample.model_dump(exclude={"weights"}) for k in (keys, other)]
     seeds = [k.sample_seed for k in (keys, other)]
     groups = [k.config.train.accumulation for k in (keys, other)]
@@ -92,11 +92,6 @@ def moment(keys: RunKeys, other: RunKeys, epoch: int, store: Store) -> Moment:
         sampling_differs=ways[0] != ways[1] or seeds[0] != seeds[1],
         accumulation_differs=groups[0] != groups[1],
     )
-
-
-def observer(keys: RunKeys) -> Observer | None:
-    """The average that is kept, whether or not it is sampled."""
-    return Observer.of(keys.config.ema, keys.config.train.epochs)
 
 
 def first_difference(keys: RunKeys, other: RunKeys) -> int | None:

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ablate.factors.ema import EmaObserver
-from ablate.keys import Observer
 from ablate.metrics.cosine import cosine
 from ablate.parts.evaluator import EvaluatorPart
 from ablate.records import LAYERS
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ablate.experiment.config import Part
+    from ablate.factors.observer import Observer
     from ablate.keys import RunKeys
     from ablate.parts.evaluator import Evaluator
     from ablate.store import Store
@@ -105,7 +104,7 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
     acting = keys.acting(moment.epoch)
     training = Training.at(moment.start, keys, (), store)
     initial = {name: weight.detach().cpu().clone() for name, weight in training.weights.items()}
-    observer = Observer.of(config.ema, config.train.epochs)
+    observer = keys.watching
     layers: dict[str, list[Trace]] = {name: [] for name in LAYERS}
     norms: list[float] = []
 
@@ -116,8 +115,8 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
     parts: dict[str, Tensor] = {}
     for step in range(STEPS):
         if observer and step == _first_step(observer, moment):
-            training.observers = {observer: EmaObserver(observer.decay, start=0)}
-            training.begin_observers(observer.start)
+            training.observers = (observer,)
+            training.begin_observers(observer.begins)
         size = config.train.accumulation if moment.accumulation_differs else 1
         group = range(step * size, (step + 1) * size)
         for number in group:
@@ -139,11 +138,11 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
 
     layers["update"] = _traces(weight.cpu() - initial[name] for name, weight in training.weights.items())
     layers["EMA weights"] = layers["update"]
-    for average in training.observers.values():
-        shadow = average.shadow
-        layers["EMA weights"] = _traces(shadow[name].cpu() - initial[name] for name in training.weights)
+    for watching, average in training.averages.items():
+        weights = watching.sampled(average)
+        layers["EMA weights"] = _traces(weights[name].cpu() - initial[name] for name in training.weights)
         if keys.observer:
-            training.unet.load_state_dict(average.shadow)
+            training.unet.load_state_dict(weights)
     layers["images"], layers["scores"] = (_traces([result]) for result in _draw(training, moment))
     return Probe(
         layers,
@@ -180,7 +179,7 @@ def _change(ours: Sequence[Trace], theirs: Sequence[Trace]) -> float:
 def _first_step(observer: Observer, moment: Moment) -> int:
     """The step before which an average begins: 0 with the training, then one step later for each start."""
     later = sorted({start for start in moment.ema_starts if start})
-    return later.index(observer.start) + 1 if observer.start else 0
+    return later.index(observer.begins) + 1 if observer.begins else 0
 
 
 def _gradients(training: Training) -> list[Trace]:

@@ -10,6 +10,7 @@ import typer
 from ablate.cli.options import (
     REPORTS,
     STORE,
+    Plugins,
     Profile,
     Reports,
     Seeds,
@@ -27,6 +28,7 @@ def run(
     profile: Profile = None,
     sets: Sets = None,
     seeds: Seeds = None,
+    plugins: Plugins = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes. Default: as many as cores allow.")
     ] = None,
@@ -41,7 +43,7 @@ def run(
 
     The same command goes on where it was interrupted.
     """
-    made = plan_of(spec, profile, sets, seeds, store)
+    made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import print_outcome, print_warnings
     from ablate.cli.screens import RunScreen
     from ablate.record.client import default_uri
@@ -56,11 +58,11 @@ def run(
         except KeyboardInterrupt:
             screen.say("interrupted; the same command goes on where it stopped")
             raise typer.Exit(130) from None
-    from ablate.report import write_report
+    from ablate.report.write import write_report
 
     record = read_experiment(uri, made)
     assert record, "it has just been recorded"
-    print_outcome(outcome, len(made.runs), write_report(record, reports))
+    print_outcome(outcome, len(made.runs), write_report(record, made.experiment.vocabulary, reports))
     if outcome.failed:
         raise typer.Exit(1)
 
@@ -70,10 +72,11 @@ def plan(
     profile: Profile = None,
     sets: Sets = None,
     seeds: Seeds = None,
+    plugins: Plugins = None,
     store: StoreFolder = STORE,
 ) -> None:
     """Show the runs, the shared trunks, what is in the store, and why a stage has to run."""
-    made = plan_of(spec, profile, sets, seeds, store)
+    made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import print_plan
     from ablate.plan import reasons
 
@@ -85,13 +88,14 @@ def audit(
     profile: Profile = None,
     sets: Sets = None,
     seeds: Seeds = None,
+    plugins: Plugins = None,
     store: StoreFolder = STORE,
 ) -> None:
     """Ask of each variant whether what it toggles acts, by a few steps of the real training.
 
     Exits with 2 if something was meant to act and does not, unless the spec expects it.
     """
-    made = plan_of(spec, profile, sets, seeds, store)
+    made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.screens import RunScreen
     from ablate.runner.run import audit_experiment, refuse_inert
 
@@ -103,6 +107,7 @@ def verify(
     profile: Profile = None,
     sets: Sets = None,
     seeds: Seeds = None,
+    plugins: Plugins = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Default: the first seed.")] = None,
     store: StoreFolder = STORE,
     tracking_uri: TrackingUri = None,
@@ -111,7 +116,7 @@ def verify(
 
     The result goes into the experiment's MLflow run, if it has run, and into its report.
     """
-    made = plan_of(spec, profile, sets, seeds, store)
+    made = plan_of(spec, profile, sets, seeds, plugins, store)
     if seed is not None and seed not in made.experiment.spec.seeds:
         raise UserError(f"there is no seed {seed}", where=f"--seed {seed}", fix="Give one of the spec's.")
     from ablate.cli.printing import print_verification
@@ -128,10 +133,13 @@ def verify(
         raise typer.Exit(1)
 
 
-def schema() -> None:
+def schema(plugins: Plugins = None) -> None:
     """Print the JSON schema of experiment files, for editors."""
     import json
 
     from ablate.experiment.schema import json_schema
+    from ablate.plugins import Plugin
+    from ablate.vocabulary import vocabulary_of
 
-    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+    vocabulary = vocabulary_of(tuple(map(Plugin.read, plugins or ())))
+    sys.stdout.write(json.dumps(json_schema(vocabulary), indent=2) + "\n")

@@ -17,6 +17,10 @@ Sets = Annotated[
     typer.Option("--set", metavar="A.B.C=VALUE", help="Override a field in all variants; repeatable."),
 ]
 Seeds = Annotated[str | None, typer.Option("--seeds", help="Seeds instead of the spec's own: 0,1,2 or 0-5.")]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE", help="A file with losses, metrics and the like; repeatable."),
+]
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of the store, a cache.")]
 TrackingUri = Annotated[
     str | None,
@@ -33,7 +37,12 @@ REPORTS = Path("reports")
 
 
 def plan_of(
-    spec: Path, profile: str | None, sets: list[str] | None, seeds: str | None, store_folder: Path
+    spec: Path,
+    profile: str | None,
+    sets: list[str] | None,
+    seeds: str | None,
+    plugins: list[Path] | None,
+    store_folder: Path,
 ) -> Plan:
     """The plan that all commands on an experiment begin with.
 
@@ -46,7 +55,11 @@ def plan_of(
     from ablate.store import Store
 
     experiment = load_experiment(
-        spec, profile=profile, sets=sets or (), seeds=None if seeds is None else parse_seeds(seeds)
+        spec,
+        profile=profile,
+        sets=sets or (),
+        seeds=None if seeds is None else parse_seeds(seeds),
+        plugins=plugins or (),
     )
     contents = Contents(store_folder / "digests.json")
     made = make_plan(experiment, Store(store_folder), contents)

@@ -12,6 +12,7 @@ import typer
 from ablate.cli.options import (
     REPORTS,
     STORE,
+    Plugins,
     Profile,
     Reports,
     Seeds,
@@ -38,6 +39,7 @@ def report(
     profile: Profile = None,
     sets: Sets = None,
     seeds: Seeds = None,
+    plugins: Plugins = None,
     form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.MARKDOWN,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 if a claim that must be supported is not.")
@@ -47,11 +49,12 @@ def report(
     reports: Reports = REPORTS,
 ) -> None:
     """Write an experiment's report from MLflow alone."""
-    made = plan_of(spec, profile, sets, seeds, store)
+    made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import say
     from ablate.record.client import default_uri
     from ablate.record.read import read_experiment
-    from ablate.report import gather, unmet, write_report
+    from ablate.report.results import gather, unmet
+    from ablate.report.write import write_report
 
     record = read_experiment(tracking_uri or default_uri(), made)
     if record is None:
@@ -60,8 +63,8 @@ def report(
             where=str(spec),
             fix=f"Run it first: ablate run {spec} (with the same --profile, --set and --seeds).",
         )
-    say(f"Report: {write_report(record, reports, format=form.value)}")
-    if check and (failing := unmet(gather(record))):
+    say(f"Report: {write_report(record, made.experiment.vocabulary, reports, format=form.value)}")
+    if check and (failing := unmet(gather(record, made.experiment.vocabulary))):
         for claim in failing:
             say(f"{claim.verdict}, and must be supported: {claim.text}")
         raise typer.Exit(1)
@@ -81,10 +84,11 @@ def sample(
     profile: Profile = None,
     sets: Sets = None,
     seeds: Seeds = None,
+    plugins: Plugins = None,
     store: StoreFolder = STORE,
 ) -> None:
     """Draw images for your own prompts from a trained variant."""
-    made = plan_of(spec, profile, sets, seeds, store)
+    made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import say
     from ablate.runner.sampling import choose_run, read_prompts
 

@@ -6,29 +6,68 @@ them. Models are frozen and refuse unknown keys.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from functools import cache, reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Discriminator, Field, Tag, create_model, model_validator
 
 from ablate.experiment.schedulers import Scheduler
-from ablate.factors import LOSSES
-from ablate.factors.augmentation import Augmentation
-from ablate.factors.ema import Ema
 from ablate.fields import FieldError, Fraction, Model, Positive, Seed
-from ablate.metrics import COSTS, METRICS
-from ablate.metrics.spaces import SPACES
-
-EMBEDDED = "sprites"
-"""The name that stands for the embedded kit and for the embedded data set, where a folder could."""
+from ablate.vocabulary import OWN, Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ablate.factors.augmentation import Augmentation
+    from ablate.factors.base import Loss
+    from ablate.factors.observer import Observer
+    from ablate.factors.weighting import Weighting
+    from ablate.plugins import Plugin
+
+
+M = TypeVar("M", bound=Model)
+
+
+def choice(names: Mapping[str, Any]) -> Any:
+    """The type of a field that holds one of ``names``."""
+    return Literal[*names]
+
+
+def one_of(kinds: Mapping[str, type[Model]], default: str) -> Any:
+    """The type of a section whose field ``kind`` says which of ``kinds`` it is; without one, ``default``."""
+    if len(kinds) == 1:
+        return next(iter(kinds.values()))
+
+    def kind_of(section: Any) -> str:
+        kind = (
+            section.get("kind", default) if isinstance(section, dict) else getattr(section, "kind", default)
+        )
+        return str(kind)
+
+    tagged = (Annotated[model, Tag(kind)] for kind, model in kinds.items())
+    return Annotated[reduce(or_, tagged), Discriminator(kind_of)]
+
+
+def losses_of(losses: Mapping[str, type[Loss]]) -> type[Model]:
+    """The section that holds those of ``losses`` that can be switched off."""
+    fields: dict[str, Any] = {name: (loss | None, None) for name, loss in losses.items() if loss.field}
+    about = "Losses beside the noise MSE, which is always there with weight 1. ``null``: off."
+    return create_model("Losses", __base__=Model, __doc__=about, **fields)
+
+
+if TYPE_CHECKING:
+    Losses = Any
+    AugmentationSection = Augmentation
+    ObserverSection = Observer
+    WeightingSection = Weighting
     SpaceName = str
-    MetricName = str
 else:
-    SpaceName = Literal[*SPACES]
-    """A feature space."""
-    MetricName = Literal[*METRICS, *COSTS]
-    """What claims and published results can be about."""
+    Losses = losses_of(OWN.losses)
+    AugmentationSection = one_of(OWN.augmentations, "none")
+    ObserverSection = one_of(OWN.observers, "ema")
+    WeightingSection = one_of(OWN.weightings, "min_snr")
+    SpaceName = choice(OWN.spaces)
 
 
 class Part(Model):
@@ -175,17 +214,6 @@ class Train(Model):
     """``torch.compile`` of the U-Net: a minute at the start of each training, faster steps on a GPU."""
 
 
-if TYPE_CHECKING:
-    Losses = Any
-else:
-    Losses = create_model(
-        "Losses",
-        __base__=Model,
-        __doc__="Losses beside the noise MSE, which is always there with weight 1. ``null``: off.",
-        **{name: (loss | None, None) for name, loss in LOSSES.items() if loss.field},
-    )
-
-
 class Sample(Model):
     """How images are drawn from a trained model."""
 
@@ -239,21 +267,72 @@ class Compute(Model):
 class Config(Model):
     """One variant, fully resolved."""
 
+    vocabulary: ClassVar[Vocabulary] = OWN
+    """What its fields may name."""
+
     components: Components
     data: Data
     unet: UNet
     noise: Noise
     train: Train
     losses: Losses
-    augmentation: Augmentation
-    ema: Ema | None
+    weighting: WeightingSection | None
+    """Weight of each timestep in the noise MSE; ``null``: 1."""
+    augmentation: AugmentationSection
+    ema: ObserverSection | None
     """``null``: sample from the weights themselves."""
     sample: Sample
     evaluate: Evaluate
     track: Track
     compute: Compute
 
+    @classmethod
+    def kinds(cls) -> dict[str, Mapping[str, type[Model]]]:
+        """Section → its kinds, of the sections that have a field ``kind``."""
+        words = cls.vocabulary
+        return {"weighting": words.weightings, "augmentation": words.augmentations, "ema": words.observers}
+
     @property
     def sampling_noise(self) -> dict[str, Any]:
         """The fields of the noise that sampling assumes: training's, where ``sample.noise`` has no other."""
         return self.noise.model_dump() | (self.sample.noise.model_dump() if self.sample.noise else {})
+
+
+class _WithPlugins(Config):
+    """A configuration with fields of plug-ins: a class that a worker has to make again."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self.vocabulary.plugins, self.model_dump(mode="json"))
+
+
+def _unpickled(plugins: tuple[Plugin, ...], data: dict[str, Any]) -> Config:
+    return config_model(vocabulary_of(plugins)).model_validate(data)
+
+
+@cache
+def config_model(vocabulary: Vocabulary) -> type[Config]:
+    """``Config`` with the fields and choices that a vocabulary has."""
+    if vocabulary is OWN:
+        return Config
+    evaluate = retyped(Evaluate, fid_features=choice(vocabulary.spaces))
+    model = retyped(
+        Config,
+        _WithPlugins,
+        losses=losses_of(vocabulary.losses),
+        weighting=one_of(vocabulary.weightings, "min_snr") | None,
+        augmentation=one_of(vocabulary.augmentations, "none"),
+        ema=one_of(vocabulary.observers, "ema") | None,
+        evaluate=evaluate,
+    )
+    model.vocabulary = vocabulary
+    return model
+
+
+def retyped(model: type[M], base: type[M] | None = None, /, **types: Any) -> type[M]:
+    """``model`` with other types for some of its fields, which keep their defaults and descriptions."""
+    old = model.model_fields
+    fields: dict[str, Any] = {
+        name: (kind, Field(default=old[name].default, description=old[name].description))
+        for name, kind in types.items()
+    }
+    return create_model(model.__name__, __base__=base or model, __doc__=model.__doc__, **fields)

@@ -17,12 +17,14 @@ from pydantic import BaseModel, ValidationError
 
 from ablate.errors import SpecError
 from ablate.experiment import yaml
-from ablate.experiment.config import EMBEDDED, Config
+from ablate.experiment.config import Config, config_model
 from ablate.experiment.designs import DESIGNS, Design, DesignError, expand_design
 from ablate.experiment.merge import expand, merge
 from ablate.experiment.problems import Layer, Problem, explain, known, locate, nearest, refuse, shown
-from ablate.experiment.spec import ExperimentSpec
+from ablate.experiment.spec import DEFAULT_PROFILE, ExperimentSpec, spec_model
 from ablate.experiment.yaml import Document, FieldPath, cut
+from ablate.plugins import Plugin
+from ablate.vocabulary import OWN, Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,6 +48,8 @@ class Experiment:
     design expanded: ``variants`` holds every variant and ``baseline`` is set."""
     variants: Mapping[str, Config]
     """Complete configurations, in the design's order."""
+    vocabulary: Vocabulary = OWN
+    """What it may name."""
 
 
 def profile_names() -> list[str]:
@@ -83,7 +87,12 @@ def load_config(profile: str, sets: Sequence[str] = ()) -> Config:
 
 
 def load_experiment(
-    path: Path, *, profile: str | None = None, sets: Sequence[str] = (), seeds: Sequence[int] | None = None
+    path: Path,
+    *,
+    profile: str | None = None,
+    sets: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    plugins: Sequence[Path] = (),
 ) -> Experiment:
     """Read a spec and resolve its variants.
 
@@ -92,6 +101,7 @@ def load_experiment(
         profile: used instead of the spec's own.
         sets: shared overrides, ``a.b.c=value`` each, the value in YAML; later ones win.
         seeds: used instead of the spec's own.
+        plugins: files beside those that the spec names.
 
     Raises:
         SpecError: the file cannot be read, or something in it or in an override is wrong. All
@@ -107,11 +117,13 @@ def load_experiment(
     set_layers = [_parse_set(text) for text in sets]
 
     written = _put_together(layers)
-    spec, errors = _validate(ExperimentSpec, written)
+    vocabulary = _vocabulary(written, path.parent, plugins)
+    model = spec_model(vocabulary)
+    spec, errors = _validate(model, written)
     design, faults = _design(written, layers)
-    variants, more = _resolve(written, design, document, set_layers)
+    variants, more = _resolve(written, design, document, set_layers, config_model(vocabulary))
     problems = [
-        *explain(errors, ExperimentSpec, layers),
+        *explain(errors, model, layers),
         *_wrong_names(written, layers),
         *faults,
         *more,
@@ -126,8 +138,19 @@ def load_experiment(
         "config": _put_together([Layer(document, expand(spec.config)), *set_layers]),
         "variants": design.overrides(),
         "baseline": design.baseline or spec.baseline,
+        "plugins": tuple(plugin.name for plugin in vocabulary.plugins),
     }
-    return Experiment(path.stem, spec.model_copy(update=resolved), variants)
+    return Experiment(path.stem, spec.model_copy(update=resolved), variants, vocabulary)
+
+
+def _vocabulary(written: dict[str, Any], folder: Path, more: Sequence[Path]) -> Vocabulary:
+    """The package's vocabulary and that of the plug-ins. Something else than a list of files is said later.
+
+    Raises:
+        SpecError: a plug-in cannot be read or loaded, or adds what it cannot.
+    """
+    named = [folder / name for name in _list(written, "plugins") if isinstance(name, str)]
+    return vocabulary_of(tuple(dict.fromkeys(map(Plugin.read, [*named, *more]))))
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -198,10 +221,14 @@ def _misspelt(written: dict[str, Any]) -> set[str]:
 
 
 def _resolve(
-    written: dict[str, Any], design: Design | None, document: Document, sets: Sequence[Layer]
+    written: dict[str, Any],
+    design: Design | None,
+    document: Document,
+    sets: Sequence[Layer],
+    model: type[Config],
 ) -> tuple[dict[str, Config], list[Problem]]:
     """Each variant's configuration. Works on data as written, so that all problems show at once."""
-    profile, config = written.get("profile", EMBEDDED), written.get("config", {})
+    profile, config = written.get("profile", DEFAULT_PROFILE), written.get("config", {})
     if profile not in profile_names() or not isinstance(config, dict):
         return {}, []  # said already
     shared = [
@@ -209,7 +236,7 @@ def _resolve(
         Layer(document, expand(config), ("config",)),
         *sets,
     ]
-    _, shared_errors = _validate(Config, _put_together(shared))
+    _, shared_errors = _validate(model, _put_together(shared))
     shared_faults = [(error["loc"], error["msg"]) for error in shared_errors]
 
     variants: dict[str, Config] = {}
@@ -218,10 +245,10 @@ def _resolve(
         if not all(isinstance(piece.overrides, dict) for piece in pieces):
             continue  # said already
         layers = [*shared, *(Layer(document, expand(piece.overrides), piece.path) for piece in pieces)]
-        resolved, errors = _validate(Config, _put_together(layers))
+        resolved, errors = _validate(model, _put_together(layers))
         inherited = [error for error in errors if (error["loc"], error["msg"]) in shared_faults]
-        problems += explain(inherited, Config, shared)
-        problems += explain([error for error in errors if error not in inherited], Config, layers)
+        problems += explain(inherited, model, shared)
+        problems += explain([error for error in errors if error not in inherited], model, layers)
         if resolved:
             variants[name] = resolved
     return variants, problems
@@ -233,7 +260,7 @@ def _wrong_names(written: dict[str, Any], layers: Sequence[Layer]) -> Iterator[P
     def problem(path: FieldPath, what: str, fix: str = "") -> Problem:
         return locate(path, layers).problem(path, what, fix)
 
-    profile = written.get("profile", EMBEDDED)
+    profile = written.get("profile", DEFAULT_PROFILE)
     if isinstance(profile, str) and profile not in profile_names():
         fix = known(profile, profile_names())
         yield problem(("profile",), f"there is no profile {shown(profile)}", fix)

@@ -7,13 +7,19 @@ from typing import Any
 
 from ablate.experiment.config import kit_parts
 
+OF_ALL_KINDS = ("start", "variants")
+"""Fields that all kinds of a section have."""
+
 
 def merge(base: Any, over: Any) -> Any:
     """``over`` put onto ``base``: mappings key by key, anything else replaces.
 
-    A mapping onto ``null`` is that mapping, and the model's defaults fill the rest.
+    A mapping onto ``null`` is that mapping, and the model's defaults fill the rest. A section of another
+    ``kind`` keeps of the old one what all kinds have.
     """
     if isinstance(base, Mapping) and isinstance(over, Mapping):
+        if over.get("kind") not in (None, base.get("kind")):
+            base = {key: value for key, value in base.items() if key in OF_ALL_KINDS}
         return {**base, **{key: merge(base.get(key), value) for key, value in over.items()}}
     return over
 

@@ -93,6 +93,7 @@ def explain(
 
     Layers are given in the order in which they were put onto each other.
     """
+    errors = [_without_tag(error, model) for error in errors]
     missing: dict[FieldPath, list[str]] = {}
     corrected = set()
     for error in errors:
@@ -110,6 +111,24 @@ def explain(
         # A misspelt field that is required is one mistake, not two.
         if left := [name for name in names if (*path, name) not in corrected]:
             yield locate(path, layers).problem(path, f"missing: {', '.join(left)}", key=True)
+
+
+def _without_tag(error: ErrorDetails, model: type[BaseModel]) -> ErrorDetails:
+    """An error about a section of several kinds, with the path that the user wrote."""
+    path = error["loc"]
+    kinds = model.kinds().get(str(path[0]), {}) if path and issubclass(model, Config) else {}
+    if len(kinds) < 2:
+        return error
+    if error["type"] == "union_tag_invalid":
+        kind, expected = error["input"].get("kind"), ", ".join(f"'{name}'" for name in kinds)
+        return {
+            "type": "literal_error",
+            "loc": (*path, "kind"),
+            "input": kind,
+            "ctx": {"expected": expected},
+            "msg": "",
+        }
+    return {**error, "loc": (path[0], *path[2:])}
 
 
 def _has_inner(error: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:
@@ -156,7 +175,7 @@ def _advice(kind: str, value: Any, path: FieldPath, model: type[BaseModel]) -> s
             return "Write it without quotes."
         case "int_from_float" | "int_type", float() if value.is_integer() and abs(value) < 1e9:
             return f"Write {int(value)}."
-        case "dict_type", None if model is ExperimentSpec and len(path) == _OVERRIDES.get(path[0]):
+        case "dict_type", None if issubclass(model, ExperimentSpec) and len(path) == _OVERRIDES.get(path[0]):
             return f"Write `{path[-1]}: {{}}` to change nothing."
         case "too_short", {**levels} if levels and path[0] == "factors":
             return f"A factor needs a level to compare `{next(iter(levels))}` with."
@@ -173,9 +192,9 @@ def _unknown_field(path: FieldPath, model: type[BaseModel], layers: Sequence[Lay
     if "." in name:
         outer, *inner = name.split(".")
         fix = f"Write it nested: `{outer}: {{{': {'.join(inner)}: …{'}' * len(inner)}`."
-    elif model is ExperimentSpec and len(path) == 1 and name in Config.model_fields:
+    elif issubclass(model, ExperimentSpec) and len(path) == 1 and name in Config.model_fields:
         fix = f"Write `{name}` below `config` for all variants, or below one variant."
-    elif model is Config and len(path) == 1 and name in ExperimentSpec.model_fields:
+    elif issubclass(model, Config) and len(path) == 1 and name in ExperimentSpec.model_fields:
         fix = f"`{name}` belongs to the top level of the file."
     else:
         fix = known(name, fields)
@@ -257,8 +276,7 @@ def known(name: str, candidates: Iterable[str]) -> str:
 def _fields(model: type[BaseModel], path: FieldPath) -> tuple[str, ...]:
     """Names of the fields at ``path`` of ``model``."""
     inner = _annotation(model, path)
-    models = [kind for kind in (inner, *get_args(inner)) if isinstance(kind, type)]
-    return tuple(name for kind in models if issubclass(kind, BaseModel) for name in kind.model_fields)
+    return tuple(dict.fromkeys(name for kind in _models(inner) for name in kind.model_fields))
 
 
 def _or_null(model: type[BaseModel], path: FieldPath) -> str:
@@ -272,12 +290,18 @@ def _annotation(model: type[BaseModel], path: FieldPath) -> Any:
         if isinstance(step, int):
             kind = get_args(kind)[0]
             continue
-        models = [each for each in (kind, *get_args(kind)) if isinstance(each, type)]
-        fields = next((each.model_fields for each in models if issubclass(each, BaseModel)), {})
-        if step not in fields:
+        found = [model.model_fields[step] for model in _models(kind) if step in model.model_fields]
+        if not found:
             return None
-        kind = fields[step].annotation
+        kind = found[0].annotation
     return kind
+
+
+def _models(kind: Any) -> list[type[BaseModel]]:
+    """The models that a type is, or is a union of."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [kind]
+    return [model for inner in get_args(kind) for model in _models(inner)]
 
 
 def dotted(path: FieldPath) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from ablate.experiment.config import Config
+from ablate.experiment.config import config_model
 from ablate.experiment.designs import DESIGNS
 from ablate.experiment.load import profile_names
-from ablate.experiment.spec import NAME, ExperimentSpec
+from ablate.experiment.spec import NAME, spec_model
+from ablate.vocabulary import OWN, Vocabulary
 
 
 class _Untitled(GenerateJsonSchema):
@@ -22,10 +23,10 @@ class _Untitled(GenerateJsonSchema):
         return False
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema(vocabulary: Vocabulary = OWN) -> dict[str, Any]:
     """The schema of a spec. Overrides, wherever they stand, are a ``Config`` with every field optional."""
-    schema = ExperimentSpec.model_json_schema(schema_generator=_Untitled)
-    config = Config.model_json_schema(schema_generator=_Untitled)
+    schema = spec_model(vocabulary).model_json_schema(schema_generator=_Untitled)
+    config = config_model(vocabulary).model_json_schema(schema_generator=_Untitled)
     parts = config.pop("$defs")
     parts["Config"] = {**config, "description": "Overrides of the profile; what is left out stays."}
     for part in parts.values():
@@ -33,6 +34,7 @@ def json_schema() -> dict[str, Any]:
         part.pop("required", None)
         for field in part.get("properties", {}).values():
             field.pop("default", None)
+            _any_kind(field)
     for short in ("Components", "Part"):
         parts[short] = {
             "description": parts[short].pop("description"),
@@ -54,6 +56,13 @@ def json_schema() -> dict[str, Any]:
         "title": "ablate experiment",
         "$defs": schema["$defs"] | parts,
     }
+
+
+def _any_kind(field: dict[str, Any]) -> None:
+    """Of a section that leaves out its ``kind``, several models may be right."""
+    for place in (field, *field.get("anyOf", ())):
+        if "oneOf" in place:
+            place["anyOf"] = place.pop("oneOf")
 
 
 def _named(field: dict[str, Any], inner: dict[str, Any]) -> dict[str, Any]:

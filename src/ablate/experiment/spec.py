@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from ablate.experiment.config import EMBEDDED, MetricName
+from ablate.experiment.config import choice, retyped
 from ablate.fields import FieldError, Finite, Model, Seed
+from ablate.vocabulary import OWN, Vocabulary
+
+if TYPE_CHECKING:
+    MetricName = str
+else:
+    MetricName = choice(OWN.figures)
+    """What claims and published results can be about."""
+
+DEFAULT_PROFILE = "sprites"
 
 
 class Claim(Model):
@@ -76,8 +86,10 @@ class ExperimentSpec(Model):
 
     question: Annotated[str, Field(min_length=1)]
     """What the experiment is to answer."""
-    profile: str = EMBEDDED
+    profile: str = DEFAULT_PROFILE
     """Name of the base configuration."""
+    plugins: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Python files that add losses, metrics and the like; paths start from the spec's folder."""
     config: Overrides = {}
     """Overrides of the profile that all variants share; ``--set`` adds to them."""
     baseline: str = ""
@@ -99,3 +111,16 @@ class ExperimentSpec(Model):
     """Variants that are known to hold something that does nothing; the audit stops at any other."""
     published: Published | None = None
     """Figures of a publication, to be printed beside the measured ones."""
+
+
+@cache
+def spec_model(vocabulary: Vocabulary) -> type[ExperimentSpec]:
+    """``ExperimentSpec`` whose claims and published results may be about all metrics of a vocabulary."""
+    if vocabulary is OWN:
+        return ExperimentSpec
+    claim = retyped(Claim, metric=choice(vocabulary.figures))
+    result = retyped(PublishedResult, metric=choice(vocabulary.figures))
+    results = Annotated[tuple[result, ...], Field(strict=False, min_length=1)]  # type: ignore[valid-type]
+    published = retyped(Published, results=results)
+    claims = Annotated[tuple[claim, ...], Field(strict=False, max_length=MOST_CLAIMS)]  # type: ignore[valid-type]
+    return retyped(ExperimentSpec, claims=claims, published=published | None)

@@ -1,36 +1,43 @@
-"""The training choices, a file each. A new one is a file here and a row below."""
+"""The training choices, a file each. A new one is a file here and a row below.
+
+Augmentations, weightings and observers are kinds of one choice: theirs is a row in ``AUGMENTATIONS``,
+``WEIGHTINGS`` or ``OBSERVERS``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ablate.factors.augmentation import Augmentation
+from ablate.factors.augmentation import AUGMENTATIONS, Augmentation
 from ablate.factors.clipping import Clipping
-from ablate.factors.ema import Ema
+from ablate.factors.ema import OBSERVERS
 from ablate.factors.kl import Kl
 from ablate.factors.learning_rate import LearningRate
 from ablate.factors.lpips import Lpips
 from ablate.factors.mse import Mse
+from ablate.factors.observer import Observer
+from ablate.factors.weighting import WEIGHTINGS, Weighting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ablate.factors.base import Factor, Loss
 
+__all__ = ["AUGMENTATIONS", "CHOICES", "LOSSES", "OBSERVERS", "WEIGHTINGS"]
+
 LOSSES: dict[str, type[Loss]] = {"mse": Mse, "lpips": Lpips, "kl": Kl}
 """The terms of the training loss, in the order in which they are added."""
 
-ACTING: dict[str, type[Factor]] = {
+CHOICES: dict[str, type[Factor]] = {
     "learning_rate": LearningRate,
     "clipping": Clipping,
     "augmentation": Augmentation,
-    **LOSSES,
+    "weighting": Weighting,
+    "ema": Observer,
 }
-"""What changes training steps, and so enters the chain of keys while it acts."""
-
-FACTORS: dict[str, type[Factor]] = {**ACTING, "ema": Ema}
-"""All training choices: those that act, and those that only watch."""
+"""The training choices that are not losses. All but observers change training steps, and so enter the
+chain of keys while they act."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +48,22 @@ class Acting:
     losses: tuple[Loss, ...]
     clipping: Clipping | None = None
     augmentation: Augmentation | None = None
+    weighting: Weighting | None = None
 
     def __iter__(self) -> Iterator[Factor]:
-        yield from filter(None, (self.learning_rate, self.clipping, self.augmentation, *self.losses))
+        others = (self.learning_rate, self.clipping, self.augmentation, self.weighting)
+        yield from filter(None, (*others, *self.losses))
+
+
+def factors_of(config: Any) -> dict[str, type[Factor]]:
+    """Every training choice that a configuration may have: name → class."""
+    return {**CHOICES, **config.vocabulary.losses}
+
+
+def switched_on(config: Any) -> dict[str, Factor]:
+    """The factors that a configuration has, whenever they begin: name → factor."""
+    found = {name: kind.of(config) for name, kind in factors_of(config).items()}
+    return {name: factor for name, factor in found.items() if factor is not None}
 
 
 def acting(config: Any, epoch: int) -> Acting:
@@ -51,13 +71,7 @@ def acting(config: Any, epoch: int) -> Acting:
     found: dict[str, Any] = {
         name: factor
         for name, factor in switched_on(config).items()
-        if name in ACTING and epoch >= factor.first_epoch(config.train.epochs)
+        if not isinstance(factor, Observer) and epoch >= factor.first_epoch(config.train.epochs)
     }
-    losses = tuple(found.pop(name) for name in LOSSES if name in found)
+    losses = tuple(found.pop(name) for name in config.vocabulary.losses if name in found)
     return Acting(losses=losses, **found)
-
-
-def switched_on(config: Any) -> dict[str, Factor]:
-    """The factors that a configuration has, whenever they begin: name → factor."""
-    found = {name: kind.of(config) for name, kind in FACTORS.items()}
-    return {name: factor for name, factor in found.items() if factor is not None}

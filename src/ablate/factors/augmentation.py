@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -24,8 +25,8 @@ class Augmentation(Factor):
         "batch": "the latents are those of the unchanged images: a cache bypasses the augmentation",
     }
 
-    kind: Literal["none", "flip", "strong"] = "none"
-    """``flip``: mirrored with probability ½. ``strong``: flip, shift, rotation, scale and colour."""
+    kind: str
+    """``none``; ``flip``: mirrored with probability ½; ``strong``: flip, shift, rotation, scale, colour."""
     start: Position = 0
     """First epoch with this augmentation; none before."""
     variants: Annotated[int, Field(ge=1, le=1000)] | None = None
@@ -41,11 +42,56 @@ class Augmentation(Factor):
     @classmethod
     def off(cls) -> dict[str, Any]:
         """There is always a section, so its kind says whether it acts."""
-        return {"augmentation": {"kind": "none"}}
+        return {"augmentation": NoAugmentation()}
+
+    @abstractmethod
+    def apply(self, images: Tensor, *address: int | str) -> Tensor:
+        """Augmented images [B, 3, H, W] in [−1, 1], all draws made from ``address``
+        (``ablate.diffusion.randomness``)."""
+
+    def form(self, image: Tensor, number: int, row: int) -> Tensor:
+        """Form ``number`` of ``variants`` of the image [1, 3, S, S] that is the data set's ``row``."""
+        return self.apply(image, "augmentation", self.kind, number, row)
+
+
+class NoAugmentation(Augmentation):
+    """The images as they are."""
+
+    kind: Literal["none"] = "none"
 
     def apply(self, images: Tensor, *address: int | str) -> Tensor:
-        """Augmented images [B, 3, H, W] in [−1, 1], by draws of this address."""
-        return AUGMENTATIONS[self.kind](images, *address)
+        """The same images."""
+        return images
+
+
+class Flip(Augmentation):
+    """Each image mirrored with probability ½."""
+
+    kind: Literal["flip"] = "flip"
+
+    def apply(self, images: Tensor, *address: int | str) -> Tensor:
+        """Some of the images mirrored."""
+        return flip(images, *address)
+
+    def form(self, image: Tensor, number: int, row: int) -> Tensor:
+        """With two forms those that there are: the image and its mirror image."""
+        if self.variants == 2:
+            return image.flip(-1) if number else image
+        return super().form(image, number, row)
+
+
+class Strong(Augmentation):
+    """Flip, shift, rotation, scale and colour."""
+
+    kind: Literal["strong"] = "strong"
+
+    def apply(self, images: Tensor, *address: int | str) -> Tensor:
+        """Every image changed."""
+        return strong(images, *address)
+
+
+AUGMENTATIONS: dict[str, type[Augmentation]] = {"none": NoAugmentation, "flip": Flip, "strong": Strong}
+"""The values of ``augmentation.kind``."""
 
 
 def flip(images: Tensor, *address: int | str) -> Tensor:
@@ -84,7 +130,3 @@ def strong(images: Tensor, *address: int | str) -> Tensor:
     mean = images.mean((1, 2, 3), keepdim=True)
     images = mean + (1 + contrast) * (images - mean) + brightness
     return images.clamp(-1, 1)
-
-
-AUGMENTATIONS = {"flip": flip, "strong": strong}
-"""By the name in the spec; ``none`` leaves the cached latents as they are."""

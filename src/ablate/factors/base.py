@@ -8,30 +8,30 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from ablate.fields import Model, epoch_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Protocol
 
     from torch import Tensor
 
     from ablate.diffusion.schedule import ForwardProcess
 
-    class Frozen(Protocol):
-        """The frozen parts that a loss may use, each loaded when it is first asked for."""
 
-        def part(self, name: str) -> Any:
-            """The part of ``components.<name>``, on the device."""
+class Frozen(Protocol):
+    """The frozen parts that a loss may use, each loaded when it is first asked for."""
 
-        @property
-        def vae(self) -> Any:
-            """diffusers' ``AutoencoderKL``."""
+    def part(self, name: str) -> Any:
+        """The part of ``components.<name>``, on the device."""
 
-        def decode(self, latents: Tensor) -> Tensor:
-            """Latents [B, C, h, w] of unit variance → images [B, 3, H, W] about in [−1, 1], with gradient."""
+    @property
+    def vae(self) -> Any:
+        """diffusers' ``AutoencoderKL``."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, h, w] of unit variance → images [B, 3, H, W] about in [−1, 1], with gradient."""
 
 
 class Factor(Model):
@@ -100,9 +100,19 @@ class Loss(Factor):
     """What curves call it: ``LPIPS``."""
     looks_at_images: ClassVar[bool] = False
     """Whether ``compared`` names any."""
+    weighted: ClassVar[bool] = False
+    """Whether the weighting of timesteps applies: then the loss is [B, …]."""
 
     weight: float = 1.0
     """What it is multiplied by."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A loss lies below ``losses`` by its name, unless it says otherwise."""
+        super().__init_subclass__(**kwargs)
+        own = vars(cls)
+        if "name" in own:
+            cls.field = own.get("field", f"losses.{cls.name}")
+            cls.title = own.get("title", f"the {cls.label} term")
 
     @abstractmethod
     def loss(self, step: Step, frozen: Frozen) -> Tensor:

@@ -19,8 +19,6 @@ class Kl(Loss):
     """KL divergence of the predicted clean latents' per-channel Gaussian from the data latents'."""
 
     name: ClassVar[str] = "kl"
-    field: ClassVar[str] = "losses.kl"
-    title: ClassVar[str] = "the KL term"
     label: ClassVar[str] = "KL"
     reasons: ClassVar[dict[str, str]] = {
         "loss": "the KL term adds nothing to the loss",

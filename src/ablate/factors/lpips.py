@@ -21,8 +21,6 @@ class Lpips(Loss):
     """LPIPS (Zhang et al. 2018) between the decoded prediction x̂0 and the training image."""
 
     name: ClassVar[str] = "lpips"
-    field: ClassVar[str] = "losses.lpips"
-    title: ClassVar[str] = "the LPIPS term"
     label: ClassVar[str] = "LPIPS"
     parts: ClassVar[tuple[str, ...]] = ("perceptual",)
     libraries: ClassVar[tuple[str, ...]] = ("lpips",)

@@ -19,6 +19,7 @@ class Mse(Loss):
     field: ClassVar[str] = ""
     title: ClassVar[str] = "the noise MSE"
     label: ClassVar[str] = "noise MSE"
+    weighted: ClassVar[bool] = True
 
     @classmethod
     def of(cls, config: Any) -> Self:

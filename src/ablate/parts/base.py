@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ablate.errors import ComponentError
-from ablate.experiment.config import EMBEDDED
 from ablate.parts import messages
 from ablate.parts.sources import Folder, HubFiles, ready
 
@@ -127,7 +126,7 @@ def local_folder(part: Part) -> Path | None:
 
     The source ``sprites`` is the embedded kit.
     """
-    root = EMBEDDED_KIT if part.source == EMBEDDED else Path(part.source).expanduser()
+    root = EMBEDDED_KIT if part.source == EMBEDDED_KIT.name else Path(part.source).expanduser()
     folder = root / part.subfolder
     if folder.is_dir():
         return folder

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.experiment.config import Part
-from ablate.metrics.spaces import SPACES
 from ablate.parts.base import PretrainedPart
 from ablate.parts.sources import Folder, TorchFile
 
@@ -46,7 +45,7 @@ class InceptionPart(PretrainedPart):
     @classmethod
     def needed(cls, config: Config) -> bool:
         """Only by FID and KID in its features."""
-        return SPACES[config.evaluate.fid_features].part == cls.field
+        return config.vocabulary.spaces[config.evaluate.fid_features].part == cls.field
 
     def source(self) -> Source:
         """A folder, whether it exists or not, or the download."""

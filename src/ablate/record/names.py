@@ -20,5 +20,7 @@ PREVIEW = "ablate.preview"
 
 SPEC, PROVENANCE, AUDIT, VERIFIED = "spec.json", "provenance.json", "audit.json", "verified.json"
 """Files of a parent run."""
+PLUGINS = "plugins"
+"""Folder of a parent run: the plug-in files as they were."""
 CONFIG, RUN, SCORES, SAMPLES = "config.json", "run.json", "scores.json", "samples"
 """Files of a child run; the last is a folder."""

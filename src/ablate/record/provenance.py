@@ -41,6 +41,7 @@ def provenance(plan: Plan) -> dict[str, str]:
         "platform": f"{platform.system()} {platform.machine()}",
         "device": fingerprint.device_kind(compute.device),
         **{package: version(package) for package in PACKAGES},
+        **{f"plug-in {plugin.name}": plugin.digest for plugin in plan.experiment.vocabulary.plugins},
     }
 
 

@@ -105,7 +105,7 @@ def run_record(run: Run, figures: Figures, steps_per_epoch: int) -> dict[str, An
         "keys": {
             "prepare": keys.prepare,
             "train": keys.chain[-1],
-            "ema": keys.observer.key(keys.chain[-1]) if keys.observer else None,
+            "ema": keys.weights[1] if keys.observer else None,
             "sample": keys.sample,
             "evaluate": keys.evaluate,
         },

@@ -21,6 +21,7 @@ from ablate.record.names import (
     KEY,
     KIND,
     PARENT,
+    PLUGINS,
     PREVIEW,
     PROVENANCE,
     REASON,
@@ -101,6 +102,8 @@ class Writer(Reader):
         # Also for a run that exists: what created it may have been killed before it got here.
         self.client.log_dict(run_id, spec_record(plan), SPEC)
         self.client.log_dict(run_id, provenance(plan), PROVENANCE)
+        for plugin in plan.experiment.vocabulary.plugins:
+            self.client.log_text(run_id, plugin.source, f"{PLUGINS}/{plugin.name}")
         return run_id
 
     def log_findings(self, parent: str, findings: Sequence[Finding] | None) -> None:

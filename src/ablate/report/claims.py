@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ablate.metrics import COSTS, METRICS
 from ablate.stats import Judgement, Question, Verdict, judge, seeds_for_alpha, smallest_p
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ablate.metrics.base import Figure
     from ablate.report.metrics import Metric
 
 
@@ -54,7 +54,10 @@ class Claim:
 
 
 def judge_claims(
-    claims: Sequence[Mapping[str, Any]], metrics: Iterable[Metric], alpha: float
+    claims: Sequence[Mapping[str, Any]],
+    metrics: Iterable[Metric],
+    figures: Mapping[str, Figure],
+    alpha: float,
 ) -> tuple[Claim, ...]:
     """Judge all claims of the experiment together, at level ``alpha``."""
     by_key = {metric.key: metric for metric in metrics}
@@ -71,7 +74,7 @@ def judge_claims(
             variant=claim["variant"],
             against=claim["against"],
             metric=(metric := by_key.get(claim["metric"])),
-            metric_label=metric.label if metric else (METRICS | COSTS)[claim["metric"]].label,
+            metric_label=metric.label if metric else figures[claim["metric"]].label,
             direction=claim["direction"],
             margin=claim.get("margin"),
             must=claim.get("must") == Verdict.SUPPORTED,

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from ablate.metrics import COSTS, METRICS
 from ablate.stats import Interval, PairedDifference, mean_difference, mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ablate.metrics.base import Figure
     from ablate.records import RunRecord
 
 Values = dict[str, dict[int, float]]
@@ -24,6 +24,8 @@ class Metric:
     """One metric over all variants."""
 
     key: str
+    name: str
+    """Its label without its feature space: ``FID``."""
     label: str
     """With its feature space, if it has one: ``FID (sprites-clip)``, never plain ``FID``."""
     lower_is_better: bool
@@ -73,7 +75,7 @@ class Metric:
 
 
 def measure(
-    key: str, label: str, finished: Sequence[RunRecord], variants: Sequence[str], baseline: str
+    key: str, figure: Figure, finished: Sequence[RunRecord], variants: Sequence[str], baseline: str
 ) -> Metric | None:
     """One metric of the finished runs; None where no run has it."""
     values = values_of(key, finished)
@@ -81,13 +83,14 @@ def measure(
         return None
     shown = [variant for variant in variants if variant in values]
     measured = [run for run in finished if run.seed in values.get(run.variant, {})]
-    spaces = {v: frozenset(_space(key, run) for run in measured if run.variant == v) - {""} for v in shown}
+    spaces = {v: frozenset(_space(figure, run) for run in measured if run.variant == v) - {""} for v in shown}
     paired = {v: _paired(values, spaces, v, baseline) for v in shown if v != baseline}
     everywhere = sorted(frozenset().union(*spaces.values()))
     return Metric(
         key=key,
-        label=f"{label} ({', '.join(everywhere)})" if everywhere else label,
-        lower_is_better=(METRICS | COSTS)[key].lower_is_better,
+        name=figure.label,
+        label=f"{figure.label} ({', '.join(everywhere)})" if everywhere else figure.label,
+        lower_is_better=figure.lower_is_better,
         values={variant: values[variant] for variant in shown},
         spaces=spaces,
         intervals={variant: mean_interval(list(values[variant].values())) for variant in shown},
@@ -110,8 +113,8 @@ def values_of(key: str, runs: Iterable[RunRecord]) -> Values:
     return values
 
 
-def _space(key: str, run: RunRecord) -> str:
-    name = (METRICS | COSTS)[key].space(run)
+def _space(figure: Figure, run: RunRecord) -> str:
+    name = figure.space(run)
     return "" if name is None else name or "space not recorded"
 
 

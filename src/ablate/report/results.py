@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ablate.metrics import COSTS, METRICS
+from ablate.metrics import COSTS
 from ablate.report.claims import Claim, judge_claims
 from ablate.report.metrics import Metric, measure
 from ablate.stats import Verdict
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ablate.records import ExperimentRecord, RunRecord
+    from ablate.vocabulary import Vocabulary
 
 FINISHED = "FINISHED"
 
@@ -24,6 +25,8 @@ class Results:
     """An experiment's record, and what all sections would otherwise compute again."""
 
     record: ExperimentRecord
+    vocabulary: Vocabulary
+    """What the experiment could name: its metrics, its losses, the sections of its plug-ins."""
     written: datetime
     """When the report is written."""
     baseline: str
@@ -35,7 +38,7 @@ class Results:
     runs: Mapping[tuple[str, int], RunRecord]
     """(variant, seed) → the run that counts, in the order of variants and seeds."""
     metrics: tuple[Metric, ...]
-    """Of quality, in the order of METRICS."""
+    """Of quality, in the order of the vocabulary."""
     costs: tuple[Metric, ...]
     """Of time, in the order of COSTS."""
     claims: tuple[Claim, ...]
@@ -51,7 +54,7 @@ class Results:
         return finished_of(self.runs)
 
 
-def gather(record: ExperimentRecord, now: datetime | None = None) -> Results:
+def gather(record: ExperimentRecord, vocabulary: Vocabulary, now: datetime | None = None) -> Results:
     """The results of an experiment; ``now`` is the report's time, by default the present one in UTC."""
     spec, counting = record.spec, standing_runs(record.runs)
     baseline, alpha = str(spec["baseline"]), float(spec.get("alpha", 0.05))
@@ -63,12 +66,13 @@ def gather(record: ExperimentRecord, now: datetime | None = None) -> Results:
         tuple(
             metric
             for key, figure in kind.items()
-            if (metric := measure(key, figure.label, finished_of(runs), variants, baseline))
+            if (metric := measure(key, figure, finished_of(runs), variants, baseline))
         )
-        for kind in (METRICS, COSTS)
+        for kind in (vocabulary.metrics, COSTS)
     )
     return Results(
         record=record,
+        vocabulary=vocabulary,
         written=now or datetime.now(UTC),
         baseline=baseline,
         variants=variants,
@@ -77,7 +81,7 @@ def gather(record: ExperimentRecord, now: datetime | None = None) -> Results:
         runs=runs,
         metrics=metrics,
         costs=costs,
-        claims=judge_claims(spec.get("claims") or (), (*metrics, *costs), alpha),
+        claims=judge_claims(spec.get("claims") or (), (*metrics, *costs), vocabulary.figures, alpha),
     )
 
 

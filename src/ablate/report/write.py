@@ -17,10 +17,16 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ablate.records import ExperimentRecord
+    from ablate.vocabulary import Vocabulary
 
 
 def write_report(
-    record: ExperimentRecord, out: Path, *, format: str = "markdown", now: datetime | None = None
+    record: ExperimentRecord,
+    vocabulary: Vocabulary,
+    out: Path,
+    *,
+    format: str = "markdown",
+    now: datetime | None = None,
 ) -> Path:
     """Write a report into the folder ``out``; gives the path to show.
 
@@ -34,7 +40,7 @@ def write_report(
     never sees half a file; the page is replaced last. Figures that the page showed before and does not
     show now are removed.
     """
-    results = gather(record, now)
+    results = gather(record, vocabulary, now)
     out.mkdir(parents=True, exist_ok=True)
     before = _shown(out, record.name)
     with tempfile.TemporaryDirectory(dir=out, prefix=f".{record.name}-") as aside:

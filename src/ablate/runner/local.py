@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import AblateError, RunError
+from ablate.plugins import blamed
 from ablate.runner.graph import Ended
 
 if TYPE_CHECKING:
@@ -139,4 +140,7 @@ def _explain(error: Exception) -> RunError:
     failure = explained(error)
     if failure and not isinstance(error, torch.OutOfMemoryError):
         raise failure from error
-    return failure or RunError("".join(traceback.format_exception(error)))
+    what = "".join(traceback.format_exception(error))
+    if where := blamed(error):
+        what = f"{type(error).__name__}: {error}\n{what}"
+    return failure or RunError(what, where=where)

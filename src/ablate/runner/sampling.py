@@ -30,15 +30,10 @@ def choose_run(plan: Plan, variant: str, seed: int | None) -> Run:
     if chosen is None:
         known = ", ".join(str(run.seed) for run in runs)
         raise UserError(f"there is no seed {seed}", where=f"--seed {seed}", fix=f"There are: {known}.")
-    keys, store = chosen.keys, plan.store
-    state_key = keys.chain[-1]
-    trained = (
-        store.has("ema", keys.observer.key(state_key)) if keys.observer else store.has("train", state_key)
-    )
-    if not trained:
+    if not plan.store.has(*chosen.keys.weights):
         raise UserError(
             f"the weights of {chosen.name} are not in the store",
-            where=str(store.root),
+            where=str(plan.store.root),
             fix="Train them first with `ablate run` and the same options.",
         )
     return chosen

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from ablate.experiment.config import Config
-    from ablate.keys import Observer, RunKeys
+    from ablate.factors.observer import Observer
+    from ablate.keys import RunKeys
     from ablate.plan import Plan, Run, Segment
     from ablate.records import EpochRow, Finding
     from ablate.stages.training import Training

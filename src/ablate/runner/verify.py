@@ -16,6 +16,7 @@ from ablate.records import Verification
 from ablate.runner import tasks
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.run import local_executor
+from ablate.stages.sampled import weights_file
 from ablate.store import Store, file_digest
 
 if TYPE_CHECKING:
@@ -96,7 +97,4 @@ def _walk(executor: Executor, todo: Sequence[Task], progress: RunProgress | None
 
 def _weights(run: Run, store: Store) -> str:
     """Digest of the weights that a run samples from."""
-    state_key, observer = run.keys.chain[-1], run.keys.observer
-    if observer:
-        return file_digest(store.path("ema", observer.key(state_key)) / "shadow.safetensors")
-    return file_digest(store.path("train", state_key) / "unet.safetensors")
+    return file_digest(weights_file(run.keys, store))

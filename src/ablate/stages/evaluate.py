@@ -12,10 +12,8 @@ import numpy as np
 
 from ablate import fingerprint
 from ablate.data.captions import load_image
-from ablate.metrics import METRICS
 from ablate.metrics.accuracy import accuracies
 from ablate.metrics.base import Measured
-from ablate.metrics.spaces import SPACES
 from ablate.parts import PARTS
 from ablate.parts.evaluator import EvaluatorPart
 from ablate.stages import device as devices
@@ -61,7 +59,7 @@ def _measure(keys: RunKeys, store: Store, out: Path, progress: Callable[[str], N
     references = reference_features(keys, prepared, evaluator, space, store)
     measured = everything(images, prompts, references, evaluator, space)
 
-    metrics = METRICS | accuracies(evaluator.labels)
+    metrics = {**config.vocabulary.metrics, **accuracies(evaluator.labels)}
     results = {key: result for key, metric in metrics.items() if (result := metric.measure(measured))}
     figures = {key: result.figure for key, result in results.items()}
     figures |= {f"labels_{attribute}": len(names) for attribute, names in evaluator.labels.items()}
@@ -113,7 +111,7 @@ def feature_space(config: Config, evaluator: Evaluator, device: str) -> FeatureS
 
     Raises ComponentError if there is no such network.
     """
-    kind = SPACES[config.evaluate.fid_features]
+    kind = config.vocabulary.spaces[config.evaluate.fid_features]
     if not kind.part:
         return kind(evaluator, device)
     part = PARTS[kind.part].named(config)
@@ -129,7 +127,8 @@ def reference_features(
     config = keys.config
     ingredients = {
         "prepare": keys.prepare,
-        **{name: keys.evaluate_ingredients.get(name) for name in ("evaluator", space.part) if name},
+        "evaluator": keys.evaluate_ingredients["evaluator"],
+        **keys.space_ingredients,
         "evaluate": config.evaluate.model_dump(mode="json"),
         "code": fingerprint.of_stage("evaluate"),
     }

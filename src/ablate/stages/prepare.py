@@ -23,7 +23,6 @@ import torch
 
 from ablate.data import captions
 from ablate.data.place import place_of
-from ablate.factors.augmentation import AUGMENTATIONS
 from ablate.parts.text import load_text
 from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
@@ -152,23 +151,13 @@ def _encode_forms(keys: RunKeys, prepared: Prepared, work: Path, progress: Calla
             forms = []
             for number in range(count):
                 rows = enumerate(chunk, start)
-                some = [form(image[None], augmentation.kind, count, number, row) for row, image in rows]
+                some = [augmentation.form(image[None], number, row) for row, image in rows]
                 forms.append(to_uint8(torch.cat(some)))
             # Encoded as stored, with 8 bits: the latents are those of the images.
             means, stds = zip(*(_moments(vae, some, device) for some in forms), strict=True)
             yield {"images": np.stack(forms, 1), "mean": np.stack(means, 1), "std": np.stack(stds, 1)}
 
     grow(work, "encoding augmented images", len(images), forms_from, progress)
-
-
-def form(image: Tensor, kind: str, variants: int, number: int, row: int) -> Tensor:
-    """Form ``number`` of ``variants`` of the image [1, 3, S, S] in [−1, 1] that is the data set's ``row``.
-
-    Two forms of ``flip`` are the two that there are: the image and its mirror image.
-    """
-    if kind == "flip" and variants == 2:
-        return image.flip(-1) if number else image
-    return AUGMENTATIONS[kind](image, "augmentation", kind, number, row)
 
 
 # ── encoding ─────────────────────────────────────────────────────────────────────────────────────

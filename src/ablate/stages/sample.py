@@ -21,7 +21,7 @@ from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
 from ablate.stages.prepare import encode_texts, to_uint8
 from ablate.stages.prepared import Prepared
-from ablate.stages.sampled import PREVIEW, SAMPLED, Sampled, png_name
+from ablate.stages.sampled import PREVIEW, SAMPLED, Sampled, png_name, weights_file
 from ablate.stages.training import initial_unet
 from ablate.store import file_digest, key_of
 
@@ -52,8 +52,7 @@ def sample(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Path
 def _sample(keys: RunKeys, store: Store, folder: Path, progress: Callable[[str], None]) -> None:
     config = keys.config
     device = devices.setup(config.compute)
-    weights = weights_file(keys, store)
-    unet = load_unet(config, weights, device)
+    unet = load_unet(keys, store, device)
     prepared = Prepared(store.path("prepare", keys.prepare))
     vae = VaePart(config.components.vae).load(str(device))
     prompts, size = prepared.prompts, config.sample.batch
@@ -78,7 +77,7 @@ def _sample(keys: RunKeys, store: Store, folder: Path, progress: Callable[[str],
     record = {
         "seconds": time.perf_counter() - started,
         "evaluations_per_image": evaluations / max(len(prompts), 1),
-        "weights": file_digest(weights),
+        "weights": file_digest(weights_file(keys, store)),
         "history": json.loads((store.path("train", keys.chain[-1]) / "state.json").read_text())["history"],
     }
     (folder / SAMPLED).write_text(json.dumps(record))
@@ -88,7 +87,7 @@ def sample_prompts(keys: RunKeys, store: Store, prompts: Mapping[str, str], out:
     """Draws free prompts (file name → text) from a trained run into the folder ``out``."""
     config = keys.config
     device = devices.setup(config.compute)
-    unet = load_unet(config, weights_file(keys, store), device)
+    unet = load_unet(keys, store, device)
     vae = VaePart(config.components.vae).load(str(device))
     states = encode_texts(["", *prompts.values()], config.components, device)
     names, size = list(prompts), config.sample.batch
@@ -157,18 +156,12 @@ def preview(training: Training, store: Store) -> str:
     return key
 
 
-def weights_file(keys: RunKeys, store: Store) -> Path:
-    """The weights that this run samples from: those at the end of its chain, or their average."""
-    state_key = keys.chain[-1]
-    if keys.observer:
-        return store.path("ema", keys.observer.key(state_key)) / "shadow.safetensors"
-    return store.path("train", state_key) / "unet.safetensors"
-
-
-def load_unet(config: Config, weights: Path, device: torch.device) -> Any:
-    """The U-Net of ``config`` with the weights in ``weights``, ready to sample."""
+def load_unet(keys: RunKeys, store: Store, device: torch.device) -> Any:
+    """The U-Net with the weights that a run samples from, ready to sample."""
+    config = keys.config
     unet = initial_unet(config, seed=0)
-    unet.load_state_dict(load_file(weights))
+    stored = load_file(weights_file(keys, store))
+    unet.load_state_dict(keys.observer.sampled(stored) if keys.observer else stored)
     unet = unet.to(device).eval()
     # On a GPU the whole evaluation becomes one graph: a step of a small batch is bound by launches.
     mode = "reduce-overhead" if device.type == "cuda" else "default"

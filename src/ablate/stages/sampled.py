@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ablate.keys import RunKeys
     from ablate.records import EpochRow
     from ablate.store import Store
 
@@ -58,6 +59,12 @@ class Sampled:
         """What each epoch of the training measured."""
         history: list[EpochRow] = self._content["history"]
         return history
+
+
+def weights_file(keys: RunKeys, store: Store) -> Path:
+    """The file of the weights that a run samples from: those at the end of its chain, or an observer's."""
+    stage, key = keys.weights
+    return store.path(stage, key) / ("unet.safetensors" if stage == "train" else "shadow.safetensors")
 
 
 def preview_image(store: Store, key: str) -> Path:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ablate.factors import Acting
-    from ablate.keys import Observer, RunKeys
+    from ablate.factors.observer import Observer
+    from ablate.keys import RunKeys
     from ablate.records import EpochRow
     from ablate.stages.batch import Batch
     from ablate.store import Store
@@ -44,7 +45,7 @@ def train(
 
     Args:
         keys: those of any run that stands on this segment.
-        observers: the EMA settings of all runs that stand on it.
+        observers: those of all runs that stand on it.
         begin: the state at which the segment leaves its parent; it and ``end`` are kept, the states
             between only until the next one is stored.
         on_epoch: called after each stored epoch.
@@ -118,7 +119,16 @@ def forward(training: Training, batch: Batch) -> Step:
 
 def batch_losses(training: Training, step: Step, acting: Acting) -> dict[str, Tensor]:
     """The losses that act on a step, each a scalar with its graph: ``mse``, ``lpips``, ``kl``."""
-    return {loss.name: loss.loss(step, training.frozen).mean() for loss in acting.losses}
+    parts = {loss.name: loss.loss(step, training.frozen) for loss in acting.losses}
+    if acting.weighting:
+        weights = acting.weighting.weights(step.t, step.process)
+        parts |= {loss.name: weighted(parts[loss.name], weights) for loss in acting.losses if loss.weighted}
+    return {name: part.mean() for name, part in parts.items()}
+
+
+def weighted(loss: Tensor, weights: Tensor) -> Tensor:
+    """A loss [B, …] with each image's ``weights`` [B]."""
+    return loss * weights.view(-1, *[1] * (loss.ndim - 1))
 
 
 def weighted_sum(parts: Mapping[str, Tensor], acting: Acting) -> Tensor:
@@ -139,8 +149,8 @@ def optimizer_step(training: Training, acting: Acting, epoch: int, step: int) ->
         norm = torch.nn.utils.clip_grad_norm_(parameters, clipping.limit if clipping else math.inf)
         training.optimizer.step()
     training.optimizer.zero_grad(set_to_none=True)
-    for observer in training.observers.values():
-        observer.update(epoch, training.weights)
+    for observer, average in training.averages.items():
+        observer.update(average, training.weights)
     return norm.detach()
 
 

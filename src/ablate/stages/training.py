@@ -23,7 +23,7 @@ from ablate import factors
 from ablate.diffusion.schedule import ForwardProcess
 from ablate.diffusion.unet import build_unet
 from ablate.factors.base import Loss
-from ablate.factors.ema import EmaObserver
+from ablate.keys import observer_ingredients, observer_key
 from ablate.parts import PARTS
 from ablate.stages import device as devices
 from ablate.stages.prepare import augmented, batch_size
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ablate.experiment.config import Config
-    from ablate.keys import Observer, RunKeys
+    from ablate.factors.observer import Observer, Weights
+    from ablate.keys import RunKeys
     from ablate.records import EpochRow
     from ablate.store import Store
 
@@ -50,7 +51,7 @@ class Training:
     forward: Any
     """The U-Net as it is called: compiled, where the configuration asks for it."""
     optimizer: torch.optim.AdamW
-    observers: Mapping[Observer, EmaObserver]
+    observers: Sequence[Observer]
     data: Prepared
     cache: Mapping[str, Tensor]
     """What batches are made of, each tensor where it has room."""
@@ -58,6 +59,8 @@ class Training:
     process: ForwardProcess
     frozen: Frozen
     """The frozen parts that losses and augmentation use."""
+    averages: dict[Observer, dict[str, Tensor]] = field(default_factory=dict)
+    """The state of each observer that has begun."""
     history: list[EpochRow] = field(default_factory=list)
 
     @property
@@ -96,7 +99,7 @@ class Training:
             # Without benchmarks on the device: their outcome would choose the order of sums.
             forward=torch.compile(unet, options={"deterministic": True}) if config.train.compile else unet,
             optimizer=optimizer,
-            observers={observer: EmaObserver(observer.decay, observer.start) for observer in observers},
+            observers=observers,
             data=Prepared(store.path("prepare", keys.prepare)),
             cache=with_room(batch_sources(keys, store), device),
             device=device,
@@ -118,20 +121,22 @@ class Training:
                 "exp_avg_sq": _like(parameter, moments[f"{name}|exp_avg_sq"]),
             }
         self.history = json.loads((folder / "state.json").read_text())["history"]
-        for observer, average in self.observers.items():
-            if self.epoch > observer.start:
-                shadow = load_file(store.path("ema", observer.key(self.state_key)) / "shadow.safetensors")
-                average.begin({name: _like(self.weights[name], tensor) for name, tensor in shadow.items()})
+        for observer in self.observers:
+            if self.epoch > observer.begins:
+                entry = store.path("ema", observer_key(observer, self.state_key))
+                stored = load_file(entry / "shadow.safetensors")
+                self.averages[observer] = {
+                    name: self._placed(name, tensor) for name, tensor in stored.items()
+                }
 
     def save(self, store: Store, *, kept: bool) -> None:
         """Stores the observers' averages, then the state: a stored state is a complete one."""
         state_key = self.state_key
-        for observer, average in self.observers.items():
-            if self.epoch > observer.start and not store.has("ema", observer.key(state_key)):
-                with store.writing(
-                    "ema", observer.key(state_key), {"state": state_key, **vars(observer)}
-                ) as folder:
-                    save_file(_contiguous(average.shadow), folder / "shadow.safetensors")
+        for observer, average in self.averages.items():
+            key = observer_key(observer, state_key)
+            if not store.has("ema", key):
+                with store.writing("ema", key, observer_ingredients(observer, state_key)) as folder:
+                    save_file(_contiguous(average), folder / "shadow.safetensors")
         ingredients = {**self.keys.state_ingredients(self.epoch), "kept": kept}
         if store.has("train", state_key):
             if kept:
@@ -154,12 +159,19 @@ class Training:
         return dict(self.unet.named_parameters())
 
     def begin_observers(self, epoch: int) -> None:
-        """Gives the observers that start now the weights they begin with."""
-        for observer, average in self.observers.items():
-            if epoch == observer.start:
-                stale = observer.shadow == "initial" and epoch > 0
-                initial = placed_unet(self.config, self.seed, self.device) if stale else self.unet
-                average.begin(dict(initial.named_parameters()))
+        """Shows the weights to the observers that begin now."""
+        for observer in self.observers:
+            if epoch == observer.begins:
+                self.averages[observer] = observer.begin(self.weights, self.initial_weights)
+
+    def initial_weights(self) -> Weights:
+        """The U-Net's parameters at the beginning of the training, by name."""
+        unet = placed_unet(self.config, self.seed, self.device) if self.epoch else self.unet
+        return dict(unet.named_parameters())
+
+    def _placed(self, name: str, stored: Tensor) -> Tensor:
+        """A tensor of an observer on the device, as the weight of its name lies in memory."""
+        return _like(self.weights[name], stored) if name in self.weights else stored.to(self.device)
 
     def take(self, name: str, *index: Tensor) -> Tensor:
         """Rows of a cached tensor, on the device. They are gathered where it lies."""
@@ -285,4 +297,4 @@ def forget(keys: RunKeys, observers: Sequence[Observer], epoch: int, store: Stor
     if store.has("train", state_key) and not store.ingredients("train", state_key)["kept"]:
         store.remove("train", state_key)
         for observer in observers:
-            store.remove("ema", observer.key(state_key))
+            store.remove("ema", observer_key(observer, state_key))

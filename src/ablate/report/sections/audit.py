@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ablate.records import LAYERS
 from ablate.report import numbers
 from ablate.report.blocks import Block, Fold, Heading, Table, Text, code
-from ablate.report.sections.base import Section
+from ablate.report.section import Section
 from ablate.report.words import NONE, line, listed, shorten
 
 if TYPE_CHECKING:

@@ -15,13 +15,12 @@ from matplotlib import figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from ablate.factors import LOSSES
 from ablate.report import numbers
 from ablate.report.blocks import Block, Figure, Heading, Table, Text
 from ablate.report.drawing import log_if_wide, looks
 from ablate.report.metrics import values_of
 from ablate.report.results import FINISHED
-from ablate.report.sections.base import Section
+from ablate.report.section import Section
 from ablate.report.words import NONE, plural, variant_name
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from ablate.records import RunRecord, Verification
     from ablate.report.metrics import Metric
     from ablate.report.results import Results
-
-CURVES = {f"loss_{name}": loss.label for name, loss in LOSSES.items()}
-"""Parts of the loss, each in a panel."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +73,17 @@ class Costs(Section):
         """Always there: an experiment without a run has trained nothing."""
         blocks: list[Block] = [Heading("Training and cost")]
         curves = distinct_trainings(results)
-        if _parts(curves):
+        panels = _panels(
+            curves, {f"loss_{name}": loss.label for name, loss in results.vocabulary.losses.items()}
+        )
+        if panels:
             blocks.append(
                 Figure(
                     "losses",
                     "Losses over epochs",
                     "Mean over seeds; thin lines are seeds. A training that several variants share is drawn "
                     "once, and a branch from where it leaves its trunk.",
-                    partial(draw_losses, curves, looks(results)),
+                    partial(draw_losses, curves, panels, looks(results)),
                 )
             )
         times = times_table(results)
@@ -247,16 +246,20 @@ def _same_training(some: Mapping[int, RunRecord], others: Mapping[int, RunRecord
     )
 
 
-def draw_losses(curves: Sequence[Curve], look: Mapping[str, tuple[str, str]]) -> figure.Figure:
-    """Losses over epochs: the mean over seeds, a thin line a seed. A shared trunk is drawn once."""
-    parts = _parts(curves)
-    plot = figure.Figure(figsize=(2.2 + 3.9 * len(parts), 3.1), layout="constrained")
-    panels = plot.subplots(1, len(parts), squeeze=False, sharex=True)[0]
-    for axes, name in zip(panels, parts, strict=True):
+def draw_losses(
+    curves: Sequence[Curve], panels: Mapping[str, str], look: Mapping[str, tuple[str, str]]
+) -> figure.Figure:
+    """Losses over epochs: the mean over seeds, a thin line a seed. A shared trunk is drawn once.
+
+    ``panels``: curve → title.
+    """
+    plot = figure.Figure(figsize=(2.2 + 3.9 * len(panels), 3.1), layout="constrained")
+    grid = plot.subplots(1, len(panels), squeeze=False, sharex=True)[0]
+    for axes, (name, title) in zip(grid, panels.items(), strict=True):
         for curve in curves:
             _draw_curve(axes, curve, name, look[curve.variants[0]][0])
         log_if_wide(axes, "y", np.concatenate([line.get_ydata() for line in axes.get_lines()]).tolist())
-        axes.set_title(CURVES.get(name, "training loss"), pad=8)
+        axes.set_title(title, pad=8)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles = [Line2D([], [], color=look[curve.variants[0]][0], linewidth=1.8) for curve in curves]
@@ -265,11 +268,12 @@ def draw_losses(curves: Sequence[Curve], look: Mapping[str, tuple[str, str]]) ->
     return plot
 
 
-def _parts(curves: Sequence[Curve]) -> list[str]:
-    """The losses to draw."""
+def _panels(curves: Sequence[Curve], labels: Mapping[str, str]) -> dict[str, str]:
+    """The losses to draw: curve → title."""
     recorded = {name for curve in curves for name in curve.series}
     # The total differs between variants by definition; its parts can be compared.
-    return [name for name in CURVES if name in recorded] or [name for name in ("loss",) if name in recorded]
+    parts = {name: label for name, label in labels.items() if name in recorded}
+    return parts or ({"loss": "training loss"} if "loss" in recorded else {})
 
 
 def _draw_curve(axes: Any, curve: Curve, name: str, colour: str) -> None:

@@ -14,7 +14,7 @@ from matplotlib import figure
 from ablate.report import numbers
 from ablate.report.blocks import Block, Figure, Heading, Table, Text, bold
 from ablate.report.drawing import COLOURS, INK, MARKERS, SOFT, draw_upright
-from ablate.report.sections.base import Section
+from ablate.report.section import Section
 from ablate.report.words import NONE, listed
 from ablate.stats import Effect, Interval, PairedDifference, effects, mean_difference
 

@@ -15,7 +15,7 @@ from matplotlib.patheffects import withStroke
 
 from ablate.report.blocks import Block, Figure, Heading, Table, Text
 from ablate.report.drawing import COLOURS, INK, MARKERS, draw_upright, log_if_wide, point
-from ablate.report.sections.base import Section
+from ablate.report.section import Section
 from ablate.stats import mean_interval
 
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ablate.metrics import METRICS
 from ablate.report.blocks import Block, Heading, Table, code
 from ablate.report.results import FINISHED
-from ablate.report.sections.base import Section
+from ablate.report.section import Section
 from ablate.report.words import NONE, line, shorten
 
 if TYPE_CHECKING:
@@ -58,7 +57,6 @@ def _table(gaps: list[Gap]) -> Table:
 def find_gaps(results: Results) -> list[Gap]:
     """In the order of variants and seeds."""
     gaps = []
-    metrics = [metric.key for metric in results.metrics]
     for variant in results.variants:
         for seed in results.seeds:
             run = results.runs.get((variant, seed))
@@ -67,7 +65,9 @@ def find_gaps(results: Results) -> list[Gap]:
             elif run.status != FINISHED:
                 reason = run.reason or "no reason was recorded"
                 gaps.append(Gap(variant, seed, run.status, reason, run.run_id))
-            elif lacking := [k for k in metrics if not math.isfinite(run.metrics.get(k, math.nan))]:
-                reason = f"no {', '.join(METRICS[key].label for key in lacking)}"
+            elif lacking := [
+                m for m in results.metrics if not math.isfinite(run.metrics.get(m.key, math.nan))
+            ]:
+                reason = f"no {', '.join(metric.name for metric in lacking)}"
                 gaps.append(Gap(variant, seed, run.status, reason, run.run_id))
     return gaps

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import yaml
 
 from ablate.report.blocks import Block, Code, Fold, Heading, Table, Text, code
-from ablate.report.sections.base import Section
+from ablate.report.section import Section
 from ablate.report.words import line
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ablate.metrics import COSTS, METRICS
+from ablate.metrics import COSTS
 from ablate.report import numbers
 from ablate.report.blocks import Block, Heading, Table, Text, bullets, code
-from ablate.report.sections.base import Section
+from ablate.report.section import Section
 from ablate.report.sections.results import counted, image_counts
 from ablate.report.words import NONE, line, plural
 
@@ -96,7 +96,7 @@ def published(results: Results) -> Published | None:
     found = tuple(
         PublishedResult(
             key=(key := result["metric"]),
-            label=(METRICS | COSTS)[key].label,
+            label=results.vocabulary.figures[key].label,
             value=result["value"],
             baseline=result.get("baseline"),
             variant=result["variant"],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ablate.report import numbers
 from ablate.report.blocks import Block, Figure, Heading, Table, Text, bold
 from ablate.report.drawing import FAINT, SOFT, draw_interval, looks, name_rows, panels
-from ablate.report.sections.base import Section
+from ablate.report.section import Section
 from ablate.report.sections.summary import headlines
 from ablate.report.words import NONE, variant_name
 

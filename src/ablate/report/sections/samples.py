@@ -16,7 +16,7 @@ from ablate.report import numbers
 from ablate.report.blocks import Block, Figure, Heading, Table, Text
 from ablate.report.drawing import DPI, FAINT, SOFT
 from ablate.report.metrics import values_of
-from ablate.report.sections.base import Section
+from ablate.report.section import Section
 from ablate.report.sections.variants import same_noise
 from ablate.report.words import NONE, variant_name
 from ablate.stats import Interval, mean_interval

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ablate.metrics import METRICS
 from ablate.report import numbers
 from ablate.report.blocks import Block, Heading, Text, bold, bullets
+from ablate.report.section import Section
 from ablate.report.sections import factorial
-from ablate.report.sections.base import Section
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +75,7 @@ def _headline(name: str, measured: Sequence[tuple[Metric, PairedDifference]], ag
     sentence = f"{bold(name)}: {first.label} {amount}, {judgement(first, difference)}{agreement}"
     others: dict[str, list[str]] = {}
     for metric, of_metric in rest:
-        others.setdefault(judgement(metric, of_metric), []).append(METRICS[metric.key].label)
+        others.setdefault(judgement(metric, of_metric), []).append(metric.name)
     return "; ".join([sentence, *(f"{', '.join(keys)} {words}" for words, keys in others.items())]) + "."
 
 

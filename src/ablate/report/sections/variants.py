@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ablate.report.blocks import Block, Heading, Table, Text, bold, code
-from ablate.report.sections.base import Section
+from ablate.report.section import Section
 from ablate.report.words import NONE, config_value, variant_name
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ablate.report import numbers
 from ablate.report.blocks import Block, Heading, Item, Items, Table, Text, bold
-from ablate.report.sections.base import Section
+from ablate.report.section import Section
 from ablate.report.words import NONE, line
 from ablate.stats import Verdict
 

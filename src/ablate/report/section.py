@@ -1,4 +1,4 @@
-"""What a section is."""
+"""What a section of a report is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Section(ABC):
     """One topic of a report."""
 
     name: ClassVar[str]
-    """Its key in ``SECTIONS``."""
+    """Its name in the dict of sections."""
 
     @abstractmethod
     def blocks(self, results: Results) -> list[Block]:

@@ -1,0 +1,158 @@
+"""Plug-in files: read, executed once in each process, and the text that decides what each class computes.
+
+A plug-in's text travels with the experiment: a worker computes with what the keys were made from, whatever
+the file holds by then.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import linecache
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from ablate.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LOADED: dict[str, Plugin] = {}
+"""Module name → the plug-in that this process has executed under it."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """The text of a plug-in file."""
+
+    path: str
+    """As messages call it."""
+    source: str
+
+    @classmethod
+    def read(cls, path: Path) -> Plugin:
+        """The plug-in in a file.
+
+        Raises:
+            SpecError: the file cannot be read.
+        """
+        try:
+            return cls(str(path), path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            what = "there is no such plug-in"
+        except (OSError, UnicodeDecodeError) as error:
+            what = f"the plug-in cannot be read: {error}"
+        raise SpecError(what, where=str(path), fix="Paths in `plugins` start from the spec's folder.")
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return Path(self.path).name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text, shortened."""
+        return hashlib.sha256(self.source.encode()).hexdigest()[:16]
+
+    def module(self) -> ModuleType:
+        """The module that the text makes: executed once, then the same one.
+
+        Raises:
+            SpecError: the text is not Python, or its execution fails.
+        """
+        place = hashlib.sha256(self.path.encode()).hexdigest()[:8]
+        name = f"ablate_plugin_{self.digest}_{place}"
+        if name in sys.modules:
+            return sys.modules[name]
+        module = ModuleType(name)
+        module.__file__ = self.path
+        # Tracebacks and inspect show the lines that ran.
+        linecache.cache[self.path] = (
+            len(self.source),
+            None,
+            self.source.splitlines(keepends=True),
+            self.path,
+        )
+        _LOADED[name], sys.modules[name] = self, module  # annotations are looked up in sys.modules
+        try:
+            exec(compile(self.source, self.path, "exec"), vars(module))
+        except Exception as error:  # whatever a stranger's file raises
+            del _LOADED[name], sys.modules[name]
+            place = (
+                f"{self.path}:{error.lineno}"
+                if isinstance(error, SyntaxError)
+                else _innermost(error, {self.path})
+            )
+            what = f"the plug-in cannot be loaded: {type(error).__name__}: {error}"
+            raise SpecError(what, where=place or self.path) from error
+        return module
+
+    def text_of(self, name: str) -> str:
+        """The text that decides what the class ``name`` does: its own, that of the classes and functions
+        that it uses, and all other statements, without the dicts that list what the plug-in adds.
+        """
+        used, waiting = set(), [name]
+        statements = ast.parse(self.source).body
+        named = {node.name: node for node in statements if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+        always = [
+            node for node in statements if node not in named.values() and not _lists_what_is_added(node)
+        ]
+        waiting += [inner for node in always for inner in _names_in(node)]
+        while waiting:
+            if (one := waiting.pop()) in named and one not in used:
+                used.add(one)
+                waiting += _names_in(named[one])
+        kept = sorted([*always, *(named[one] for one in used)], key=lambda node: node.lineno)
+        lines = self.source.splitlines()
+        return "\n".join("\n".join(lines[_first_line(node) - 1 : node.end_lineno]) for node in kept)
+
+    def imported(self) -> set[str]:
+        """The modules of ablate that it takes something from, whose text counts as well."""
+        found = {
+            n.module for n in ast.walk(ast.parse(self.source)) if isinstance(n, ast.ImportFrom) and n.module
+        }
+        return {name for name in found if name.startswith("ablate.")}
+
+
+def plugin_of(kind: type) -> Plugin | None:
+    """The plug-in that a class comes from; None for one of the package."""
+    return _LOADED.get(kind.__module__)
+
+
+def blamed(error: BaseException) -> str:
+    """``file.py:12``: the innermost line of a plug-in that an error came through; "" if there is none."""
+    return _innermost(error, {plugin.path for plugin in _LOADED.values()})
+
+
+def _innermost(error: BaseException, paths: set[str]) -> str:
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return next((f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename in paths), "")
+
+
+def _lists_what_is_added(node: ast.stmt) -> bool:
+    """Whether a statement is an assignment to a name in capitals whose value names classes of the file."""
+    targets = (
+        node.targets
+        if isinstance(node, ast.Assign)
+        else [node.target]
+        if isinstance(node, ast.AnnAssign)
+        else []
+    )
+    return any(isinstance(target, ast.Name) and target.id in DICTS for target in targets)
+
+
+def _names_in(node: ast.AST) -> Iterator[str]:
+    return (inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
+
+
+def _first_line(node: ast.stmt) -> int:
+    decorators = node.decorator_list if isinstance(node, ast.ClassDef | ast.FunctionDef) else []
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
+
+
+DICTS = ("LOSSES", "WEIGHTINGS", "AUGMENTATIONS", "OBSERVERS", "METRICS", "SPACES", "SECTIONS")
+"""The dicts in which a plug-in lists what it adds; the package's own have the same names."""

@@ -1,0 +1,160 @@
+"""What an experiment can name: the package's own dicts, and the rows that plug-in files add to them.
+
+A plug-in has dicts of the same names, with rows of the same classes:
+
+    LOSSES = {"edges": Edges}
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ablate.errors import SpecError
+from ablate.factors import AUGMENTATIONS, LOSSES, OBSERVERS, WEIGHTINGS
+from ablate.factors.augmentation import Augmentation
+from ablate.factors.base import Loss
+from ablate.factors.observer import Observer
+from ablate.factors.weighting import Weighting
+from ablate.fields import Model
+from ablate.metrics import COSTS, METRICS
+from ablate.metrics.base import Metric
+from ablate.metrics.spaces import SPACES
+from ablate.metrics.spaces.base import FeatureSpace
+from ablate.plugins import DICTS
+from ablate.report.section import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ablate.metrics.base import Figure
+    from ablate.plugins import Plugin
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """The names that a spec may use, and what they stand for."""
+
+    losses: Mapping[str, type[Loss]]
+    weightings: Mapping[str, type[Weighting]]
+    augmentations: Mapping[str, type[Augmentation]]
+    observers: Mapping[str, type[Observer]]
+    metrics: Mapping[str, Metric]
+    spaces: Mapping[str, type[FeatureSpace]]
+    sections: Mapping[str, Section]
+    """Those of plug-ins. The package's own are in ``ablate.report.sections``, which draws."""
+    plugins: tuple[Plugin, ...] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return vocabulary_of, (self.plugins,)  # one object in each process
+
+    @property
+    def figures(self) -> Mapping[str, Figure]:
+        """What claims and published results can be about: metrics and costs."""
+        return {**self.metrics, **COSTS}
+
+
+OWN = Vocabulary(LOSSES, WEIGHTINGS, AUGMENTATIONS, OBSERVERS, METRICS, SPACES, {})
+"""The package's own."""
+
+
+@cache
+def vocabulary_of(plugins: tuple[Plugin, ...]) -> Vocabulary:
+    """The package's vocabulary and what ``plugins`` add to it, in their order; ``OWN`` without any.
+
+    Raises:
+        SpecError: a plug-in cannot be loaded, adds nothing, adds something of the wrong kind, or a name
+            that exists.
+    """
+    vocabulary = OWN
+    for plugin in plugins:
+        if twin := next((other for other in vocabulary.plugins if other.name == plugin.name), None):
+            raise SpecError(f"{twin.path} has the same file name", where=plugin.path, fix="Rename one.")
+        vocabulary = _extended(vocabulary, plugin)
+    return vocabulary
+
+
+class _Kind(NamedTuple):
+    """What the rows of a dict are."""
+
+    base: type
+    named_by: str
+    """The attribute that repeats a row's name; "" where there is none."""
+    instances: bool = False
+    """Whether rows are objects, not classes."""
+
+
+_KINDS = dict(
+    zip(
+        DICTS,
+        (
+            _Kind(Loss, "name"),
+            _Kind(Weighting, "kind"),
+            _Kind(Augmentation, "kind"),
+            _Kind(Observer, "kind"),
+            _Kind(Metric, "key", instances=True),
+            _Kind(FeatureSpace, ""),
+            _Kind(Section, "name", instances=True),
+        ),
+        strict=True,
+    )
+)
+
+
+def _extended(vocabulary: Vocabulary, plugin: Plugin) -> Vocabulary:
+    module = plugin.module()
+    added = {name: getattr(module, name) for name in _KINDS if getattr(module, name, None)}
+    if not added:
+        raise SpecError(
+            "the plug-in adds nothing", where=plugin.path, fix=f"Give it one of {', '.join(DICTS)}."
+        )
+    changes: dict[str, Any] = {"plugins": (*vocabulary.plugins, plugin)}
+    for title, rows in added.items():
+        if not isinstance(rows, dict):
+            raise SpecError(f"{title} must be a dict of names", where=plugin.path)
+        known = getattr(vocabulary, title.lower())
+        for name, row in rows.items():
+            _check(title, name, row, plugin)
+            if name in known or name in _taken(title):
+                what = f"{title}[{name!r}]: the name exists already"
+                raise SpecError(what, where=plugin.path, fix="Choose another, or a spec could mean either.")
+        changes[title.lower()] = {**known, **rows}
+    return replace(vocabulary, **changes)
+
+
+def _check(title: str, name: object, row: Any, plugin: Plugin) -> None:
+    """Refuses a row that its dict cannot hold."""
+    kind, says = _KINDS[title], f"{title}[{name!r}]"
+    if not isinstance(name, str) or not re.fullmatch("[a-z][a-z0-9_]{0,63}", name) or hasattr(Model, name):
+        fix = "Use small letters, digits and _, and no name of a method of pydantic's models."
+        raise SpecError(f"{says}: not a name", where=plugin.path, fix=fix)
+    base = kind.base
+    fits = isinstance(row, base) if kind.instances else isinstance(row, type) and issubclass(row, base)
+    if not fits:
+        what = "an object of a class" if kind.instances else "a class"
+        fix = f"{base.__name__} is in {base.__module__}."
+        raise SpecError(f"{says} must be {what} derived from {base.__name__}", where=plugin.path, fix=fix)
+    if lacking := sorted(getattr(row, "__abstractmethods__", ())):
+        raise SpecError(f"{says} lacks {', '.join(lacking)}", where=plugin.path)
+    if kind.named_by and (own := _own_name(row, kind.named_by)) != name:
+        fix = f"Give it `{kind.named_by}` {name!r}."
+        raise SpecError(f"{says} calls itself {own!r}", where=plugin.path, fix=fix)
+
+
+def _own_name(row: Any, attribute: str) -> object:
+    if attribute == "kind":
+        return row.model_fields["kind"].get_default()
+    return getattr(row, attribute, None)
+
+
+def _taken(title: str) -> Iterable[str]:
+    """Names that a dict of plug-ins cannot use, beside those in the vocabulary."""
+    if title == "METRICS":
+        return COSTS
+    if title == "SECTIONS":
+        from ablate.report.sections import SECTIONS
+
+        return SECTIONS
+    return ()

@@ -1,0 +1,201 @@
+"""What is wrong with a plug-in is said with its file and line, and costs no more than what it touches."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ablate.errors import SpecError
+from ablate.experiment.load import load_experiment
+from ablate.plugins import Plugin
+from ablate.vocabulary import OWN, vocabulary_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ablate.records import ExperimentRecord
+    from tests.conftest import Done
+
+LOSS = """
+from typing import ClassVar
+from ablate.factors.base import Loss
+
+class {title}(Loss):
+    name: ClassVar[str] = "{name}"
+    label: ClassVar[str] = "{name}"
+    power: int = 2
+
+    def loss(self, step, frozen):
+        return {value}
+
+LOSSES = {{"{name}": {title}}}
+"""
+
+
+def loss(name: str = "mine", value: str = "step.prediction.abs()") -> str:
+    return LOSS.format(title=name.title(), name=name, value=value)
+
+
+def vocabulary_with(*sources: str) -> Any:
+    return vocabulary_of(tuple(Plugin(f"plugin{n}.py", source) for n, source in enumerate(sources)))
+
+
+def test_without_a_plug_in_the_vocabulary_is_the_package_s_own() -> None:
+    assert vocabulary_of(()) is OWN
+
+
+def test_rows_are_added_after_the_package_s_own() -> None:
+    vocabulary = vocabulary_with(loss("mine"), loss("other"))
+    assert list(vocabulary.losses) == [*OWN.losses, "mine", "other"]
+    assert vocabulary.losses["mine"].field == "losses.mine"
+    assert OWN.losses.keys() == {"mse", "lpips", "kl"}
+
+
+WRONG = {
+    "no Python": ("x = (", "plugin0.py:1: the plug-in cannot be loaded: SyntaxError: "),
+    "fails": ("\n1 / 0", "plugin0.py:2: the plug-in cannot be loaded: ZeroDivisionError: division by zero"),
+    "missing module": ("import nowhere", "plugin0.py:1: the plug-in cannot be loaded: ModuleNotFoundError: "),
+    "nothing": ("LOSSES = {}", "plugin0.py: the plug-in adds nothing\n  Give it one of LOSSES, "),
+    "no dict": ("LOSSES = [1]", "plugin0.py: LOSSES must be a dict of names"),
+    "exists": (loss("kl"), "plugin0.py: LOSSES['kl']: the name exists already"),
+    "a cost": (
+        "from ablate.metrics.fid import Fid\nMETRICS = {'seconds_per_image': Fid()}",
+        "plugin0.py: METRICS['seconds_per_image'] calls itself 'fid'",
+    ),
+    "wrong kind": ("LOSSES = {'x': dict}", "LOSSES['x'] must be a class derived from Loss\n  Loss is in "),
+    "a class, not an object": (
+        "from ablate.metrics.fid import Fid\nMETRICS = {'x': Fid}",
+        "METRICS['x'] must be an object of a class derived from Metric",
+    ),
+    "lacks": (
+        "from ablate.factors.base import Loss\n"
+        "class X(Loss):\n    name = 'x'\n    label = 'x'\nLOSSES = {'x': X}",
+        "LOSSES['x'] lacks loss",
+    ),
+    "other name": (loss("mine").replace('{"mine"', '{"yours"'), "LOSSES['yours'] calls itself 'mine'"),
+    "no name": (loss("mine").replace('"mine"', '"a b"'), "LOSSES['a b']: not a name"),
+    "pydantic's name": (loss("copy"), "LOSSES['copy']: not a name"),
+    "section exists": (
+        "from ablate.report.sections.gaps import Gaps\nSECTIONS = {'gaps': Gaps()}",
+        "SECTIONS['gaps']: the name exists already",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_plug_in_that_cannot_be_used_is_refused_with_its_place(case: str) -> None:
+    source, message = WRONG[case]
+    with pytest.raises(SpecError) as caught:
+        vocabulary_with(source)
+    assert message in str(caught.value)
+
+
+def test_two_plug_ins_cannot_add_one_name_or_have_one_file_name() -> None:
+    with pytest.raises(SpecError, match="the name exists already"):
+        vocabulary_with(loss("mine"), loss("mine"))
+    with pytest.raises(SpecError, match="has the same file name"):
+        vocabulary_of((Plugin("a/x.py", loss("mine")), Plugin("b/x.py", loss("other"))))
+
+
+# ── in a spec ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def spec(tmp_path: Path, write_spec: Callable[..., Path]) -> Callable[..., Path]:
+    """A spec with a plug-in beside it, and a variant ``it`` with some overrides."""
+
+    def write(overrides: dict[str, Any], source: str = loss()) -> Path:
+        (tmp_path / "mine.py").write_text(source)
+        variants = {"plain": {}, "it": overrides}
+        return write_spec(tmp_path, plugins=["mine.py"], variants=variants, claims=[], seeds=[0])
+
+    return write
+
+
+def test_a_plug_in_s_field_is_read_and_checked_like_any_other(spec: Callable[..., Path]) -> None:
+    found = load_experiment(spec({"losses": {"mine": {"power": 3}}}))
+    assert found.variants["it"].losses.mine.power == 3
+    assert found.variants["plain"].losses.mine is None
+    path = spec({"losses": {"mine": {"power": "three", "pwer": 1}}})
+    with pytest.raises(SpecError) as caught:
+        load_experiment(path)
+    said = str(caught.value)
+    assert "variants.it.losses.mine.power: must be a whole number, not 'three'" in said
+    assert "variants.it.losses.mine.pwer: unknown field" in said
+    assert "Did you mean `power`?" in said
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if '"power"' in text)
+    assert f"tiny.yaml:{line}:" in said
+
+
+def test_a_kind_that_no_one_added_is_refused_with_those_that_exist(spec: Callable[..., Path]) -> None:
+    with pytest.raises(
+        SpecError, match=r"augmentation\.kind: must be one of none, flip, strong, not 'cutout'"
+    ):
+        load_experiment(spec({"augmentation": {"kind": "cutout"}}))
+
+
+def test_without_the_plug_in_its_loss_is_an_unknown_field(
+    tmp_path: Path, write_spec: Callable[..., Path]
+) -> None:
+    path = write_spec(tmp_path, variants={"plain": {}, "late": {"losses": {"mine": {}}}})
+    with pytest.raises(SpecError, match=r"losses\.mine: unknown field"):
+        load_experiment(path)
+    (tmp_path / "mine.py").write_text(loss())
+    assert load_experiment(path, plugins=[tmp_path / "mine.py"]).variants["late"].losses.mine
+
+
+def test_a_missing_plug_in_is_named(tmp_path: Path, write_spec: Callable[..., Path]) -> None:
+    path = write_spec(tmp_path, plugins=["nowhere.py"])
+    with pytest.raises(SpecError, match=r"nowhere\.py: there is no such plug-in"):
+        load_experiment(path)
+
+
+def test_a_configuration_travels_to_a_process_with_the_text_it_was_made_with(
+    spec: Callable[..., Path], tmp_path: Path
+) -> None:
+    config = load_experiment(spec({"losses": {"mine": {"power": 3}}})).variants["it"]
+    sent = pickle.dumps(config)
+    (tmp_path / "mine.py").unlink()
+    back = pickle.loads(sent)
+    assert back == config
+    assert back.vocabulary.plugins[0].source == loss()
+
+
+def test_a_section_of_another_kind_keeps_what_all_kinds_have(spec: Callable[..., Path]) -> None:
+    cutout = (Path(__file__).parents[2] / "examples" / "own_parts.py").read_text()
+    base = {"augmentation": {"kind": "cutout", "size": 0.5, "start": 1}}
+    path = spec({"augmentation": {"kind": "flip"}}, source=cutout)
+    data = json.loads(path.read_text())
+    data["config"] |= base
+    path.write_text(json.dumps(data))
+    found = load_experiment(path).variants
+    assert found["plain"].augmentation.size == 0.5
+    assert found["it"].augmentation.model_dump() == {"kind": "flip", "start": 1, "variants": None}
+
+
+# ── an error inside ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_error_inside_fails_that_variant_only_and_names_the_line(
+    make_workplace: Callable[..., Path],
+    ablate: Callable[..., Done],
+    read_record: Callable[[Path], ExperimentRecord],
+    tmp_path: Path,
+) -> None:
+    variants = {"plain": {}, "it": {"losses": {"mine": {}}}}
+    folder = make_workplace(tmp_path, plugins=["mine.py"], variants=variants, claims=[], seeds=[0])
+    (folder / "mine.py").write_text(loss(value="step.prediction.no_such_thing()"))
+    audited = ablate(folder, "audit", "tiny.yaml")
+    assert "not looked at: AttributeError" in audited.out + audited.err
+    assert "mine.py:11" in audited.out + audited.err
+    done = ablate(folder, "run", "tiny.yaml", "--no-audit", "--workers", "1")
+    assert done.code == 1
+    runs = {run.variant: run for run in read_record(folder).runs}
+    assert (runs["plain"].status, runs["it"].status) == ("FINISHED", "FAILED")
+    assert "mine.py:11: AttributeError" in runs["it"].reason
+    assert "Traceback" in runs["it"].reason
+    assert "return step.prediction.no_such_thing()" in runs["it"].reason
