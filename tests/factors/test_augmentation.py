@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ablate.diffusion import randomness
-from ablate.factors.augmentation import AUGMENTATIONS, flip, strong
+from ablate.factors import AUGMENTATIONS
+from ablate.factors.flip import flip
+from ablate.factors.strong import strong
 
 pytestmark = pytest.mark.usefixtures("global_rng_stays")
 

@@ -8,7 +8,7 @@ from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 
 from ablate.diffusion.schedule import ForwardProcess
-from ablate.factors.weighting import MinSnr
+from ablate.factors.min_snr import MinSnr
 from ablate.stages.train import weighted
 
 

@@ -1,33 +1,39 @@
-"""The training choices, a file each. A new one is a file here and a row below.
-
-Augmentations, weightings and observers are kinds of one choice: theirs is a row in ``AUGMENTATIONS``,
-``WEIGHTINGS`` or ``OBSERVERS``.
-"""
+"""The training choices, a file each. A new one is a file here and a row below."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ablate.factors.augmentation import AUGMENTATIONS, Augmentation
+from ablate.factors.augmentation import Augmentation, NoAugmentation
 from ablate.factors.clipping import Clipping
-from ablate.factors.ema import OBSERVERS
+from ablate.factors.ema import Ema
+from ablate.factors.flip import Flip
 from ablate.factors.kl import Kl
 from ablate.factors.learning_rate import LearningRate
 from ablate.factors.lpips import Lpips
+from ablate.factors.min_snr import MinSnr
 from ablate.factors.mse import Mse
 from ablate.factors.observer import Observer
-from ablate.factors.weighting import WEIGHTINGS, Weighting
+from ablate.factors.strong import Strong
+from ablate.factors.weighting import Weighting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ablate.factors.base import Factor, Loss
 
-__all__ = ["AUGMENTATIONS", "CHOICES", "LOSSES", "OBSERVERS", "WEIGHTINGS"]
-
 LOSSES: dict[str, type[Loss]] = {"mse": Mse, "lpips": Lpips, "kl": Kl}
 """The terms of the training loss, in the order in which they are added."""
+
+AUGMENTATIONS: dict[str, type[Augmentation]] = {"none": NoAugmentation, "flip": Flip, "strong": Strong}
+"""The values of ``augmentation.kind``."""
+
+WEIGHTINGS: dict[str, type[Weighting]] = {"min_snr": MinSnr}
+"""The values of ``weighting.kind``."""
+
+OBSERVERS: dict[str, type[Observer]] = {"ema": Ema}
+"""The values of ``ema.kind``."""
 
 CHOICES: dict[str, type[Factor]] = {
     "learning_rate": LearningRate,

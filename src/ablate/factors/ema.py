@@ -46,7 +46,3 @@ class Ema(Observer):
 
         with torch.no_grad():
             torch._foreach_lerp_(list(state.values()), [weights[name] for name in state], 1 - self.decay)
-
-
-OBSERVERS: dict[str, type[Observer]] = {"ema": Ema}
-"""The values of ``ema.kind``."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Observer(Factor):
-    """An average of the U-Net's weights that sampling may use. A subclass for each ``kind``.
+    """An average of the U-Net's weights that sampling may use.
 
     An observer is the setting alone; what it has seen is its state, tensors by name, which is stored
     beside the training's.
