@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.report.blocks import bold
 
@@ -39,8 +38,3 @@ def shorten(text: str) -> str:
 def variant_name(results: Results, variant: str) -> str:
     """A variant's name in the first column of a table."""
     return f"{bold(variant)} (baseline)" if variant == results.baseline else variant
-
-
-def config_value(of: Any) -> str:
-    """A configuration's value in a cell."""
-    return of if isinstance(of, str) else json.dumps(of, default=str)

@@ -77,19 +77,17 @@ def crossed(results: Results) -> tuple[Crossed, ...]:
         if seed is not None:
             rest = {**config, "sample": {**config["sample"], "seed": None}}
             groups.setdefault(repr(rest), {}).setdefault(seed, variant)
-    found = (_split(group, results.metrics) for group in groups.values())
-    return tuple(group for group in found if group)
+    found = (_split(group, results.metrics) for group in groups.values() if len(group) > 1)
+    return tuple(filter(None, found))
 
 
 def _split(group: Mapping[int, str], metrics: Sequence[Metric]) -> Crossed | None:
     splits, counts = {}, []
     for metric in metrics:
         values = {seed: metric.values.get(variant, {}) for seed, variant in group.items()}
-        trainings = set.intersection(*(set(by_seed) for by_seed in values.values()))
-        if len(group) > 1 and len(trainings) > 1 and not metric.mixed_spaces:
-            values_of = {
-                (training, seed): values[seed][training] for training in trainings for seed in values
-            }
-            splits[metric.key] = variance_split(values_of)
+        trainings = set.intersection(*map(set, values.values()))
+        if len(trainings) > 1 and not metric.mixed_spaces:
+            crossed = {(training, seed): values[seed][training] for training in trainings for seed in values}
+            splits[metric.key] = variance_split(crossed)
             counts.append(len(trainings))
     return Crossed(tuple(group.values()), splits, min(counts)) if splits else None
