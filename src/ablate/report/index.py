@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ablate.report.blocks import Block, Heading, Table, Text
+from ablate.report.blocks import Block, Heading, Table, Text, bold
 from ablate.report.formats.markdown import INDEX, page_of, render
-from ablate.report.words import NONE
+from ablate.report.numbers import NONE
 from ablate.stats import Verdict
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def write_index(out: Path) -> None:
     a report gets none.
     """
     index = out / INDEX
-    ours = index.exists() and index.read_text(encoding="utf-8").startswith(_begin())
+    begin = render(_page([]), "").split("\n| :--")[0]
+    ours = index.exists() and index.read_text(encoding="utf-8").startswith(begin)
     found = (read_report(file) for file in out.glob("*.md") if file.name != INDEX)
     reports = sorted((report for report in found if report), key=lambda report: report.name)
     if not (ours or (reports and not index.exists())):
@@ -90,21 +91,8 @@ def read_report(page: Path) -> Report | None:
 
 
 def _page(reports: Sequence[Report]) -> list[Block]:
-    experiments = [
-        [
-            report.link,
-            report.question,
-            report.profile,
-            report.runs,
-            report.verdicts,
-            report.steps,
-            report.date,
-        ]
-        for report in reports
-    ]
-    claims = [
-        [claim, report.link, f"**{verdict}**"] for report in reports for claim, verdict in report.claims
-    ]
+    experiments = [[r.link, r.question, r.profile, r.runs, r.verdicts, r.steps, r.date] for r in reports]
+    claims = [[claim, r.link, bold(verdict)] for r in reports for claim, verdict in r.claims]
     page: list[Block] = [Heading("Reports", level=1), Table(HEAD, experiments, words=3)]
     if claims:
         page += [
@@ -113,8 +101,3 @@ def _page(reports: Sequence[Report]) -> list[Block]:
             Text("*Inconclusive*: neither shown nor refuted."),
         ]
     return page
-
-
-def _begin() -> str:
-    """How an index begins, by which it is told from another ``README.md``."""
-    return render([Heading("Reports", level=1), Table(HEAD, [])], "").split("\n| :--")[0]

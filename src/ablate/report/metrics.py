@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ablate.metrics import COSTS, METRICS
+from ablate.report import numbers
 from ablate.stats import Interval, PairedDifference, mean_difference, mean_interval
 
 if TYPE_CHECKING:
@@ -41,6 +42,19 @@ class Metric:
         others = (variant for variant in self.values if variant != self.baseline)
         paired = ((variant, list(self.paired(variant, self.baseline).values())) for variant in others)
         return {variant: mean_difference(differences) for variant, differences in paired if differences}
+
+    @cached_property
+    def decimals(self) -> int:
+        """Decimals for all values of the metric."""
+        return numbers.decimals_of([*self.intervals.values(), *self.differences.values()])
+
+    def mean(self, variant: str) -> str:
+        """``81.2 ± 1.4`` in a cell."""
+        return numbers.mean(self.intervals.get(variant), self.decimals)
+
+    def difference(self, variant: str) -> str:
+        """The difference to the baseline in a cell: ``+12.3 [+8.1, +16.5]``."""
+        return numbers.difference(self.differences.get(variant), self.decimals)
 
     @property
     def title(self) -> str:

@@ -9,9 +9,6 @@ from ablate.report.blocks import bold
 if TYPE_CHECKING:
     from ablate.report.results import Results
 
-NONE = "–"
-"""An empty cell of a table."""
-
 MOST_CHARACTERS = 300
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from ablate.records import LAYERS
 from ablate.report import numbers
 from ablate.report.blocks import Block, Fold, Heading, Table, Text, code
+from ablate.report.numbers import NONE
 from ablate.report.sections.base import Section
-from ablate.report.words import NONE, line, listed, shorten
+from ablate.report.words import line, listed, shorten
 
 if TYPE_CHECKING:
     from ablate.report.results import Results

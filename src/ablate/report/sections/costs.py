@@ -16,9 +16,10 @@ from ablate.report import numbers
 from ablate.report.blocks import Block, Figure, Heading, Table, Text
 from ablate.report.drawing import legend_beside, log_if_wide, looks, panel_grid
 from ablate.report.metrics import values_of
+from ablate.report.numbers import NONE
 from ablate.report.results import FINISHED
 from ablate.report.sections.base import Section
-from ablate.report.words import NONE, plural, variant_name
+from ablate.report.words import plural, variant_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,16 +133,13 @@ def times_table(results: Results) -> Table:
 
 
 def _times(results: Results, cost: Metric, variant: str) -> list[str]:
-    if variant not in cost.intervals:
-        return [NONE, NONE]
-    seconds = numbers.mean(cost.intervals[variant], numbers.decimals(cost))
-    if variant == results.baseline:
+    seconds = cost.mean(variant)
+    if variant == results.baseline or variant not in cost.intervals:
         return [seconds, NONE]
     if not any(cost.paired(variant, results.baseline).values()):
         # Equal to the last digit: not two that took as long, but one that was timed once.
         return [seconds, "one measurement"]
-    ratio = cost.ratio(variant, results.baseline)
-    return [seconds, numbers.ratio(ratio) if ratio else NONE]
+    return [seconds, numbers.ratio(cost.ratio(variant, results.baseline))]
 
 
 def _sharing_table(results: Results, asked: Work, trained: Work) -> Table:

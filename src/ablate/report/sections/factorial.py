@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from ablate.report import numbers
-from ablate.report.blocks import Block, Figure, Heading, Table, Text, bold
+from ablate.report.blocks import Block, Figure, Heading, Table, Text
 from ablate.report.drawing import INK, SOFT, draw_interval, line_look, panel_grid
 from ablate.report.sections.base import Section
 from ablate.report.words import listed
@@ -136,10 +136,8 @@ def label(found: Factorial, cell: Cell) -> str:
 
 
 def _effect(entry: FactorialMetric, cell: Cell) -> str:
-    difference = entry.effects[cell].difference
     places = numbers.decimals_of(effect.difference for effect in entry.effects.values())
-    text = numbers.difference(difference, places)
-    return bold(text) if difference.excludes_zero else text
+    return numbers.marked(entry.effects[cell].difference, places)
 
 
 def design(results: Results) -> Factorial | None:

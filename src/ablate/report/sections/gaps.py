@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from ablate.metrics import METRICS
 from ablate.report.blocks import Block, Heading, Table, code
+from ablate.report.numbers import NONE
 from ablate.report.results import FINISHED
 from ablate.report.sections.base import Section
-from ablate.report.words import NONE, line, shorten
+from ablate.report.words import line, shorten
 
 if TYPE_CHECKING:
     from ablate.report.results import Results

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from ablate.metrics import COSTS, METRICS
 from ablate.report import numbers
 from ablate.report.blocks import Block, Heading, Table, Text, bullets, code
+from ablate.report.numbers import NONE
 from ablate.report.sections.base import Section
 from ablate.report.sections.results import counted, image_counts
-from ablate.report.words import NONE, line, plural
+from ablate.report.words import line, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,16 +92,10 @@ def _measured(metric: Metric | None, variant: str) -> list[str]:
     """The mean here, and the difference to the baseline."""
     if metric is None or variant not in metric.intervals:
         return [NONE, NONE]
-    places, mean, difference = (
-        numbers.decimals(metric),
-        metric.intervals[variant],
-        metric.differences.get(variant),
-    )
-    unit = " s" if metric.key in COSTS else ""
-    measured = numbers.mean(mean, places) + unit
-    if unit and mean.mean >= 60:
-        measured += f" ({numbers.duration(mean.mean)})"
-    return [measured, numbers.difference(difference, places) + unit if difference else NONE]
+    unit, mean = " s" if metric.key in COSTS else "", metric.intervals[variant].mean
+    long = f" ({numbers.duration(mean)})" if unit and mean >= 60 else ""
+    difference = metric.difference(variant) + unit if variant in metric.differences else NONE
+    return [f"{metric.mean(variant)}{unit}{long}", difference]
 
 
 def ratio_lines(results: Results) -> list[str]:
@@ -113,8 +108,7 @@ def ratio_lines(results: Results) -> list[str]:
             there = f"{_published(first, 'value')} → {_published(later, 'value')}"
             here, metric = "not measured here", results.find(key)
             if metric and (ratio := metric.ratio(*reversed(variants))):
-                places = numbers.decimals(metric)
-                means = (numbers.seconds(metric.intervals[variant].mean, places) for variant in variants)
+                means = (numbers.seconds(metric.intervals[v].mean, metric.decimals) for v in variants)
                 here = f"measured {' → '.join(means)}, {numbers.ratio(ratio)}"
             lines.append(
                 f"{(METRICS | COSTS)[key].label}, {' → '.join(variants)}: published {there}, "

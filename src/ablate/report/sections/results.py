@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from ablate.report import numbers
-from ablate.report.blocks import Block, Figure, Heading, Table, Text, bold
+from ablate.report.blocks import Block, Figure, Heading, Table, Text
 from ablate.report.drawing import FAINT, SOFT, draw_interval, looks, row_panels
 from ablate.report.sections.base import Section
 from ablate.report.sections.summary import headlines
-from ablate.report.words import NONE, variant_name
+from ablate.report.words import variant_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,36 +84,9 @@ def results_table(results: Results) -> Table:
     return Table(["variant", "seeds", *(metric.title for metric in results.metrics)], rows)
 
 
-def means_table(results: Results) -> Table:
-    """A row a variant: mean ± half-width of each metric."""
-    rows = [
-        [variant, *(_mean(metric, variant) for metric in results.metrics)] for variant in results.variants
-    ]
-    return Table(["Variant", *(metric.title for metric in results.metrics)], rows)
-
-
-def differences_table(results: Results) -> Table:
-    """A row a variant: its paired difference to the baseline in each metric."""
-    rows = [[v, *(_difference(metric, v) for metric in results.metrics)] for v in results.others]
-    return Table(["Variant", *(metric.title for metric in results.metrics)], rows)
-
-
 def _cell(metric: Metric, variant: str) -> str:
-    mean, difference = _mean(metric, variant), _difference(metric, variant)
-    if variant not in metric.differences:
-        return mean
-    marked = bold(difference) if metric.differences[variant].excludes_zero else difference
-    return f"{mean}\n{marked}"
-
-
-def _mean(metric: Metric, variant: str) -> str:
-    found = metric.intervals.get(variant)
-    return numbers.mean(found, numbers.decimals(metric)) if found else NONE
-
-
-def _difference(metric: Metric, variant: str) -> str:
-    found = metric.differences.get(variant)
-    return numbers.difference(found, numbers.decimals(metric)) if found else NONE
+    mean, difference = metric.mean(variant), metric.differences.get(variant)
+    return f"{mean}\n{numbers.marked(difference, metric.decimals)}" if difference else mean
 
 
 @dataclass(frozen=True)

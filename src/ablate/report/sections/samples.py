@@ -16,9 +16,10 @@ from ablate.report import numbers
 from ablate.report.blocks import Block, Figure, Heading, Table, Text
 from ablate.report.drawing import DPI, FAINT, SOFT
 from ablate.report.metrics import values_of
+from ablate.report.numbers import NONE
 from ablate.report.sections.base import Section
 from ablate.report.sections.variants import same_noise
-from ablate.report.words import NONE, variant_name
+from ablate.report.words import variant_name
 from ablate.stats import Interval, mean_interval
 
 if TYPE_CHECKING:
@@ -116,8 +117,7 @@ def _accuracy_table(results: Results, found: Sequence[Accuracy]) -> Table:
 def _percent(interval: Interval | None) -> str:
     if interval is None:
         return NONE
-    hundredfold = Interval(100 * interval.mean, 100 * interval.low, 100 * interval.high, interval.n)
-    return numbers.mean(hundredfold, 1)
+    return numbers.mean(Interval(100 * interval.mean, 100 * interval.low, 100 * interval.high, interval.n), 1)
 
 
 def accuracies(results: Results) -> list[Accuracy]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ablate.report import numbers
 from ablate.report.blocks import Block, Heading, Table, Text
+from ablate.report.numbers import NONE
 from ablate.report.sections.base import Section
-from ablate.report.words import NONE
 from ablate.stats import VarianceSplit, variance_split
 
 if TYPE_CHECKING:

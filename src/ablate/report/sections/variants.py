@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ablate.report.blocks import Block, Heading, Table, Text, bold, code
+from ablate.report.numbers import NONE
 from ablate.report.sections.base import Section
-from ablate.report.words import NONE, variant_name
+from ablate.report.words import variant_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ablate.report import numbers
 from ablate.report.blocks import Block, Heading, Item, Items, Table, Text, bold
 from ablate.report.sections.base import Section
-from ablate.report.words import NONE, line
+from ablate.report.words import line
 from ablate.stats import Verdict
 
 if TYPE_CHECKING:
@@ -44,17 +44,9 @@ def verdict_table(results: Results) -> Table:
     rows = []
     for number, claim in enumerate(results.claims, start=1):
         must = " *(must be supported)*" if claim.must else ""
-        difference, places = claim.judgement.difference, _places(claim)
-        rows.append(
-            [
-                f"{number}.",
-                line(claim.text) + must,
-                says(claim),
-                numbers.difference(difference, places) if difference else NONE,
-                numbers.p_value(claim.judgement.p_corrected),
-                bold(claim.verdict),
-            ]
-        )
+        difference = numbers.difference(claim.judgement.difference, _places(claim))
+        p, verdict = numbers.p_value(claim.judgement.p_corrected), bold(claim.verdict)
+        rows.append([f"{number}.", line(claim.text) + must, says(claim), difference, p, verdict])
     return Table(head, rows, words=3)
 
 
@@ -125,4 +117,4 @@ def _power(claim: Claim, claims: int, places: int) -> list[str]:
 
 
 def _places(claim: Claim) -> int:
-    return numbers.decimals(claim.metric) if claim.metric else 0
+    return claim.metric.decimals if claim.metric else 0
