@@ -15,9 +15,9 @@ from ablate.factors import LOSSES
 from ablate.report import numbers
 from ablate.report.blocks import Block, Figure, Heading, Table, Text
 from ablate.report.drawing import legend_beside, log_if_wide, looks, panel_grid
-from ablate.report.metrics import values_of
+from ablate.report.metrics import Metric, values_of
 from ablate.report.numbers import NONE
-from ablate.report.results import FINISHED
+from ablate.report.results import FINISHED, Results
 from ablate.report.sections.base import Section
 from ablate.report.words import plural, variant_name
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
     from ablate.records import RunRecord, Verification
-    from ablate.report.metrics import Metric
-    from ablate.report.results import Results
 
 CURVES = {f"loss_{name}": loss.label for name, loss in LOSSES.items()}
 """Parts of the loss, each in a panel."""

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ablate.report import numbers
-from ablate.report.blocks import Block, Heading, Item, Items, Table, Text, bold
+from ablate.report.blocks import Block, Heading, Items, Table, Text, bold
 from ablate.report.sections.base import Section
 from ablate.report.words import line
 from ablate.stats import Verdict
@@ -34,7 +34,7 @@ class Verdicts(Section):
                 "Claims are written before the runs. The probability that any verdict is wrong is at most "
                 f"{results.alpha:g}{holm}. *Inconclusive* means neither shown nor refuted."
             ),
-            Items([_item(claim, len(claims)) for claim in claims], numbered=True),
+            Items([[_quoted(claim), *how(claim, len(claims))] for claim in claims], numbered=True),
         ]
 
 
@@ -59,9 +59,8 @@ def says(claim: Claim) -> str:
     return f"{claim.metric_label}: {claim.variant} {claim.direction} than {claim.against}{by}"
 
 
-def _item(claim: Claim, claims: int) -> Item:
-    source = f" ({line(claim.source)})" if claim.source else ""
-    return Item(f'"{line(claim.text)}"{source}', how(claim, claims))
+def _quoted(claim: Claim) -> str:
+    return f'"{line(claim.text)}"' + (f" ({line(claim.source)})" if claim.source else "")
 
 
 def how(claim: Claim, claims: int) -> list[str]:
