@@ -39,24 +39,10 @@ class Report:
     """What the index says of a report."""
 
     name: str
-    question: str
-    date: str
-    profile: str
-    runs: str
-    steps: str
-    claims: Sequence[tuple[str, str]]
+    row: list[str]
+    """Its row in the table of experiments; the first cell is a link to the page."""
+    claims: list[tuple[str, str]]
     """(claim, verdict)."""
-
-    @property
-    def link(self) -> str:
-        """The name, which leads to the page."""
-        return f"[{self.name}]({quote(page_of(self.name))})"
-
-    @property
-    def verdicts(self) -> str:
-        """``3 supported, 1 refuted``."""
-        given = [verdict for _, verdict in self.claims]
-        return ", ".join(f"{given.count(v)} {v}" for v in Verdict if v in given) or NONE
 
 
 def write_index(out: Path) -> None:
@@ -83,17 +69,18 @@ def read_report(page: Path) -> Report | None:
     opening, steps = OPENING.match(text), STEPS.search(text)
     if not opening or not steps or page_of(opening["name"]) != page.name:
         return None
-    return Report(
-        **opening.groupdict(),
-        steps=f"{steps[2]} of {steps[1]}",
-        claims=[(claim.replace("\\|", "|"), verdict) for claim, verdict in VERDICT.findall(text)],
-    )
+    claims = [(claim.replace("\\|", "|"), verdict) for claim, verdict in VERDICT.findall(text)]
+    given = [verdict for _, verdict in claims]
+    verdicts = ", ".join(f"{given.count(v)} {v}" for v in Verdict if v in given) or NONE
+    link = f"[{opening['name']}]({quote(page.name)})"
+    design = opening.group("question", "profile", "runs")
+    row = [link, *design, verdicts, f"{steps[2]} of {steps[1]}", opening["date"]]
+    return Report(opening["name"], row, claims)
 
 
 def _page(reports: Sequence[Report]) -> list[Block]:
-    experiments = [[r.link, r.question, r.profile, r.runs, r.verdicts, r.steps, r.date] for r in reports]
-    claims = [[claim, r.link, bold(verdict)] for r in reports for claim, verdict in r.claims]
-    page: list[Block] = [Heading("Reports", level=1), Table(HEAD, experiments, words=3)]
+    claims = [[claim, each.row[0], bold(verdict)] for each in reports for claim, verdict in each.claims]
+    page: list[Block] = [Heading("Reports", level=1), Table(HEAD, [each.row for each in reports], words=3)]
     if claims:
         page += [
             Heading("Verdicts"),

@@ -98,16 +98,11 @@ def _tables(results: Results) -> list[Table]:
     head = ["Variant", *(metric.title for metric in results.metrics)]
     if results.metrics:
         means = f"Mean over seeds and half the width of its {interval} (Student's t)."
-        rows = [
-            [variant, *(metric.mean(variant) for metric in results.metrics)] for variant in results.variants
-        ]
+        rows = [[v, *(metric.mean(v) for metric in results.metrics)] for v in results.variants]
         found.append(Table(head, rows, caption=means))
     if results.metrics and results.others:
         paired = f"Differences to {results.baseline}, paired over seeds, with {interval}s (Student's t)."
-        rows = [
-            [variant, *(metric.difference(variant) for metric in results.metrics)]
-            for variant in results.others
-        ]
+        rows = [[v, *(metric.difference(v) for metric in results.metrics)] for v in results.others]
         found.append(Table(head, rows, caption=paired))
     return found
 

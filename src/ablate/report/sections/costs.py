@@ -166,20 +166,19 @@ def _verified(measured: Verification) -> str:
 
 def count_sharing(results: Results) -> tuple[Work, Work]:
     """What was asked for, and what was trained, since equal links are trained once."""
-    asked = Work(0, 0, 0.0)
+    runs, seconds_asked = results.runs.values(), 0.0
     steps: dict[str, int] = {}
     seconds: dict[str, float] = {}
-    for run in results.runs.values():
+    for run in runs:
         # Link i stands for the i-th epoch. Of an epoch that was logged twice the later value stands.
         times = [value for _, value in sorted(dict(run.history.get("epoch_seconds", ())).items())]
         # A run that did not finish trained as far as its history goes.
         trained = run.links if run.status == FINISHED else run.links[: len(times)]
         steps |= dict.fromkeys(trained, run.steps_per_epoch)
         seconds |= dict(zip(run.links, times, strict=False))
-        epochs = len(run.links)
-        asked = Work(
-            asked.epochs + epochs, asked.steps + epochs * run.steps_per_epoch, asked.seconds + sum(times)
-        )
+        seconds_asked += sum(times)
+    steps_asked = sum(len(run.links) * run.steps_per_epoch for run in runs)
+    asked = Work(sum(len(run.links) for run in runs), steps_asked, seconds_asked)
     return asked, Work(len(steps), sum(steps.values()), sum(seconds.values()))
 
 

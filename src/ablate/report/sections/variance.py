@@ -60,10 +60,7 @@ def _table(group: Crossed, metrics: Sequence[Metric]) -> Table:
     for metric in metrics:
         if split := group.splits.get(metric.key):
             spread = math.sqrt(split.training + split.sampling + split.residual)
-            shares = (
-                NONE if math.isnan(share) else f"{numbers.percent(share, 0)} %"
-                for share in split.shares.values()
-            )
+            shares = (NONE if math.isnan(x) else f"{numbers.percent(x, 0)} %" for x in split.shares.values())
             rows.append([metric.label, f"{spread:.2g}", *shares])
     return Table(["metric", "standard deviation", "training seed", "sampling seed", "rest"], rows)
 

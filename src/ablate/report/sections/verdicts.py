@@ -44,7 +44,7 @@ def verdict_table(results: Results) -> Table:
     rows = []
     for number, claim in enumerate(results.claims, start=1):
         must = " *(must be supported)*" if claim.must else ""
-        difference = numbers.difference(claim.judgement.difference, _places(claim))
+        difference = numbers.difference(claim.judgement.difference, claim.places)
         p, verdict = numbers.p_value(claim.judgement.p_corrected), bold(claim.verdict)
         rows.append([f"{number}.", line(claim.text) + must, says(claim), difference, p, verdict])
     return Table(head, rows, words=3)
@@ -65,7 +65,7 @@ def _quoted(claim: Claim) -> str:
 
 def how(claim: Claim, claims: int) -> list[str]:
     """How the verdict was reached, line by line. ``claims``: how many were judged together."""
-    judgement, places = claim.judgement, _places(claim)
+    judgement, places = claim.judgement, claim.places
     difference, bca = judgement.difference, judgement.bca
     if difference is None or bca is None:
         return ["Measured: nothing. The two variants have no seed in common with this metric, in one space."]
@@ -81,7 +81,7 @@ def how(claim: Claim, claims: int) -> list[str]:
     return [
         f"Measured over {difference.n} seeds: {measured}{intervals}.",
         _test(claim, claims),
-        *_power(claim, claims, places),
+        *_power(claim, claims),
     ]
 
 
@@ -97,14 +97,14 @@ def _test(claim: Claim, claims: int) -> str:
     return f"{words}."
 
 
-def _power(claim: Claim, claims: int, places: int) -> list[str]:
+def _power(claim: Claim, claims: int) -> list[str]:
     """What the design could have seen, and what it would take to decide."""
     judgement, sentences = claim.judgement, []
     if claim.too_few_seeds:
         first = f"the first of {claims} claims" if claims > 1 else "a claim"
         sentences.append(f"{claim.least_seeds} seeds are the least that can decide {first}.")
     elif not math.isnan(judgement.detectable):
-        size = numbers.number(judgement.detectable, places)
+        size = numbers.number(judgement.detectable, claim.places)
         what = f"difference of {size}" if claim.margin is None else f"distance of {size} from the margin"
         sentences.append(f"This design sees a true {what} with 80 % power.")
     if claim.verdict == Verdict.INCONCLUSIVE and judgement.seeds_needed:
@@ -113,7 +113,3 @@ def _power(claim: Claim, claims: int, places: int) -> list[str]:
             "with 80 % power."
         )
     return [" ".join(sentences)] if sentences else []
-
-
-def _places(claim: Claim) -> int:
-    return claim.metric.decimals if claim.metric else 0
