@@ -1,4 +1,4 @@
-"""Small pieces of text: counts, lists of words, empty cells."""
+"""Small pieces of text: counts, lists of words, names of variants."""
 
 from __future__ import annotations
 

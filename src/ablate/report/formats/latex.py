@@ -13,38 +13,36 @@ if TYPE_CHECKING:
 
     from ablate.report.results import Results
 
-SIGNS = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "{": r"\{",
-        "}": r"\}",
-        "#": r"\#",
-        "$": r"\$",
-        "%": r"\%",
-        "&": r"\&",
-        "_": r"\_",
-        "^": r"\textasciicircum{}",
-        "~": r"\textasciitilde{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "|": r"\textbar{}",
-        '"': r"\textquotedbl{}",
-        "[": "{[}",  # after \\ it would be an optional argument
-        "–": "--",
-        "−": r"\ensuremath{-}",
-        "±": r"\ensuremath{\pm}",
-        "×": r"\ensuremath{\times}",
-        "↓": r"\ensuremath{\downarrow}",
-        "↑": r"\ensuremath{\uparrow}",
-        "→": r"\ensuremath{\rightarrow}",
-        "≤": r"\ensuremath{\leq}",
-        "≥": r"\ensuremath{\geq}",
-        "ε": r"\ensuremath{\varepsilon}",
-        "α": r"\ensuremath{\alpha}",
-        "β": r"\ensuremath{\beta}",
-        "\N{NARROW NO-BREAK SPACE}": r"\,",
-    }
-)
+SIGNS = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "#": r"\#",
+    "$": r"\$",
+    "%": r"\%",
+    "&": r"\&",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "[": "{[}",  # after \\ it would be an optional argument
+    "–": "--",
+    "−": r"\ensuremath{-}",
+    "±": r"\ensuremath{\pm}",
+    "×": r"\ensuremath{\times}",
+    "↓": r"\ensuremath{\downarrow}",
+    "↑": r"\ensuremath{\uparrow}",
+    "→": r"\ensuremath{\rightarrow}",
+    "≤": r"\ensuremath{\leq}",
+    "≥": r"\ensuremath{\geq}",
+    "ε": r"\ensuremath{\varepsilon}",
+    "α": r"\ensuremath{\alpha}",
+    "β": r"\ensuremath{\beta}",
+    "\N{NARROW NO-BREAK SPACE}": r"\,",
+}
 """Characters that LaTeX would take for something else, or does not have."""
 
 PREAMBLE = r"""
@@ -143,4 +141,4 @@ def words(text: str) -> str:
 
 def escape(text: str) -> str:
     """``text`` as LaTeX shows it letter by letter, on one line."""
-    return text.replace("\n", " ").translate(SIGNS)
+    return "".join(SIGNS.get(sign, sign) for sign in text.replace("\n", " "))

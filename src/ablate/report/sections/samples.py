@@ -60,7 +60,7 @@ class Accuracy:
 
     attribute: str
     intervals: Mapping[str, Interval]
-    """Variant → mean over seeds, in percent."""
+    """Variant → mean over seeds, as a share from 0 to 1."""
     chance: float | None
     """Share that guessing reaches; None where the number of labels was not recorded."""
 
@@ -104,12 +104,18 @@ def _accuracy_table(results: Results, found: Sequence[Accuracy]) -> Table:
     rows = []
     for variant in results.variants:
         if any(variant in accuracy.intervals for accuracy in found):
-            cells = (numbers.mean(accuracy.intervals.get(variant), 1) for accuracy in found)
+            cells = (_percent(accuracy.intervals.get(variant)) for accuracy in found)
             rows.append([variant_name(results, variant), *cells])
     if any(accuracy.chance for accuracy in found):
         chances = (accuracy.chance for accuracy in found)
         rows.append(["*chance*", *(numbers.percent(c) if c else NONE for c in chances)])
     return Table(["variant", *(accuracy.attribute for accuracy in found)], rows)
+
+
+def _percent(interval: Interval | None) -> str:
+    if interval is None:
+        return NONE
+    return numbers.mean(Interval(100 * interval.mean, 100 * interval.low, 100 * interval.high, interval.n), 1)
 
 
 def accuracies(results: Results) -> list[Accuracy]:
@@ -119,8 +125,7 @@ def accuracies(results: Results) -> list[Accuracy]:
     found = []
     for key in keys:
         attribute = key.removeprefix("accuracy_")
-        percent = {v: [100 * x for x in seeds.values()] for v, seeds in values_of(key, finished).items()}
-        intervals = {variant: mean_interval(values) for variant, values in percent.items()}
+        intervals = {v: mean_interval([*seeds.values()]) for v, seeds in values_of(key, finished).items()}
         labels = {run.metrics.get(f"labels_{attribute}") for run in finished} - {None, 0}
         found.append(Accuracy(attribute, intervals, 1 / (labels.pop() or 1) if len(labels) == 1 else None))
     return found
