@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from synthetic import gathered, written
 
-from ablate.report.blocks import Heading, Item, Items, Notes, Table, Text
+from ablate.report.blocks import Heading, Items, Notes, Table, Text
 from ablate.report.formats.html import anchor, render, words
 from ablate.report.sections import page
 
@@ -99,7 +99,7 @@ def test_words_have_their_markup_as_tags() -> None:
 
 def test_blocks_are_elements() -> None:
     table = Table(["a", "b"], [["x", "1\n**2**"]], caption="c")
-    items = Items([Item("one", ["under"])], numbered=True)
+    items = Items([["one", "under"]], numbered=True)
     text = render([Text("t"), Notes(["n"]), items, table], "title")
     Page(text)
     assert '<caption>c</caption><thead><tr><th>a</th><th class="number">b</th></tr></thead>' in text

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from synthetic import changed, gathered
 
+from ablate.report.sections import SECTIONS
 from ablate.report.sections.costs import count_sharing, distinct_trainings
 from ablate.report.sections.gaps import MISSING, find_gaps
 from ablate.report.sections.results import image_counts
@@ -94,47 +95,49 @@ def test_a_run_made_again_replaces_the_failed_one(record: ExperimentRecord) -> N
 
 
 def test_epochs_on_a_shared_trunk_are_counted_once(record: ExperimentRecord) -> None:
-    sharing = count_sharing(gathered(record))
+    asked, trained = count_sharing(gathered(record))
     # Eight seeds: 12 epochs of the trunk and 4 of each branch are trained for 5 × 12 asked for.
-    assert (sharing.epochs_asked, sharing.epochs_trained) == (8 * 60, 8 * 20)
-    assert (sharing.steps_asked, sharing.steps_trained) == (8 * 60 * 48, 8 * 20 * 48)
-    assert sharing.shared == pytest.approx(2 / 3)
+    assert (asked.epochs, trained.epochs) == (8 * 60, 8 * 20)
+    assert (asked.steps, trained.steps) == (8 * 60 * 48, 8 * 20 * 48)
     seconds = {
         link: value
         for run in record.runs
         for link, (_, value) in zip(run.links, run.history["epoch_seconds"], strict=True)
     }
-    assert sharing.seconds_trained == pytest.approx(sum(seconds.values()))
-    assert sharing.seconds_asked == pytest.approx(
+    assert trained.seconds == pytest.approx(sum(seconds.values()))
+    assert asked.seconds == pytest.approx(
         sum(value for run in record.runs for _, value in run.history["epoch_seconds"])
     )
-    assert sharing.sample_seconds == pytest.approx(40 * 21)
+    told = str(SECTIONS["costs"].blocks(gathered(record)))
+    assert ": 67 % of the epochs asked for were shared." in told
+    assert "['sampling time', '–', '14 min 00 s', '–']" in told  # 40 × 21 s
 
 
 def test_a_failed_run_trained_as_far_as_its_history_goes(record: ExperimentRecord) -> None:
     short = {"epoch_seconds": [(0, 5.0), (1, 5.0), (1, 6.0)]}
     failed = replace(record.runs[0], status="FAILED", history=short)
-    sharing = count_sharing(gathered(replace(record, runs=[failed])))
-    assert (sharing.epochs_asked, sharing.epochs_trained) == (12, 2)
-    assert sharing.seconds_trained == 11.0  # of an epoch logged twice the later value stands
+    asked, trained = count_sharing(gathered(replace(record, runs=[failed])))
+    assert (asked.epochs, trained.epochs) == (12, 2)
+    assert trained.seconds == 11.0  # of an epoch logged twice the later value stands
 
 
 def test_each_distinct_training_is_one_curve_and_a_branch_knows_its_fork(record: ExperimentRecord) -> None:
     trunk, branch, _ = distinct_trainings(gathered(record))
-    assert (trunk.variants, trunk.fork) == (("none", "from-start", "mid-way-stale"), 0)
-    assert (branch.variants, branch.fork) == (("lpips-late",), 8)
-    assert list(trunk.series["loss_mse"]) == list(range(8))
+    assert (trunk.variants, trunk.fork) == (["none", "from-start", "mid-way-stale"], 0)
+    assert (branch.variants, branch.fork) == (["lpips-late"], 8)
+    assert list(trunk.epochs("loss_mse")) == list(range(8))
 
 
 def test_a_failed_seed_does_not_split_a_shared_curve(record: ExperimentRecord) -> None:
     trunk, *_ = distinct_trainings(gathered(changed(record, "from-start", 1, status="FAILED")))
-    assert trunk.variants == ("none", "from-start", "mid-way-stale")
+    assert trunk.variants == ["none", "from-start", "mid-way-stale"]
 
 
 def test_without_links_nothing_counts_as_shared(record: ExperimentRecord) -> None:
     results = gathered(replace(record, runs=[replace(run, links=()) for run in record.runs]))
     assert len(distinct_trainings(results)) == 5
-    assert count_sharing(results).shared == 0
+    assert count_sharing(results)[0].epochs == 0
+    assert ": 0 % of the epochs asked for were shared." in str(SECTIONS["costs"].blocks(results))
 
 
 def test_config_changes_are_the_fields_that_differ(record: ExperimentRecord) -> None:
@@ -188,7 +191,7 @@ def test_grid_shows_the_seed_that_most_variants_have_and_the_same_prompts(record
 
 def test_a_record_without_a_run_has_results_too(record: ExperimentRecord) -> None:
     results = gathered(replace(record, runs=[]))
-    assert (results.metrics, distinct_trainings(results), choose_grid(results)) == ((), (), None)
+    assert (results.metrics, distinct_trainings(results), choose_grid(results)) == ((), [], None)
     assert len(find_gaps(results)) == 40
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -147,13 +148,13 @@ def test_effects_are_those_of_the_statistics(factorial_record: ExperimentRecord)
         for guidance in ("1.5", "3")
     }
     assert list(design.metrics[0].effects.values()) == effects(by_levels, design.factors)
-    step = design.metrics[0].steps[("ema", "early"),]
-    assert step.mean == pytest.approx(design.metrics[0].effects[("ema", "early"),].difference.mean)
-    assert [row[0] for row in factorial.main_effects_table(design).rows[:2]] == [
+    early, off = (fmean(design.metrics[0].by_seed((("ema", level),))) for level in ("early", "off"))
+    assert early - off == pytest.approx(design.metrics[0].effects[("ema", "early"),].difference.mean)
+    assert [row[0] for row in factorial.effects_table(design, "", design.cells(1)).rows[:2]] == [
         "lpips: on − off",
         "ema: late − off",
     ]
-    assert factorial.interactions_table(design).rows[1][0] == "lpips: on × ema: early"
+    assert factorial.effects_table(design, "", design.cells(2)).rows[1][0] == "lpips: on × ema: early"
 
 
 def test_a_combination_that_is_missing_leaves_its_metric_without_effects(
@@ -185,24 +186,19 @@ def test_published_figures_stand_beside_measured_ones_each_with_its_setting(
     assert "- **Published** (a README): 256 px game monsters" in text
     assert "- **Measured here**: profile `sprites`, 32 px, 12 epochs, 512 images a run, 8 seeds" in text
     assert "must not be compared with each other" in text
-    found = published.published(gathered(record))
-    assert found is not None
-    fid = published.published_table(found, "none").rows[0]
+    fid = published.published_table(gathered(record)).rows[0]
     assert fid[:5] == ["FID", "82.6531", "90", "FID (sprites-clip)", "lpips-late"]
 
 
 def test_two_published_times_are_compared_by_their_ratio(record: ExperimentRecord) -> None:
-    found = published.published(gathered(record))
-    assert found is not None
-    (line,) = published.ratio_lines(found)
+    (line,) = published.ratio_lines(gathered(record))
     assert "published 11 min 00 s → 27 min 00 s, ×2.45; measured 9.987 s → 24.461 s, ×2.4" in line
 
 
 def test_published_figures_without_a_measured_one_stay(record: ExperimentRecord) -> None:
-    found = published.published(gathered(replace(record, runs=[])))
-    assert found is not None
-    assert published.published_table(found, "none").rows[0][3:] == ["–", "lpips-late", "–", "–"]
-    assert published.ratio_lines(found)[0].endswith("×2.45; not measured here.")
+    results = gathered(replace(record, runs=[]))
+    assert published.published_table(results).rows[0][3:] == ["–", "lpips-late", "–", "–"]
+    assert published.ratio_lines(results)[0].endswith("×2.45; not measured here.")
 
 
 # ── variance ─────────────────────────────────────────────────────────────────────────────────────

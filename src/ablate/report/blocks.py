@@ -39,18 +39,10 @@ class Notes:
 
 
 @dataclass(frozen=True)
-class Item:
-    """An item of a list, with the lines below it."""
-
-    text: str
-    lines: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
 class Items:
-    """A list."""
+    """A list: the text of each item, and the lines below it."""
 
-    items: Sequence[Item]
+    items: Sequence[Sequence[str]]
     numbered: bool = False
 
 
@@ -99,7 +91,7 @@ Block = Heading | Text | Notes | Items | Table | Figure | Code | Fold
 
 def bullets(texts: Iterable[str]) -> Items:
     """A list without numbers."""
-    return Items([Item(text) for text in texts])
+    return Items([[text] for text in texts])
 
 
 def bold(text: str) -> str:
@@ -147,10 +139,7 @@ def spans(text: str) -> Iterator[Span]:
     for match in MARKUP.finditer(text):
         if match.start() > end:
             yield Span(text[end : match.start()])
-        end = match.end()
-        if match["words"]:
-            yield Span(match["words"], "link", match["target"])
-        else:
-            yield Span(match[str(match.lastgroup)], str(match.lastgroup))
+        kind, end = str(match.lastgroup), match.end()
+        yield Span(match["words"], "link", match["target"]) if kind == "target" else Span(match[kind], kind)
     if end < len(text):
         yield Span(text[end:])

@@ -42,6 +42,11 @@ class Claim:
         return self.judgement.verdict
 
     @property
+    def places(self) -> int:
+        """Decimals for its numbers."""
+        return self.metric.decimals if self.metric else 0
+
+    @property
     def too_few_seeds(self) -> bool:
         """Whether the sign-flip test may stay undecided for want of seeds, whatever the difference."""
         difference = self.judgement.difference

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 if TYPE_CHECKING:
@@ -66,47 +69,56 @@ def png(draw: Callable[[], Figure]) -> bytes:
 
 def looks(results: Results) -> dict[str, tuple[str, str]]:
     """Variant → (colour, marker), the same in all figures. The baseline is black."""
-    chosen = {results.baseline: (INK, MARKERS[0])}
-    for index, variant in enumerate(results.others):
-        # Past six variants a colour comes back, with another marker.
-        marker = MARKERS[(index // len(COLOURS)) % len(MARKERS)]
-        chosen[variant] = (COLOURS[index % len(COLOURS)], marker)
-    return chosen
+    # Past six variants a colour comes back, with another marker.
+    pairs = ((colour, marker) for marker in MARKERS for colour in COLOURS)
+    return {results.baseline: (INK, MARKERS[0])} | dict(zip(results.others, cycle(pairs), strict=False))
 
 
-def panels(metrics: Sequence[Metric], rows: int, height: float) -> tuple[Figure, Any]:
+def line_look(number: int) -> tuple[str, str]:
+    """(colour, marker) of the lines of one panel: both change from line to line."""
+    return COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+
+
+def panel_grid(
+    count: int, columns: int, size: tuple[float, float], margin: tuple[float, float], **shared: Any
+) -> tuple[Figure, list[Any]]:
+    """``count`` panels of ``size`` inches, at most ``columns`` a row, and ``margin`` around all of them."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figsize = margin[0] + size[0] * columns, margin[1] + size[1] * rows
+    figure = Figure(figsize=figsize, layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
+    for unused in panels[count:]:
+        unused.set_axis_off()
+    return figure, panels[:count]
+
+
+def row_panels(metrics: Sequence[Metric], variants: Sequence[str], height: float) -> tuple[Figure, list[Any]]:
     """One panel a metric, side by side, with a row a variant, ``height`` inches each, from the top."""
-    figure = Figure(
-        figsize=(1.2 + 2.3 * len(metrics), 0.9 + height * rows), layout=ConstrainedLayoutEngine(w_pad=0.1)
-    )
-    drawn = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
-    for axes in drawn:
+    rows = len(variants)
+    figure, panels = panel_grid(len(metrics), len(metrics), (2.3, height * rows), (1.2, 0.9), sharey=True)
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.1))
+    panels[0].set_yticks(range(rows), variants, color=INK, fontsize=9)
+    for axes in panels:
         axes.set_ylim(rows - 0.45, -0.55)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         for row in range(rows - 1):
             axes.axhline(row + 0.5, color="#efefef", linewidth=0.6, zorder=0)
-    return figure, drawn
+    return figure, panels
 
 
-def name_rows(axes: Any, variants: Sequence[str]) -> None:
-    """Names of the variants beside their rows."""
-    axes.set_yticks(range(len(variants)), variants, color=INK, fontsize=9)
-
-
-def draw_interval(axes: Any, interval: Interval, row: float, colour: str, marker: str) -> None:
-    """A mean with its interval, lying in a row."""
+def draw_interval(
+    axes: Any, interval: Interval, at: float, colour: str, marker: str, *, upright: bool = False
+) -> None:
+    """A mean with its interval, lying in the row ``at``, or standing upright there."""
+    ends, here = [interval.low, interval.high], [at, at]
     if math.isfinite(interval.low):
-        axes.plot([interval.low, interval.high], [row, row], color=colour, linewidth=1.8, zorder=3)
-    axes.plot([interval.mean], [row], **point(colour, marker))
-
-
-def draw_upright(axes: Any, interval: Interval, x: float, colour: str, marker: str) -> None:
-    """A mean with its interval, standing at ``x``."""
-    if math.isfinite(interval.low):
-        axes.plot([x, x], [interval.low, interval.high], color=colour, linewidth=1.4, zorder=3)
-    axes.plot([x], [interval.mean], **point(colour, marker))
+        line = (here, ends) if upright else (ends, here)
+        axes.plot(*line, color=colour, linewidth=1.4 if upright else 1.8, zorder=3)
+    middle = (at, interval.mean) if upright else (interval.mean, at)
+    axes.plot(*middle, **point(colour, marker))
 
 
 def point(colour: str, marker: str) -> dict[str, Any]:
@@ -120,6 +132,13 @@ def point(colour: str, marker: str) -> dict[str, Any]:
         "linestyle": "",
         "zorder": 4,
     }
+
+
+def legend_beside(figure: Figure, lines: Sequence[tuple[str, dict[str, Any]]], **options: Any) -> None:
+    """A legend at the right of all panels: a label, and how its line looks."""
+    handles = [Line2D([], [], **look) for _, look in lines]
+    labels = [textwrap.fill(label, 30, break_on_hyphens=False) for label, _ in lines]
+    figure.legend(handles, labels, loc="outside right upper", fontsize=8, alignment="left", **options)
 
 
 def log_if_wide(axes: Any, which: str, values: Sequence[float]) -> None:

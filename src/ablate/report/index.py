@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ablate.report.blocks import Block, Heading, Table, Text
+from ablate.report.blocks import Block, Heading, Table, Text, bold
 from ablate.report.formats.markdown import INDEX, page_of, render
-from ablate.report.words import NONE
+from ablate.report.numbers import NONE
 from ablate.stats import Verdict
 
 if TYPE_CHECKING:
@@ -39,24 +39,10 @@ class Report:
     """What the index says of a report."""
 
     name: str
-    question: str
-    date: str
-    profile: str
-    runs: str
-    steps: str
-    claims: Sequence[tuple[str, str]]
+    row: list[str]
+    """Its row in the table of experiments; the first cell is a link to the page."""
+    claims: list[tuple[str, str]]
     """(claim, verdict)."""
-
-    @property
-    def link(self) -> str:
-        """The name, which leads to the page."""
-        return f"[{self.name}]({quote(page_of(self.name))})"
-
-    @property
-    def verdicts(self) -> str:
-        """``3 supported, 1 refuted``."""
-        given = [verdict for _, verdict in self.claims]
-        return ", ".join(f"{given.count(v)} {v}" for v in Verdict if v in given) or NONE
 
 
 def write_index(out: Path) -> None:
@@ -66,7 +52,8 @@ def write_index(out: Path) -> None:
     a report gets none.
     """
     index = out / INDEX
-    ours = index.exists() and index.read_text(encoding="utf-8").startswith(_begin())
+    begin = render(_page([]), "").split("\n| :--")[0]
+    ours = index.exists() and index.read_text(encoding="utf-8").startswith(begin)
     found = (read_report(file) for file in out.glob("*.md") if file.name != INDEX)
     reports = sorted((report for report in found if report), key=lambda report: report.name)
     if not (ours or (reports and not index.exists())):
@@ -82,30 +69,18 @@ def read_report(page: Path) -> Report | None:
     opening, steps = OPENING.match(text), STEPS.search(text)
     if not opening or not steps or page_of(opening["name"]) != page.name:
         return None
-    return Report(
-        **opening.groupdict(),
-        steps=f"{steps[2]} of {steps[1]}",
-        claims=[(claim.replace("\\|", "|"), verdict) for claim, verdict in VERDICT.findall(text)],
-    )
+    claims = [(claim.replace("\\|", "|"), verdict) for claim, verdict in VERDICT.findall(text)]
+    given = [verdict for _, verdict in claims]
+    verdicts = ", ".join(f"{given.count(v)} {v}" for v in Verdict if v in given) or NONE
+    link = f"[{opening['name']}]({quote(page.name)})"
+    design = opening.group("question", "profile", "runs")
+    row = [link, *design, verdicts, f"{steps[2]} of {steps[1]}", opening["date"]]
+    return Report(opening["name"], row, claims)
 
 
 def _page(reports: Sequence[Report]) -> list[Block]:
-    experiments = [
-        [
-            report.link,
-            report.question,
-            report.profile,
-            report.runs,
-            report.verdicts,
-            report.steps,
-            report.date,
-        ]
-        for report in reports
-    ]
-    claims = [
-        [claim, report.link, f"**{verdict}**"] for report in reports for claim, verdict in report.claims
-    ]
-    page: list[Block] = [Heading("Reports", level=1), Table(HEAD, experiments, words=3)]
+    claims = [[claim, each.row[0], bold(verdict)] for each in reports for claim, verdict in each.claims]
+    page: list[Block] = [Heading("Reports", level=1), Table(HEAD, [each.row for each in reports], words=3)]
     if claims:
         page += [
             Heading("Verdicts"),
@@ -113,8 +88,3 @@ def _page(reports: Sequence[Report]) -> list[Block]:
             Text("*Inconclusive*: neither shown nor refuted."),
         ]
     return page
-
-
-def _begin() -> str:
-    """How an index begins, by which it is told from another ``README.md``."""
-    return render([Heading("Reports", level=1), Table(HEAD, [])], "").split("\n| :--")[0]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import fmean
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ablate.report import numbers
 from ablate.stats import Interval, PairedDifference, mean_difference, mean_interval
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 
     from ablate.metrics.base import Figure
     from ablate.records import RunRecord
-
-Values = dict[str, dict[int, float]]
-"""Variant → seed → value."""
 
 
 @dataclass(frozen=True)
@@ -29,33 +27,54 @@ class Metric:
     label: str
     """With its feature space, if it has one: ``FID (sprites-clip)``, never plain ``FID``."""
     lower_is_better: bool
+    baseline: str
     values: Mapping[str, Mapping[int, float]]
     """Variant → seed → value, finished runs with a finite value only."""
-    spaces: Mapping[str, frozenset[str]]
+    spaces: Mapping[str, set[str]]
     """Variant → the spaces its runs were measured in. More than one over all: not all comparable."""
-    intervals: Mapping[str, Interval]
-    """Variant → mean over seeds."""
-    differences: Mapping[str, PairedDifference]
-    """Variant → its difference to the baseline, where there is one."""
 
-    @property
-    def arrow(self) -> str:
-        """Where better values lie."""
-        return "↓" if self.lower_is_better else "↑"
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """Variant → mean over seeds."""
+        return {variant: mean_interval(list(values.values())) for variant, values in self.values.items()}
+
+    @cached_property
+    def differences(self) -> dict[str, PairedDifference]:
+        """Variant → its difference to the baseline, where there is one."""
+        others = (variant for variant in self.values if variant != self.baseline)
+        paired = ((variant, list(self.paired(variant, self.baseline).values())) for variant in others)
+        return {variant: mean_difference(differences) for variant, differences in paired if differences}
+
+    @cached_property
+    def decimals(self) -> int:
+        """Decimals for all values of the metric."""
+        return numbers.decimals_of([*self.intervals.values(), *self.differences.values()])
+
+    def mean(self, variant: str) -> str:
+        """``81.2 ± 1.4`` in a cell."""
+        return numbers.mean(self.intervals.get(variant), self.decimals)
+
+    def difference(self, variant: str) -> str:
+        """The difference to the baseline in a cell: ``+12.3 [+8.1, +16.5]``."""
+        return numbers.difference(self.differences.get(variant), self.decimals)
 
     @property
     def title(self) -> str:
-        """The label with the arrow: the head of a column, the title of a panel."""
-        return f"{self.label} {self.arrow}"
+        """The label with an arrow to where better values lie: the head of a column, the title of a panel."""
+        return f"{self.label} {'↓' if self.lower_is_better else '↑'}"
 
     @property
     def mixed_spaces(self) -> bool:
         """Whether some variants cannot be compared since they were measured in different spaces."""
-        return len(frozenset().union(*self.spaces.values())) > 1
+        return len(set().union(*self.spaces.values())) > 1
 
     def paired(self, variant: str, against: str) -> dict[int, float]:
         """Seed → ``variant`` − ``against``; empty where they were measured in different spaces."""
-        return _paired(self.values, self.spaces, variant, against)
+        ours, theirs = self.values.get(variant, {}), self.values.get(against, {})
+        seeds = sorted(ours.keys() & theirs.keys())
+        if not seeds or len(self.spaces[variant] | self.spaces[against]) > 1:
+            return {}
+        return {seed: ours[seed] - theirs[seed] for seed in seeds}
 
     def gains(self, variant: str, against: str) -> dict[int, float]:
         """Seed → how much better ``variant`` is than ``against``; negative where it is worse."""
@@ -74,58 +93,32 @@ class Metric:
         return Interval(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high), logs.n)
 
 
-def measure(
-    key: str, figure: Figure, finished: Sequence[RunRecord], variants: Sequence[str], baseline: str
-) -> Metric | None:
-    """One metric of the finished runs; None where no run has it."""
+def measure(key: str, figure: Figure, finished: Sequence[RunRecord], baseline: str) -> Metric | None:
+    """One metric of the finished runs, in their order; None where no run has it."""
     values = values_of(key, finished)
-    if not values:
-        return None
-    shown = [variant for variant in variants if variant in values]
-    measured = [run for run in finished if run.seed in values.get(run.variant, {})]
-    spaces = {v: frozenset(_space(figure, run) for run in measured if run.variant == v) - {""} for v in shown}
-    paired = {v: _paired(values, spaces, v, baseline) for v in shown if v != baseline}
-    everywhere = sorted(frozenset().union(*spaces.values()))
-    return Metric(
+    spaces: dict[str, set[str]] = {variant: set() for variant in values}
+    for run in finished:
+        if run.seed in values.get(run.variant, {}):
+            name = figure.space(run)
+            spaces[run.variant] |= set() if name is None else {name or "space not recorded"}
+    everywhere = sorted(set().union(*spaces.values()))
+    found = Metric(
         key=key,
         name=figure.label,
         label=f"{figure.label} ({', '.join(everywhere)})" if everywhere else figure.label,
         lower_is_better=figure.lower_is_better,
-        values={variant: values[variant] for variant in shown},
+        baseline=baseline,
+        values=values,
         spaces=spaces,
-        intervals={variant: mean_interval(list(values[variant].values())) for variant in shown},
-        differences={v: mean_difference(list(pairs.values())) for v, pairs in paired.items() if pairs},
     )
+    return found if values else None
 
 
-def meanvalues_of(key: str, finished: Sequence[RunRecord]) -> dict[str, float]:
-    """Variant → mean of a figure over seeds."""
-    return {variant: fmean(values.values()) for variant, values in values_of(key, finished).items()}
-
-
-def values_of(key: str, runs: Iterable[RunRecord]) -> Values:
+def values_of(key: str, runs: Iterable[RunRecord]) -> dict[str, dict[int, float]]:
     """Variant → seed → value of a figure, where it is finite."""
-    values: Values = {}
+    values: dict[str, dict[int, float]] = {}
     for run in runs:
         value = run.metrics.get(key, math.nan)
         if math.isfinite(value):
             values.setdefault(run.variant, {})[run.seed] = value
     return values
-
-
-def _space(figure: Figure, run: RunRecord) -> str:
-    name = figure.space(run)
-    return "" if name is None else name or "space not recorded"
-
-
-def _paired(
-    values: Mapping[str, Mapping[int, float]],
-    spaces: Mapping[str, frozenset[str]],
-    variant: str,
-    against: str,
-) -> dict[int, float]:
-    ours, theirs = values.get(variant, {}), values.get(against, {})
-    seeds = sorted(ours.keys() & theirs.keys())
-    if not seeds or len(spaces[variant] | spaces[against]) > 1:
-        return {}
-    return {seed: ours[seed] - theirs[seed] for seed in seeds}

@@ -6,36 +6,27 @@ import math
 from statistics import median
 from typing import TYPE_CHECKING
 
+from ablate.report.blocks import bold
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ablate.report.metrics import Metric
-    from ablate.stats import Interval
+    from ablate.stats import Interval, PairedDifference
+
+NONE = "–"
+"""An empty cell of a table."""
 
 MOST_DECIMALS = 6
 
 
-def decimals(metric: Metric) -> int:
-    """Decimals for all values of a metric."""
-    return decimals_of([*metric.intervals.values(), *metric.differences.values()])
-
-
 def decimals_of(intervals: Iterable[Interval]) -> int:
-    """Decimals that show the median half-width with two digits.
-
-    Without intervals (one seed) the largest value is shown with four digits.
-    """
+    """Decimals that show the median half-width with two digits, or without one (a single seed) the largest
+    value with four."""
     listed = list(intervals)
     half_widths = [interval.half_width for interval in listed if interval.half_width > 0]
-    if half_widths:
-        return _decimals(median(half_widths), digits=2)
-    return _decimals(max((abs(interval.mean) for interval in listed), default=0), digits=4)
-
-
-def _decimals(value: float, digits: int) -> int:
-    if value == 0:
-        return 1
-    return min(max(digits - 1 - math.floor(math.log10(value)), 0), MOST_DECIMALS)
+    largest = max((abs(interval.mean) for interval in listed), default=0)
+    value, digits = (median(half_widths), 2) if half_widths else (largest, 4)
+    return min(max(digits - 1 - math.floor(math.log10(value)), 0), MOST_DECIMALS) if value else 1
 
 
 def number(value: float, places: int, *, sign: bool = False) -> str:
@@ -45,33 +36,43 @@ def number(value: float, places: int, *, sign: bool = False) -> str:
     return text.replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "−")
 
 
-def mean(interval: Interval, places: int) -> str:
+def mean(interval: Interval | None, places: int) -> str:
     """``81.2 ± 1.4``; without the ± where there is one seed."""
+    if interval is None:
+        return NONE
     text = number(interval.mean, places)
     return text if math.isnan(interval.half_width) else f"{text} ± {number(interval.half_width, places)}"
 
 
-def difference(interval: Interval, places: int) -> str:
+def difference(interval: Interval | None, places: int) -> str:
     """``+12.3 [+8.1, +16.5]``; without the brackets where there is one seed; ``0`` where all are equal."""
+    if interval is None:
+        return NONE
     if interval.low == interval.high == 0:
         return "0"
     text = number(interval.mean, places, sign=True)
     return text if math.isnan(interval.low) else f"{text} {bounds(interval, places)}"
 
 
-def bounds(interval: Interval, places: int) -> str:
+def marked(interval: PairedDifference, places: int) -> str:
+    """The difference, bold where its interval leaves out zero."""
+    text = difference(interval, places)
+    return bold(text) if interval.excludes_zero else text
+
+
+def bounds(interval: Interval, places: int, *, sign: bool = True) -> str:
     """``[+8.1, +16.5]``."""
-    return f"[{', '.join(number(bound, places, sign=True) for bound in (interval.low, interval.high))}]"
+    return f"[{number(interval.low, places, sign=sign)}, {number(interval.high, places, sign=sign)}]"
 
 
-def ratio(interval: Interval) -> str:
+def ratio(interval: Interval | None) -> str:
     """``×2.45 [2.31, 2.60]``; without the brackets where there is one seed."""
+    if interval is None:
+        return NONE
     # 0.98 ± 0.0001 would otherwise look like no interval at all.
     places = max(2, decimals_of([interval]))
     text = f"×{number(interval.mean, places)}"
-    if math.isnan(interval.low):
-        return text
-    return f"{text} [{number(interval.low, places)}, {number(interval.high, places)}]"
+    return text if math.isnan(interval.low) else f"{text} {bounds(interval, places, sign=False)}"
 
 
 def p_value(p: float) -> str:

@@ -37,6 +37,8 @@ class Results:
     """The level that all verdicts share."""
     runs: Mapping[tuple[str, int], RunRecord]
     """(variant, seed) → the run that counts, in the order of variants and seeds."""
+    finished: Sequence[RunRecord]
+    """The runs that count and finished."""
     metrics: tuple[Metric, ...]
     """Of quality, in the order of the vocabulary."""
     costs: tuple[Metric, ...]
@@ -48,26 +50,24 @@ class Results:
         """All variants but the baseline."""
         return self.variants[1:]
 
-    @property
-    def finished(self) -> list[RunRecord]:
-        """The runs that count and finished."""
-        return finished_of(self.runs)
+    def find(self, key: str) -> Metric | None:
+        """The metric or cost of a name; None where no run has it."""
+        return next((metric for metric in (*self.metrics, *self.costs) if metric.key == key), None)
 
 
 def gather(record: ExperimentRecord, vocabulary: Vocabulary, now: datetime | None = None) -> Results:
     """The results of an experiment; ``now`` is the report's time, by default the present one in UTC."""
-    spec, counting = record.spec, standing_runs(record.runs)
-    baseline, alpha = str(spec["baseline"]), float(spec.get("alpha", 0.05))
+    spec, baseline, alpha = record.spec, str(record.spec["baseline"]), float(record.spec.get("alpha", 0.05))
+    # Finished runs come last: a run made again after a failure replaces it.
+    in_turn = sorted(record.runs, key=lambda run: run.status == FINISHED)
+    counting = {(run.variant, run.seed): run for run in in_turn}
     named = [baseline, *spec["variants"], *sorted({variant for variant, _ in counting})]
     variants = tuple(dict.fromkeys(named))
     seeds = tuple(sorted({*spec["seeds"], *(seed for _, seed in counting)}))
     runs = {(v, s): counting[v, s] for v in variants for s in seeds if (v, s) in counting}
+    finished = [run for run in runs.values() if run.status == FINISHED]
     metrics, costs = (
-        tuple(
-            metric
-            for key, figure in kind.items()
-            if (metric := measure(key, figure, finished_of(runs), variants, baseline))
-        )
+        tuple(filter(None, (measure(key, figure, finished, baseline) for key, figure in kind.items())))
         for kind in (vocabulary.metrics, COSTS)
     )
     return Results(
@@ -79,6 +79,7 @@ def gather(record: ExperimentRecord, vocabulary: Vocabulary, now: datetime | Non
         seeds=seeds,
         alpha=alpha,
         runs=runs,
+        finished=finished,
         metrics=metrics,
         costs=costs,
         claims=judge_claims(spec.get("claims") or (), (*metrics, *costs), vocabulary.figures, alpha),
@@ -88,14 +89,3 @@ def gather(record: ExperimentRecord, vocabulary: Vocabulary, now: datetime | Non
 def unmet(results: Results) -> list[Claim]:
     """The claims that must be supported and are not."""
     return [claim for claim in results.claims if claim.must and claim.verdict != Verdict.SUPPORTED]
-
-
-def standing_runs(runs: Sequence[RunRecord]) -> dict[tuple[str, int], RunRecord]:
-    """(variant, seed) → the run that counts. A run made again after a failure replaces it."""
-    # Finished runs come last and win.
-    return {(run.variant, run.seed): run for run in sorted(runs, key=lambda run: run.status == FINISHED)}
-
-
-def finished_of(runs: Mapping[tuple[str, int], RunRecord]) -> list[RunRecord]:
-    """The finished ones, in the same order."""
-    return [run for run in runs.values() if run.status == FINISHED]

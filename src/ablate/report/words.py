@@ -1,17 +1,13 @@
-"""Small pieces of text: counts, lists of words, empty cells."""
+"""Small pieces of text: counts, lists of words, names of variants."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.report.blocks import bold
 
 if TYPE_CHECKING:
     from ablate.report.results import Results
-
-NONE = "–"
-"""An empty cell of a table."""
 
 MOST_CHARACTERS = 300
 
@@ -39,8 +35,3 @@ def shorten(text: str) -> str:
 def variant_name(results: Results, variant: str) -> str:
     """A variant's name in the first column of a table."""
     return f"{bold(variant)} (baseline)" if variant == results.baseline else variant
-
-
-def config_value(of: Any) -> str:
-    """A configuration's value in a cell."""
-    return of if isinstance(of, str) else json.dumps(of, default=str)

@@ -28,12 +28,7 @@ def write_report(
     format: str = "markdown",
     now: datetime | None = None,
 ) -> Path:
-    """Write a report into the folder ``out``; gives the path to show.
-
-    - ``markdown``: ``<name>.md``, figures and ``runs.csv`` in ``<name>/``.
-    - ``html``: ``<name>.html``, one page with its figures inside; ``runs.csv`` in ``<name>/``.
-    - ``latex``: ``<name>.tex``, a document of tables.
-    - ``csv``: ``results.csv``, ``claims.csv`` and ``runs.csv`` in ``<name>/``.
+    """Write a report into the folder ``out``, in a format of ``FORMATS``; gives the path to show.
 
     ``README.md`` in the folder is the index of its markdown reports. Two reports of the same record
     differ in the time of writing only; ``now`` is that time, by default the present one in UTC. A reader

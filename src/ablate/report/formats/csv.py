@@ -34,40 +34,22 @@ def write_runs(results: Results, folder: Path) -> None:
         | dict(sorted(run.metrics.items()))
         for run in results.record.runs
     ]
-    table = pd.DataFrame(rows, columns=None if rows else ["variant", "seed", "run_id", "status"])
-    table.to_csv(folder / "runs.csv", index=False)
-
-
-RESULTS = (
-    "variant",
-    "metric",
-    "n",
-    "mean",
-    "low",
-    "high",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "p",
-)
+    columns = None if rows else ["variant", "seed", "run_id", "status"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "runs.csv", index=False)
 
 
 def _results(results: Results) -> pd.DataFrame:
     """A row a variant and metric: the mean over seeds, and the paired difference to the baseline."""
-    rows: list[dict[str, Any]] = []
+    rows = []
     for metric in (*results.metrics, *results.costs):
-        for variant, interval in metric.intervals.items():
-            row = {"variant": variant, "metric": metric.key, "n": interval.n}
-            row |= {"mean": interval.mean, "low": interval.low, "high": interval.high}
-            if difference := metric.differences.get(variant):
-                row |= {
-                    "difference": difference.mean,
-                    "difference_low": difference.low,
-                    "difference_high": difference.high,
-                    "p": difference.p,
-                }
-            rows.append(row)
-    return pd.DataFrame(rows, columns=list(RESULTS))
+        for variant, mean in metric.intervals.items():
+            difference = metric.differences.get(variant)
+            against = (difference.mean, difference.low, difference.high, difference.p) if difference else ()
+            rows.append(
+                (variant, metric.key, mean.n, mean.mean, mean.low, mean.high, *(against or [None] * 4))
+            )
+    head = ["variant", "metric", "n", "mean", "low", "high"]
+    return pd.DataFrame(rows, columns=[*head, "difference", "difference_low", "difference_high", "p"])
 
 
 def _claim(claim: Claim) -> dict[str, Any]:

@@ -79,14 +79,10 @@ def write(results: Results, folder: Path) -> str:
 def render(blocks: Sequence[b.Block], title: str) -> str:
     """The whole page; before its first section stands a list of all."""
     body = [_block(block) for block in blocks]
-    sections = [
-        (n, block) for n, block in enumerate(blocks) if isinstance(block, b.Heading) and block.level == 2
-    ]
-    if sections:
-        links = "\n".join(
-            f'<a href="#{anchor(heading.text)}">{words(heading.text)}</a>' for _, heading in sections
-        )
-        body.insert(sections[0][0], f"<nav>\n{links}\n</nav>")
+    headings = [block for block in blocks if isinstance(block, b.Heading) and block.level == 2]
+    if headings:
+        links = "\n".join(f'<a href="#{anchor(each.text)}">{words(each.text)}</a>' for each in headings)
+        body.insert(blocks.index(headings[0]), f"<nav>\n{links}\n</nav>")
     return PAGE.format(title=escape(title), style=STYLE, body="\n".join(body))
 
 
@@ -121,9 +117,9 @@ def _block(block: b.Block) -> str:  # noqa: PLR0911 (a case for each kind of blo
     assert_never(block)
 
 
-def _item(item: b.Item) -> str:
-    lines = "".join(f"<li>{words(line)}</li>" for line in item.lines)
-    return f"<li>{words(item.text)}{f'<ul>{lines}</ul>' if lines else ''}</li>"
+def _item(item: Sequence[str]) -> str:
+    lines = "".join(f"<li>{words(line)}</li>" for line in item[1:])
+    return f"<li>{words(item[0])}{f'<ul>{lines}</ul>' if lines else ''}</li>"
 
 
 def _table(table: b.Table) -> str:
@@ -146,11 +142,9 @@ TAGS = {"plain": "{}", "code": "<code>{}</code>", "bold": "<strong>{}</strong>",
 
 def words(text: str) -> str:
     """Words with their markup as tags; all else is escaped."""
-    return "".join(map(_span, b.spans(text)))
-
-
-def _span(span: b.Span) -> str:
-    text = escape(span.text)
-    if span.target:
-        return f'<a href="{escape(span.target)}">{text}</a>'
-    return TAGS[span.kind].format(text)
+    return "".join(
+        f'<a href="{escape(span.target)}">{escape(span.text)}</a>'
+        if span.target
+        else TAGS[span.kind].format(escape(span.text))
+        for span in b.spans(text)
+    )

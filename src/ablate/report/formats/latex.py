@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ablate.report.blocks import Table, spans
-from ablate.report.sections.results import differences_table, means_table
 from ablate.report.sections.verdicts import verdict_table
 
 if TYPE_CHECKING:
@@ -95,34 +93,35 @@ def _tables(results: Results) -> list[Table]:
         )
         head = ["Claim", "Metric and direction", "Difference", "p (Holm)", "Verdict"]
         found.append(Table(head, rows, words=2, caption=caption))
-    means = f"Mean over seeds and half the width of its {interval} (Student's t)."
-    paired = f"Differences to {results.baseline}, paired over seeds, with {interval}s (Student's t)."
-    for table, caption in ((means_table(results), means), (differences_table(results), paired)):
-        if table.rows and results.metrics:
-            found.append(replace(table, caption=caption))
+    head = ["Variant", *(metric.title for metric in results.metrics)]
+    if results.metrics:
+        means = f"Mean over seeds and half the width of its {interval} (Student's t)."
+        rows = [[v, *(metric.mean(v) for metric in results.metrics)] for v in results.variants]
+        found.append(Table(head, rows, caption=means))
+    if results.metrics and results.others:
+        paired = f"Differences to {results.baseline}, paired over seeds, with {interval}s (Student's t)."
+        rows = [[v, *(metric.difference(v) for metric in results.metrics)] for v in results.others]
+        found.append(Table(head, rows, caption=paired))
     return found
 
 
 def _table(table: Table) -> str:
     """A floating table. Sentences in more than one column share the line; else columns are as wide as
     their cells."""
-    numbers = "l" * (len(table.head) - table.words)
-    if table.words > 1:
-        begin, end = f"{{tabularx}}{{\\linewidth}}{{{'X' * table.words}{numbers}}}", "{tabularx}"
-    else:
-        begin, end = f"{{tabular}}{{{'l' * table.words}{numbers}}}", "{tabular}"
+    columns = ("X" if table.words > 1 else "l") * table.words + "l" * (len(table.head) - table.words)
+    kind, width = ("tabularx", r"{\linewidth}") if table.words > 1 else ("tabular", "")
     lines = [
         r"\begin{table}[h]",
         r"\centering",
         r"\small",
-        f"\\caption{{{words(table.caption)}}}",
-        f"\\begin{begin}",
+        rf"\caption{{{words(table.caption)}}}",
+        rf"\begin{{{kind}}}{width}{{{columns}}}",
         r"\toprule",
         _row(table.head),
         r"\midrule",
         *map(_row, table.rows),
         r"\bottomrule",
-        f"\\end{end}",
+        rf"\end{{{kind}}}",
         r"\end{table}",
     ]
     return "\n".join(lines)

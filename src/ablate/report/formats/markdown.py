@@ -62,9 +62,8 @@ def _block(block: b.Block, folder: str) -> str:  # noqa: PLR0911 (a case for eac
     assert_never(block)
 
 
-def _item(item: b.Item, mark: str) -> str:
-    below = "".join(f"\n{' ' * (len(mark) + 1)}- {words(line)}" for line in item.lines)
-    return f"{mark} {words(item.text)}{below}"
+def _item(item: Sequence[str], mark: str) -> str:
+    return f"\n{' ' * (len(mark) + 1)}- ".join([f"{mark} {words(item[0])}", *map(words, item[1:])])
 
 
 def table(block: b.Table) -> str:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from ablate.records import LAYERS
 from ablate.report import numbers
-from ablate.report.blocks import Block, Fold, Heading, Table, Text, code
+from ablate.report.blocks import Block, Fold, Heading, Table, Text, bold, code
+from ablate.report.numbers import NONE
 from ablate.report.section import Section
-from ablate.report.words import NONE, line, listed, shorten
+from ablate.report.words import line, listed, shorten
 
 if TYPE_CHECKING:
     from ablate.report.results import Results
@@ -46,21 +47,25 @@ class Audit(Section):
         return [*found, Fold(title, [changes, Text(legend)])]
 
 
+NOTES = {
+    ("inert", False): "Something in {} was meant to act and does not",
+    ("inert", True): "Something in {} does nothing, as expected",
+    ("warning", False): "The audit warns of {}",
+}
+"""What the top of the report says of findings: (act, expected) → a sentence about their variants."""
+
+
 def notes(results: Results) -> list[str]:
-    """What the top of the report says of the audit: whatever does nothing or is probably not meant."""
+    """Whatever does nothing or is probably not meant."""
     findings = results.record.findings
     if findings is None:
         return ["This experiment ran without an audit."]
-    inert, expected, warned = (
-        list(dict.fromkeys(f"**{f.variant}**" for f in findings if (f.act, f.expected) == kind))
-        for kind in (("inert", False), ("inert", True), ("warning", False))
-    )
-    sentences = (
-        (inert, f"Something in {listed(inert)} was meant to act and does not"),
-        (expected, f"Something in {listed(expected)} does nothing, as expected"),
-        (warned, f"The audit warns of {listed(warned)}"),
-    )
-    return [f"{sentence}: see [Audit](#audit)." for variants, sentence in sentences if variants]
+    found = []
+    for kind, sentence in NOTES.items():
+        variants = dict.fromkeys(bold(f.variant) for f in findings if (f.act, f.expected) == kind)
+        if variants:
+            found.append(f"{sentence.format(listed([*variants]))}: see [Audit](#audit).")
+    return found
 
 
 def findings_table(results: Results) -> Table:
@@ -69,9 +74,8 @@ def findings_table(results: Results) -> Table:
     for finding in results.record.findings or ():
         about = f"difference to {results.baseline}" if finding.about == DIFFERENCE else code(finding.about)
         act = ACTS[finding.act] + (" (expected)" if finding.expected else "")
-        rows.append(
-            [finding.variant, about, act, finding.layer or NONE, shorten(line(finding.reason)) or NONE]
-        )
+        why = shorten(line(finding.reason)) or NONE
+        rows.append([finding.variant, about, act, finding.layer or NONE, why])
     return Table(["variant", "about", "acts?", "dies in", "why"], rows, words=5)
 
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, product
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from matplotlib import figure
-
 from ablate.report import numbers
-from ablate.report.blocks import Block, Figure, Heading, Table, Text, bold
-from ablate.report.drawing import COLOURS, INK, MARKERS, SOFT, draw_upright
+from ablate.report.blocks import Block, Figure, Heading, Table, Text
+from ablate.report.drawing import INK, SOFT, draw_interval, line_look, panel_grid
 from ablate.report.section import Section
-from ablate.report.words import NONE, listed
-from ablate.stats import Effect, Interval, PairedDifference, effects, mean_difference
+from ablate.report.words import listed
+from ablate.stats import Effect, Interval, effects, mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from matplotlib.figure import Figure as Drawing
+
     from ablate.report.metrics import Metric
     from ablate.report.results import Results
 
-COLUMNS = 3
 DODGE = 0.07
 """Distance between lines, so that their intervals do not hide each other; a level is 1 wide."""
 
@@ -39,10 +37,13 @@ class FactorialMetric:
     metric: Metric
     effects: Mapping[Cell, Effect]
     """Main effects, then interactions."""
-    means: Mapping[Cell, float]
-    """Mean of one level, or of two levels together, over all other factors and seeds."""
-    steps: Mapping[Cell, PairedDifference]
-    """Of the same: its difference to the first level of its first factor, the other level unchanged."""
+    values: Mapping[Cell, Sequence[float]]
+    """A level of every factor → a value for each seed that all combinations have."""
+
+    def by_seed(self, cell: Cell) -> list[float]:
+        """One level, or two together: the mean over all other factors, for each seed."""
+        chosen = [values for levels, values in self.values.items() if set(cell) <= set(levels)]
+        return [fmean(of_seed) for of_seed in zip(*chosen, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ class Factorial:
     left_out: tuple[Metric, ...]
 
     @property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
+    def pairs(self) -> list[tuple[str, str]]:
         """All pairs of factors."""
-        return tuple(combinations(self.factors, 2))
+        return list(combinations(self.factors, 2))
 
     def cells(self, factors: int) -> list[Cell]:
         """What has an effect: levels of one factor, or of two."""
@@ -78,22 +79,22 @@ class FactorialEffects(Section):
         blocks: list[Block] = [Heading("Main effects and interactions")]
         if found.cells(1):
             blocks += [
-                main_effects_table(found),
+                effects_table(found, "main effect", found.cells(1)),
                 Text(
                     "What a level does against the first level of its factor, on average over all other "
                     "factors; differences within seeds, with 95 % intervals, bold where that leaves out zero."
                 ),
             ]
-            if found.cells(2):
-                blocks += [
-                    interactions_table(found),
-                    Text(
-                        "How much the effect of one factor changes when the other is switched from its first "
-                        "level: (both − second alone) − (first alone − neither), on average over all other "
-                        "factors. Where an interaction leaves out zero, read a main effect as an average "
-                        "only."
-                    ),
-                ]
+        if found.cells(2):
+            blocks += [
+                effects_table(found, "interaction", found.cells(2)),
+                Text(
+                    "How much the effect of one factor changes when the other is switched from its first "
+                    "level: (both − second alone) − (first alone − neither), on average over all other "
+                    "factors. Where an interaction leaves out zero, read a main effect as an average only."
+                ),
+            ]
+        if found.cells(1):
             blocks += _figures(found)
         if found.left_out:
             labels = listed([metric.label for metric in found.left_out])
@@ -120,21 +121,9 @@ def _figures(found: Factorial) -> list[Figure]:
     return [main_effects, interactions] if found.pairs else [main_effects]
 
 
-def main_effects_table(found: Factorial) -> Table:
-    """A row a level, against the first of its factor."""
-    return _table(found, 1, "main effect")
-
-
-def interactions_table(found: Factorial) -> Table:
-    """A row a pair of levels."""
-    return _table(found, 2, "interaction")
-
-
-def _table(found: Factorial, factors: int, title: str) -> Table:
-    rows = [
-        [label(found, cell), *(_effect(entry, cell) for entry in found.metrics)]
-        for cell in found.cells(factors)
-    ]
+def effects_table(found: Factorial, title: str, cells: Sequence[Cell]) -> Table:
+    """A row a level, against the first of its factor, or a row a pair of levels."""
+    rows = [[label(found, cell), *(_effect(entry, cell) for entry in found.metrics)] for cell in cells]
     return Table([title, *(entry.metric.title for entry in found.metrics)], rows)
 
 
@@ -147,12 +136,8 @@ def label(found: Factorial, cell: Cell) -> str:
 
 
 def _effect(entry: FactorialMetric, cell: Cell) -> str:
-    if cell not in entry.effects:
-        return NONE
-    difference = entry.effects[cell].difference
     places = numbers.decimals_of(effect.difference for effect in entry.effects.values())
-    text = numbers.difference(difference, places)
-    return bold(text) if difference.excludes_zero else text
+    return numbers.marked(entry.effects[cell].difference, places)
 
 
 def design(results: Results) -> Factorial | None:
@@ -170,72 +155,42 @@ def design(results: Results) -> Factorial | None:
 
 
 def _metric(metric: Metric, factors: Mapping[str, tuple[str, ...]]) -> FactorialMetric | None:
-    values = {
-        levels: metric.values.get(".".join(map("-".join, zip(factors, levels, strict=True))), {})
-        for levels in product(*factors.values())
-    }
-    seeds = sorted(set.intersection(*(set(seeds) for seeds in values.values())))
+    combined = [tuple(zip(factors, levels, strict=True)) for levels in product(*factors.values())]
+    values = {cell: metric.values.get(".".join(map("-".join, cell)), {}) for cell in combined}
+    seeds = sorted(set.intersection(*map(set, values.values())))
     if not seeds or metric.mixed_spaces:
         return None
-
-    def by_seed(cell: Cell) -> list[float]:
-        """Mean of a cell over all other factors, for each seed."""
-        chosen = [
-            of_variant
-            for levels, of_variant in values.items()
-            if set(cell) <= set(zip(factors, levels, strict=True))
-        ]
-        return [fmean(of_variant[seed] for of_variant in chosen) for seed in seeds]
-
-    def step(cell: Cell) -> PairedDifference:
-        (factor, _), *rest = cell
-        reference = by_seed(((factor, factors[factor][0]), *rest))
-        return mean_difference([ours - theirs for ours, theirs in zip(by_seed(cell), reference, strict=True)])
-
-    cells = [cell for number in (1, 2) for cell in _cells(factors, number)]
+    found = effects({tuple(level for _, level in cell): values[cell] for cell in values}, factors)
     return FactorialMetric(
         metric=metric,
-        effects={tuple(zip(e.factors, e.levels, strict=True)): e for e in effects(values, factors)},
-        means={cell: fmean(by_seed(cell)) for cell in cells},
-        steps={cell: step(cell) for cell in cells if cell[0][1] != factors[cell[0][0]][0]},
+        effects={tuple(zip(effect.factors, effect.levels, strict=True)): effect for effect in found},
+        values={cell: [by_seed[seed] for seed in seeds] for cell, by_seed in values.items()},
     )
 
 
-def _cells(factors: Mapping[str, tuple[str, ...]], number: int) -> list[Cell]:
-    """All choices of ``number`` factors with a level each."""
-    return [
-        tuple(zip(names, levels, strict=True))
-        for names in combinations(factors, number)
-        for levels in product(*(factors[name] for name in names))
-    ]
-
-
-def draw_main_effects(design: Factorial) -> figure.Figure:
+def draw_main_effects(design: Factorial) -> Drawing:
     """A panel a factor: the mean of each of its levels."""
-    entry = design.metrics[0]
-    plot, panels = _panels(
-        entry, len(design.factors), width=1.1 + 0.55 * max(map(len, design.factors.values()))
-    )
-    for axes, (factor, levels) in zip(panels, design.factors.items(), strict=False):
+    entry, width = design.metrics[0], 1.1 + 0.55 * max(map(len, design.factors.values()))
+    plot, panels = _panels(entry, len(design.factors), width)
+    for axes, (factor, levels) in zip(panels, design.factors.items(), strict=True):
         cells: list[Cell] = [((factor, level),) for level in levels]
-        axes.axhline(entry.means[cells[0]], color=SOFT, linewidth=0.7, linestyle=":", zorder=1)
+        axes.axhline(fmean(entry.by_seed(cells[0])), color=SOFT, linewidth=0.7, linestyle=":", zorder=1)
         _line(axes, entry, cells, 0.0, INK, "o")
         axes.set_xticks(range(len(levels)), levels, color=INK)
         axes.set_title(factor, pad=8)
     return plot
 
 
-def draw_interactions(design: Factorial) -> figure.Figure:
+def draw_interactions(design: Factorial) -> Drawing:
     """A panel a pair of factors: a line for each level of the second."""
-    entry = design.metrics[0]
-    plot, panels = _panels(entry, len(design.pairs), width=2.2 + 0.5 * max(map(len, design.factors.values())))
-    for axes, (first, second) in zip(panels, design.pairs, strict=False):
+    entry, width = design.metrics[0], 2.2 + 0.5 * max(map(len, design.factors.values()))
+    plot, panels = _panels(entry, len(design.pairs), width)
+    for axes, (first, second) in zip(panels, design.pairs, strict=True):
         levels, lines = design.factors[first], design.factors[second]
         for number, line in enumerate(lines):
             cells: list[Cell] = [((first, level), (second, line)) for level in levels]
             shift = DODGE * (number - (len(lines) - 1) / 2)
-            colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-            _line(axes, entry, cells, shift, colour, marker, line)
+            _line(axes, entry, cells, shift, *line_look(number), line)
         axes.set_xticks(range(len(levels)), levels, color=INK)
         axes.set_xlabel(first)
         axes.legend(
@@ -244,14 +199,9 @@ def draw_interactions(design: Factorial) -> figure.Figure:
     return plot
 
 
-def _panels(entry: FactorialMetric, count: int, width: float) -> tuple[figure.Figure, Sequence[Any]]:
+def _panels(entry: FactorialMetric, count: int, width: float) -> tuple[Drawing, list[Any]]:
     """Panels in rows of three that share the metric's axis."""
-    columns = min(COLUMNS, count)
-    rows = -(-count // columns)
-    plot = figure.Figure(figsize=(0.8 + width * columns, 0.3 + 2.4 * rows), layout="constrained")
-    panels = list(plot.subplots(rows, columns, squeeze=False, sharey=True).flat)
-    for axes in panels[count:]:
-        axes.set_axis_off()
+    plot, panels = panel_grid(count, 3, (width, 2.4), (0.8, 0.3), sharey=True)
     plot.supylabel(entry.metric.title, fontsize=8.5)
     return plot, panels
 
@@ -266,12 +216,12 @@ def _line(
     label: str = "",
 ) -> None:
     """Means joined by a line, each with the interval of its difference to the first."""
+    by_seed = [entry.by_seed(cell) for cell in cells]
     places = [number + shift for number in range(len(cells))]
-    means = [entry.means[cell] for cell in cells]
+    means = [fmean(values) for values in by_seed]
     axes.plot(places, means, color=colour, linewidth=1.0, marker=marker, markersize=4, label=label)
-    for x, cell in zip(places, cells, strict=True):
-        step = entry.steps.get(cell)
-        low, high = (step.low, step.high) if step else (math.nan, math.nan)
-        interval = Interval(entry.means[cell], means[0] + low, means[0] + high, step.n if step else 1)
-        draw_upright(axes, interval, x, colour, marker)
+    for x, mean, values in zip(places, means, by_seed, strict=True):
+        step = mean_interval([ours - theirs for ours, theirs in zip(values, by_seed[0], strict=True)])
+        interval = Interval(mean, means[0] + step.low, means[0] + step.high, step.n)
+        draw_interval(axes, interval, x, colour, marker, upright=True)
     axes.set_xlim(-0.4, len(cells) - 0.6)

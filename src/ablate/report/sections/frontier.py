@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from matplotlib import figure
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from ablate.report.blocks import Block, Figure, Heading, Table, Text
-from ablate.report.drawing import COLOURS, INK, MARKERS, draw_upright, log_if_wide, point
+from ablate.report.drawing import INK, draw_interval, legend_beside, line_look, log_if_wide, panel_grid, point
 from ablate.report.section import Section
 from ablate.stats import mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from matplotlib.figure import Figure as Drawing
 
     from ablate.report.metrics import Metric
     from ablate.report.results import Results
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 FEWEST = 3
 """Ways of sampling below which there is nothing to draw."""
 
-COLUMNS = 2
 RING: dict[str, Any] = {
     "marker": "o",
     "markersize": 11,
@@ -95,7 +93,7 @@ def _table(front: Frontier, metrics: Sequence[Metric]) -> Table:
 def frontier(results: Results) -> Frontier | None:
     """None where fewer than three ways of sampling were measured."""
     configs, baseline, metrics = results.record.configs, results.baseline, results.metrics
-    seconds = next((cost for cost in results.costs if cost.key == "seconds_per_image"), None)
+    seconds = results.find("seconds_per_image")
     if seconds is None or baseline not in configs or not metrics:
         return None
     training = _without(configs[baseline], "sample")
@@ -107,16 +105,16 @@ def frontier(results: Results) -> Frontier | None:
     if len({repr(way) for way in ways.values()}) < FEWEST:
         return None
 
-    def line(variant: str) -> str:
-        return repr(_without(ways[variant], "steps"))
-
-    order = list(dict.fromkeys(map(line, ways)))
-    in_lines = sorted(ways, key=lambda variant: (order.index(line(variant)), ways[variant]["steps"]))
+    lines: dict[str, list[str]] = {}
+    for variant, way in ways.items():
+        lines.setdefault(repr(_without(way, "steps")), []).append(variant)
+    steps = {variant: way["steps"] for variant, way in ways.items()}
+    in_lines = [sorted(line, key=steps.__getitem__) for line in lines.values()]
     return Frontier(
         seconds=seconds,
-        lines=tuple(tuple(group) for _, group in groupby(in_lines, key=line)),
-        steps={variant: ways[variant]["steps"] for variant in in_lines},
-        optimal={metric.key: _unbeaten(in_lines, seconds, metric) for metric in metrics},
+        lines=tuple(map(tuple, in_lines)),
+        steps=steps,
+        optimal={metric.key: _unbeaten([*chain(*in_lines)], seconds, metric) for metric in metrics},
     )
 
 
@@ -147,61 +145,48 @@ def _without(config: Mapping[str, Any], field: str) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name != field}
 
 
-def draw_frontier(front: Frontier, measured: Sequence[Metric]) -> figure.Figure:
+def draw_frontier(front: Frontier, measured: Sequence[Metric]) -> Drawing:
     """A panel a metric over seconds per image; a line joins variants that differ in their steps."""
     metrics = [metric for metric in measured if front.optimal[metric.key]]
-    rows, columns = -(-len(metrics) // COLUMNS), min(COLUMNS, len(metrics))
-    plot = figure.Figure(figsize=(2.4 + 3.5 * columns, 0.6 + 2.5 * rows), layout="constrained")
-    panels = list(plot.subplots(rows, columns, squeeze=False, sharex=True).flat)
-    for number, (axes, metric) in enumerate(zip(panels, metrics, strict=False)):
+    plot, panels = panel_grid(len(metrics), 2, (3.5, 2.5), (2.4, 0.6), sharex=True)
+    for number, (axes, metric) in enumerate(zip(panels, metrics, strict=True)):
         _panel(axes, front, metric)
-        axes.tick_params(labelbottom=number + columns >= len(metrics))
-    for axes in panels[len(metrics) :]:
-        axes.set_axis_off()
+        axes.tick_params(labelbottom=number + 2 >= len(metrics))
     plot.supxlabel("seconds per image", fontsize=8.5)
-    handles = [Line2D([], [], linewidth=1.2, **_look(index)) for index in range(len(front.lines))]
-    labels = [textwrap.fill(", ".join(line), 30, break_on_hyphens=False) for line in front.lines]
-    handles.append(Line2D([], [], **RING))
-    labels.append("no other is better and as fast")
-    plot.legend(handles, labels, loc="outside right upper", fontsize=8, alignment="left", labelspacing=0.9)
+    looks = [
+        (", ".join(line), {**point(*line_look(index)), "linestyle": "-", "linewidth": 1.2})
+        for index, line in enumerate(front.lines)
+    ]
+    legend_beside(plot, [*looks, ("no other is better and as fast", RING)], labelspacing=0.9)
     return plot
 
 
 def _panel(axes: Any, front: Frontier, metric: Metric) -> None:
     seconds = front.seconds.intervals
     for index, line in enumerate(front.lines):
-        look = _look(index)
-        shown = [variant for variant in line if variant in metric.intervals]
-        axes.plot(
-            [seconds[variant].mean for variant in shown],
-            [metric.intervals[variant].mean for variant in shown],
-            color=look["color"],
-            linewidth=1.0,
-            alpha=0.6,
-        )
-        for variant in shown:
-            x, y = seconds[variant], metric.intervals[variant]
-            draw_upright(axes, y, x.mean, look["color"], look["marker"])
+        colour, marker = line_look(index)
+        corner = CORNERS[index % len(CORNERS)]
+        points = [(v, seconds[v], metric.intervals[v]) for v in line if v in metric.intervals]
+        means = [x.mean for _, x, _ in points], [y.mean for _, _, y in points]
+        axes.plot(*means, color=colour, linewidth=1.0, alpha=0.6)
+        for variant, x, y in points:
+            draw_interval(axes, y, x.mean, colour, marker, upright=True)
             if math.isfinite(x.low):
                 # A logarithmic axis has no place for a bound at or below zero.
-                axes.plot([max(x.low, x.mean / 10), x.high], [y.mean] * 2, color=look["color"], linewidth=1.4)
+                axes.plot([max(x.low, x.mean / 10), x.high], [y.mean] * 2, color=colour, linewidth=1.4)
             if variant in front.optimal[metric.key]:
                 axes.plot([x.mean], [y.mean], zorder=5, **RING)
             axes.annotate(
                 str(front.steps[variant]),
                 (x.mean, y.mean),
-                xytext=(corner := CORNERS[index % len(CORNERS)]),
+                xytext=corner,
                 textcoords="offset points",
                 ha="left" if corner[0] > 0 else "right",
                 fontsize=7,
-                color=look["color"],
+                color=colour,
                 path_effects=[withStroke(linewidth=2, foreground="white")],
                 zorder=6,
             )
     log_if_wide(axes, "x", [seconds[variant].mean for line in front.lines for variant in line])
     axes.set_title(metric.title, pad=8)
     axes.margins(x=0.1, y=0.12)
-
-
-def _look(index: int) -> dict[str, Any]:
-    return {**point(COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]), "linestyle": "-"}

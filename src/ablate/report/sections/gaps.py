@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import product
 
 from ablate.report.blocks import Block, Heading, Table, code
-from ablate.report.results import FINISHED
+from ablate.report.numbers import NONE
+from ablate.report.results import FINISHED, Results
 from ablate.report.section import Section
-from ablate.report.words import NONE, line, shorten
-
-if TYPE_CHECKING:
-    from ablate.report.results import Results
+from ablate.report.words import line, shorten
 
 MISSING = "MISSING"
 """Status of a variant and seed that the spec asks for and no run stands for."""
@@ -41,33 +39,24 @@ class Gaps(Section):
 
 
 def _table(gaps: list[Gap]) -> Table:
-    rows = [
-        [
-            gap.variant,
-            str(gap.seed),
-            gap.status,
-            shorten(line(gap.reason)),
-            code(gap.run_id) if gap.run_id else NONE,
-        ]
-        for gap in gaps
-    ]
+    rows = []
+    for gap in gaps:
+        run = code(gap.run_id) if gap.run_id else NONE
+        rows.append([gap.variant, str(gap.seed), gap.status, shorten(line(gap.reason)), run])
     return Table(["variant", "seed", "status", "reason", "MLflow run"], rows)
 
 
 def find_gaps(results: Results) -> list[Gap]:
     """In the order of variants and seeds."""
     gaps = []
-    for variant in results.variants:
-        for seed in results.seeds:
-            run = results.runs.get((variant, seed))
-            if run is None:
-                gaps.append(Gap(variant, seed, MISSING, "no run was recorded"))
-            elif run.status != FINISHED:
-                reason = run.reason or "no reason was recorded"
-                gaps.append(Gap(variant, seed, run.status, reason, run.run_id))
-            elif lacking := [
-                m for m in results.metrics if not math.isfinite(run.metrics.get(m.key, math.nan))
-            ]:
-                reason = f"no {', '.join(metric.name for metric in lacking)}"
-                gaps.append(Gap(variant, seed, run.status, reason, run.run_id))
+    for variant, seed in product(results.variants, results.seeds):
+        run = results.runs.get((variant, seed))
+        if run is None:
+            gaps.append(Gap(variant, seed, MISSING, "no run was recorded"))
+        elif run.status != FINISHED:
+            reason = run.reason or "no reason was recorded"
+            gaps.append(Gap(variant, seed, run.status, reason, run.run_id))
+        elif lacking := [m for m in results.metrics if not math.isfinite(run.metrics.get(m.key, math.nan))]:
+            reason = f"no {', '.join(metric.name for metric in lacking)}"
+            gaps.append(Gap(variant, seed, run.status, reason, run.run_id))
     return gaps

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ablate.report.blocks import Block, Heading, Notes, Text, bold
-from ablate.report.results import unmet
+from ablate.report.results import Results, unmet
 from ablate.report.section import Section
 from ablate.report.sections import audit
 from ablate.report.sections.gaps import find_gaps
 from ablate.report.sections.results import image_counts
 from ablate.report.sections.variants import same_noise
 from ablate.report.words import line, listed, plural
-
-if TYPE_CHECKING:
-    from ablate.report.results import Results
 
 
 class Opening(Section):

@@ -36,31 +36,24 @@ class Provenance(Section):
             Fold("The MLflow run of each variant and seed", [_runs(results)]),
         ]
         if record.provenance:
-            rows = [[name, line(str(value))] for name, value in _sorted(record.provenance)]
-            blocks.append(Table([], rows, words=2))
+            entries = sorted(record.provenance.items(), key=lambda entry: entry[0].lower())
+            blocks.append(Table([], [[name, line(str(value))] for name, value in entries], words=2))
         blocks += [
             Text("To run it again:"),
             Code("sh", _commands(record.name, str(record.provenance.get("commit", "")))),
             Fold(
                 f"The experiment, as it ran (experiments/{record.name}.yaml)",
-                [Code("yaml", _yaml(_as_written(record.spec)))],
+                [_yaml(_as_written(record.spec))],
             ),
         ]
         if baseline in record.configs:
-            config = Code("yaml", _yaml(record.configs[baseline]))
-            blocks.append(Fold(f"The whole configuration of {baseline}", [config]))
+            blocks.append(Fold(f"The whole configuration of {baseline}", [_yaml(record.configs[baseline])]))
         return blocks
 
 
 def _runs(results: Results) -> Table:
-    rows = [
-        [variant, str(seed), run.status, code(run.run_id)] for (variant, seed), run in results.runs.items()
-    ]
+    rows = [[run.variant, str(run.seed), run.status, code(run.run_id)] for run in results.runs.values()]
     return Table(["variant", "seed", "status", "MLflow run"], rows)
-
-
-def _sorted(provenance: Mapping[str, str]) -> list[tuple[str, str]]:
-    return sorted(provenance.items(), key=lambda entry: entry[0].lower())
 
 
 def _commands(name: str, commit: str) -> str:
@@ -80,7 +73,7 @@ def _as_written(spec: Mapping[str, Any]) -> dict[str, Any]:
     return written
 
 
-def _yaml(mapping: Mapping[str, Any]) -> str:
+def _yaml(mapping: Mapping[str, Any]) -> Code:
     """A mapping as YAML in its own order; tuples become lists."""
     plain = json.loads(json.dumps(mapping, default=str))
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
+    return Code("yaml", yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100))

@@ -2,61 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ablate.metrics import COSTS
 from ablate.report import numbers
 from ablate.report.blocks import Block, Heading, Table, Text, bullets, code
+from ablate.report.numbers import NONE
 from ablate.report.section import Section
 from ablate.report.sections.results import counted, image_counts
-from ablate.report.words import NONE, line, plural
+from ablate.report.words import line, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ablate.report.metrics import Metric
     from ablate.report.results import Results
-    from ablate.stats import Interval
-
-
-@dataclass(frozen=True)
-class PublishedResult:
-    """One published figure, and the measured metric of the same name."""
-
-    key: str
-    label: str
-    """Without a feature space: the setting says which the publication used."""
-    value: float
-    baseline: float | None
-    """What the publication compared itself with."""
-    variant: str
-    """What stands for it here."""
-    metric: Metric | None
-    """None where no run has it."""
-
-    @property
-    def measured(self) -> Interval | None:
-        """Mean over seeds of the variant that stands for it."""
-        return self.metric.intervals.get(self.variant) if self.metric else None
-
-
-@dataclass(frozen=True)
-class PublishedRatio:
-    """Two published times of one kind, and the same two here: ``later`` is so many times ``first``."""
-
-    first: PublishedResult
-    later: PublishedResult
-    published: float
-    measured: Interval | None
-
-
-@dataclass(frozen=True)
-class Published:
-    """Published figures with where they come from."""
-
-    source: str
-    setting: str
-    results: tuple[PublishedResult, ...]
-    ratios: tuple[PublishedRatio, ...]
 
 
 class PublishedFigures(Section):
@@ -66,15 +26,15 @@ class PublishedFigures(Section):
 
     def blocks(self, results: Results) -> list[Block]:
         """Empty where the spec brings no published figures."""
-        found = published(results)
-        if found is None:
+        published = results.record.spec.get("published")
+        if not published:
             return []
-        ratios = ratio_lines(found)
+        ratios = ratio_lines(results)
         return [
             Heading("Published figures beside the measured ones"),
             bullets(
                 [
-                    f"**Published** ({line(found.source)}): {line(found.setting)}",
+                    f"**Published** ({line(published['source'])}): {line(published['setting'])}",
                     f"**Measured here**: {_setting_here(results)}",
                 ]
             ),
@@ -82,57 +42,9 @@ class PublishedFigures(Section):
                 "Two settings: **the figures of the two must not be compared with each other.** What can be "
                 "compared is whether a change makes something better or worse, and for times the ratio."
             ),
-            published_table(found, results.baseline),
+            published_table(results),
             *([bullets(ratios)] if ratios else []),
         ]
-
-
-def published(results: Results) -> Published | None:
-    """None where the spec brings no published figures."""
-    given = results.record.spec.get("published")
-    if not given:
-        return None
-    by_key = {metric.key: metric for metric in (*results.metrics, *results.costs)}
-    found = tuple(
-        PublishedResult(
-            key=(key := result["metric"]),
-            label=results.vocabulary.figures[key].label,
-            value=result["value"],
-            baseline=result.get("baseline"),
-            variant=result["variant"],
-            metric=by_key.get(key),
-        )
-        for result in given["results"]
-    )
-    times = {key: [result for result in found if result.key == key] for key in COSTS}
-    return Published(
-        source=given["source"],
-        setting=given["setting"],
-        results=found,
-        ratios=tuple(_ratio(first, later) for first, *more in filter(None, times.values()) for later in more),
-    )
-
-
-def _ratio(first: PublishedResult, later: PublishedResult) -> PublishedRatio:
-    measured = later.metric.ratio(later.variant, first.variant) if later.metric else None
-    return PublishedRatio(first, later, later.value / first.value, measured)
-
-
-def published_table(found: Published, baseline: str) -> Table:
-    """A row a published figure."""
-    head = ["metric", "published", "its baseline", "metric here", "variant", "measured here"]
-    rows = [
-        [
-            result.label,
-            _figure(result, result.value),
-            NONE if result.baseline is None else _figure(result, result.baseline),
-            result.metric.label if result.metric else NONE,
-            result.variant,
-            *_measured(result),
-        ]
-        for result in found.results
-    ]
-    return Table([*head, f"difference to {baseline}"], rows)
 
 
 def _setting_here(results: Results) -> str:
@@ -150,33 +62,56 @@ def _setting_here(results: Results) -> str:
     return f"{', '.join(words)}; {', '.join(labels)}".rstrip("; ")
 
 
-def ratio_lines(found: Published) -> list[str]:
+def published_table(results: Results) -> Table:
+    """A row a published figure: what the publication says, and what was measured for it here."""
+    head = ["metric", "published", "its baseline", "metric here", "variant", "measured here"]
+    rows = []
+    for figure in results.record.spec["published"]["results"]:
+        metric = results.find(figure["metric"])
+        rows.append(
+            [
+                results.vocabulary.figures[figure["metric"]].label,
+                _published(figure, "value"),
+                _published(figure, "baseline"),
+                metric.label if metric else NONE,
+                figure["variant"],
+                *_measured(metric, figure["variant"]),
+            ]
+        )
+    return Table([*head, f"difference to {results.baseline}"], rows)
+
+
+def _published(figure: Mapping[str, Any], field: str) -> str:
+    value = figure.get(field)
+    if value is None:
+        return NONE
+    return numbers.duration(value) if figure["metric"] in COSTS else f"{value:g}"
+
+
+def _measured(metric: Metric | None, variant: str) -> list[str]:
+    """The mean here, and the difference to the baseline."""
+    if metric is None or variant not in metric.intervals:
+        return [NONE, NONE]
+    unit, mean = " s" if metric.key in COSTS else "", metric.intervals[variant].mean
+    long = f" ({numbers.duration(mean)})" if unit and mean >= 60 else ""
+    difference = metric.difference(variant) + unit if variant in metric.differences else NONE
+    return [f"{metric.mean(variant)}{unit}{long}", difference]
+
+
+def ratio_lines(results: Results) -> list[str]:
     """A sentence for each two published times of one kind: how many times as long, there and here."""
     lines = []
-    for ratio in found.ratios:
-        first, later = ratio.first, ratio.later
-        there = f"{_figure(first, first.value)} → {_figure(later, later.value)}, ×{ratio.published:.2f}"
-        here = "not measured here"
-        if ratio.measured and later.metric:
-            places, means = numbers.decimals(later.metric), later.metric.intervals
-            times = (numbers.seconds(means[result.variant].mean, places) for result in (first, later))
-            here = f"measured {' → '.join(times)}, {numbers.ratio(ratio.measured)}"
-        lines.append(f"{first.label}, {first.variant} → {later.variant}: published {there}; {here}.")
+    for key in COSTS:
+        times = [time for time in results.record.spec["published"]["results"] if time["metric"] == key]
+        for later in times[1:]:
+            first, variants = times[0], [times[0]["variant"], later["variant"]]
+            there = f"{_published(first, 'value')} → {_published(later, 'value')}"
+            here, metric = "not measured here", results.find(key)
+            if metric and (ratio := metric.ratio(*reversed(variants))):
+                means = (numbers.seconds(metric.intervals[v].mean, metric.decimals) for v in variants)
+                here = f"measured {' → '.join(means)}, {numbers.ratio(ratio)}"
+            lines.append(
+                f"{COSTS[key].label}, {' → '.join(variants)}: published {there}, "
+                f"×{later['value'] / first['value']:.2f}; {here}."
+            )
     return lines
-
-
-def _figure(result: PublishedResult, figure: float) -> str:
-    return numbers.duration(figure) if result.key in COSTS else f"{figure:g}"
-
-
-def _measured(result: PublishedResult) -> list[str]:
-    """The mean here, and the difference to the baseline."""
-    if result.metric is None or result.measured is None:
-        return [NONE, NONE]
-    places, mean = numbers.decimals(result.metric), result.measured
-    difference = result.metric.differences.get(result.variant)
-    unit = " s" if result.key in COSTS else ""
-    measured = numbers.mean(mean, places) + unit
-    if unit and mean.mean >= 60:
-        measured += f" ({numbers.duration(mean.mean)})"
-    return [measured, numbers.difference(difference, places) + unit if difference else NONE]

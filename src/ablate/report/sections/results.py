@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
 from ablate.report import numbers
-from ablate.report.blocks import Block, Figure, Heading, Table, Text, bold
-from ablate.report.drawing import FAINT, SOFT, draw_interval, looks, name_rows, panels
+from ablate.report.blocks import Block, Figure, Heading, Table, Text
+from ablate.report.drawing import FAINT, SOFT, draw_interval, looks, row_panels
 from ablate.report.section import Section
 from ablate.report.sections.summary import headlines
-from ablate.report.words import NONE, variant_name
+from ablate.report.words import variant_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib import figure
+    from matplotlib.figure import Figure as Drawing
 
     from ablate.report.metrics import Metric
     from ablate.report.results import Results
@@ -82,70 +84,29 @@ def results_table(results: Results) -> Table:
     return Table(["variant", "seeds", *(metric.title for metric in results.metrics)], rows)
 
 
-def means_table(results: Results) -> Table:
-    """A row a variant: mean ± half-width of each metric."""
-    rows = [
-        [variant, *(_mean(metric, variant) for metric in results.metrics)] for variant in results.variants
-    ]
-    return Table(["Variant", *(metric.title for metric in results.metrics)], rows)
-
-
-def differences_table(results: Results) -> Table:
-    """A row a variant: its paired difference to the baseline in each metric."""
-    rows = [
-        [variant, *(_difference(metric, variant) for metric in results.metrics)] for variant in results.others
-    ]
-    return Table(["Variant", *(metric.title for metric in results.metrics)], rows)
-
-
 def _cell(metric: Metric, variant: str) -> str:
-    if variant not in metric.differences:
-        return _mean(metric, variant)
-    text = _difference(metric, variant)
-    marked = bold(text) if metric.differences[variant].excludes_zero else text
-    return f"{_mean(metric, variant)}\n{marked}"
-
-
-def _mean(metric: Metric, variant: str) -> str:
-    if variant not in metric.intervals:
-        return NONE
-    return numbers.mean(metric.intervals[variant], numbers.decimals(metric))
-
-
-def _difference(metric: Metric, variant: str) -> str:
-    if variant not in metric.differences:
-        return NONE
-    return numbers.difference(metric.differences[variant], numbers.decimals(metric))
+    mean, difference = metric.mean(variant), metric.differences.get(variant)
+    return f"{mean}\n{numbers.marked(difference, metric.decimals)}" if difference else mean
 
 
 @dataclass(frozen=True)
 class ImageCounts:
     """Distinct numbers over the finished runs, ascending. More than one: runs differ."""
 
-    generated: tuple[int, ...]
-    real: tuple[int, ...]
-    dimension: tuple[int, ...]
+    generated: list[int]
+    real: list[int]
+    dimension: list[int]
     below_dimension: bool
     """Some run has fewer images, generated or real, than its features have dimensions."""
 
 
 def image_counts(results: Results) -> ImageCounts:
     """The numbers of images and of dimensions behind the metrics."""
-    finished = results.finished
-
-    def distinct(key: str) -> tuple[int, ...]:
-        return tuple(sorted({int(run.metrics[key]) for run in finished if key in run.metrics}))
-
-    return ImageCounts(
-        generated=distinct("images"),
-        real=distinct("reference_images"),
-        dimension=distinct("feature_dimension"),
-        below_dimension=any(
-            min(run.metrics.get(key, math.inf) for key in ("images", "reference_images"))
-            < run.metrics.get("feature_dimension", 0)
-            for run in finished
-        ),
-    )
+    keys = ["images", "reference_images", "feature_dimension"]
+    table = pd.DataFrame([run.metrics for run in results.finished], columns=keys)
+    generated, real, dimension = (sorted(table[key].dropna().astype(int).unique().tolist()) for key in keys)
+    fewest = table[["images", "reference_images"]].min(axis=1)
+    return ImageCounts(generated, real, dimension, bool((fewest < table["feature_dimension"]).any()))
 
 
 def counted(values: Sequence[int]) -> str:
@@ -166,60 +127,49 @@ def _images(results: Results) -> str:
     )
 
 
-def draw_metrics(results: Results) -> figure.Figure:
+def draw_metrics(results: Results) -> Drawing:
     """Values of each variant: a dot a seed, lines along seeds, mean and 95 % interval below."""
-    plot, drawn = panels(results.metrics, len(results.variants), height=0.5)
+    plot, panels = row_panels(results.metrics, results.variants, height=0.5)
     look = looks(results)
-    for axes, metric in zip(drawn, results.metrics, strict=True):
-        for seed in results.seeds:
-            rows = [row for row, v in enumerate(results.variants) if seed in metric.values.get(v, {})]
-            values = [metric.values[results.variants[row]][seed] for row in rows]
-            axes.plot(values, [row - 0.13 for row in rows], color=FAINT, linewidth=0.7, zorder=1)
+    for axes, metric in zip(panels, results.metrics, strict=True):
+        values = pd.DataFrame(metric.values, index=results.seeds, columns=results.variants)
+        height = pd.Series(range(len(results.variants)), results.variants) - 0.13
+        for _, of_seed in values.iterrows():
+            shown = of_seed.dropna()
+            axes.plot(shown, height[shown.index], color=FAINT, linewidth=0.7, zorder=1)
         for row, variant in enumerate(results.variants):
-            if variant not in metric.values:
-                continue
-            colour, marker = look[variant]
-            values = list(metric.values[variant].values())
-            axes.scatter(
-                values, [row - 0.13] * len(values), s=14, color=colour, marker=marker, alpha=0.55, linewidth=0
-            )
-            draw_interval(axes, metric.intervals[variant], row + 0.2, colour, marker)
+            if variant in metric.values:
+                colour, marker = look[variant]
+                dots = values[variant].dropna()
+                style = {"s": 14, "color": colour, "marker": marker, "alpha": 0.55, "linewidth": 0}
+                axes.scatter(dots, [row - 0.13] * len(dots), **style)
+                draw_interval(axes, metric.intervals[variant], row + 0.2, colour, marker)
         axes.set_title(metric.title, pad=8)
         axes.margins(x=0.08)
-    name_rows(drawn[0], results.variants)
     return plot
 
 
-def draw_differences(results: Results) -> figure.Figure:
+def draw_differences(results: Results) -> Drawing:
     """Paired differences to the baseline with 95 % intervals; the better side is tinted."""
     metrics = [metric for metric in results.metrics if metric.differences]
     variants = [v for v in results.others if any(v in metric.differences for metric in metrics)]
-    plot, drawn = panels(metrics, len(variants), height=0.34)
+    plot, panels = row_panels(metrics, variants, height=0.34)
     look = looks(results)
-    for axes, metric in zip(drawn, metrics, strict=True):
+    for axes, metric in zip(panels, metrics, strict=True):
         reach = [0.0]
         for row, variant in enumerate(variants):
-            if (difference := metric.differences.get(variant)) is None:
-                continue
-            draw_interval(axes, difference, row, *look[variant])
-            reach += [x for x in (difference.mean, difference.low, difference.high) if math.isfinite(x)]
-        low, high = min(reach), max(reach)
+            if difference := metric.differences.get(variant):
+                draw_interval(axes, difference, row, *look[variant])
+                reach += [difference.mean, difference.low, difference.high]
+        low, high = np.nanmin(reach), np.nanmax(reach)
         margin = 0.1 * (high - low) or 1.0
-        axes.set_xlim(low - margin, high + margin)
-        left, right = axes.get_xlim()
-        axes.axvspan(*((left, 0) if metric.lower_is_better else (0, right)), color=BETTER, zorder=0, lw=0)
+        left, right = axes.set_xlim(low - margin, high + margin)
+        better = (left, 0) if metric.lower_is_better else (0, right)
+        axes.axvspan(*better, color=BETTER, zorder=0, lw=0)
         axes.axvline(0, color=SOFT, linewidth=0.8, zorder=1)
         axes.set_title(metric.label, pad=17)
-        side = ("← better", "left", 0.0) if metric.lower_is_better else ("better →", "right", 1.0)
-        axes.annotate(
-            side[0],
-            (side[2], 1.02),
-            xycoords="axes fraction",
-            ha=side[1],
-            va="bottom",
-            color="#00664a",
-            fontsize=8,
-        )
+        words, side, x = ("← better", "left", 0) if metric.lower_is_better else ("better →", "right", 1)
+        style = {"ha": side, "va": "bottom", "color": "#00664a", "fontsize": 8}
+        axes.annotate(words, (x, 1.02), xycoords="axes fraction", **style)
     plot.supxlabel(f"difference to {results.baseline}", fontsize=8.5)
-    name_rows(drawn[0], variants)
     return plot

@@ -9,27 +9,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import figure
+from matplotlib.figure import Figure as Drawing
 from PIL import Image
 
 from ablate.report import numbers
 from ablate.report.blocks import Block, Figure, Heading, Table, Text
 from ablate.report.drawing import DPI, FAINT, SOFT
 from ablate.report.metrics import values_of
+from ablate.report.numbers import NONE
 from ablate.report.section import Section
 from ablate.report.sections.variants import same_noise
-from ablate.report.words import NONE, variant_name
+from ablate.report.words import variant_name
 from ablate.stats import Interval, mean_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ablate.report.results import Results
 
 GRID_PROMPTS = 8
-"""Columns of the sample grid."""
-
 CELL = 192
 """Edge of a cell of the sample grid, in pixels of the figure, or nearly."""
 
@@ -47,12 +46,12 @@ class Grid:
 
     def files(self) -> dict[tuple[str, str], Path]:
         """(variant, image name) → file, of those that exist."""
-        files = {
-            (variant, name): (folder / name).with_suffix(".png")
+        return {
+            (variant, name): file
             for variant, folder in self.folders.items()
             for name, _ in self.prompts
+            if (file := (folder / name).with_suffix(".png")).is_file()
         }
-        return {cell: file for cell, file in files.items() if file.is_file()}
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Samples(Section):
         return blocks
 
 
-def _accuracy_table(results: Results, found: tuple[Accuracy, ...]) -> Table:
+def _accuracy_table(results: Results, found: Sequence[Accuracy]) -> Table:
     """A row a variant, a column an attribute, in percent; the last row is chance where it is known."""
     rows = []
     for variant in results.variants:
@@ -116,27 +115,20 @@ def _accuracy_table(results: Results, found: tuple[Accuracy, ...]) -> Table:
 def _percent(interval: Interval | None) -> str:
     if interval is None:
         return NONE
-    hundredfold = Interval(100 * interval.mean, 100 * interval.low, 100 * interval.high, interval.n)
-    return numbers.mean(hundredfold, 1)
+    return numbers.mean(Interval(100 * interval.mean, 100 * interval.low, 100 * interval.high, interval.n), 1)
 
 
-def accuracies(results: Results) -> tuple[Accuracy, ...]:
+def accuracies(results: Results) -> list[Accuracy]:
     """The share of samples that show what the prompt says, an attribute at a time."""
-    finished, variants = results.finished, results.variants
-    keys = list(dict.fromkeys(key for run in finished for key in run.metrics if key.startswith("accuracy_")))
+    finished = results.finished
+    keys = dict.fromkeys(key for run in finished for key in run.metrics if key.startswith("accuracy_"))
     found = []
     for key in keys:
         attribute = key.removeprefix("accuracy_")
-        values = values_of(key, finished)
+        intervals = {v: mean_interval([*seeds.values()]) for v, seeds in values_of(key, finished).items()}
         labels = {run.metrics.get(f"labels_{attribute}") for run in finished} - {None, 0}
-        found.append(
-            Accuracy(
-                attribute=attribute,
-                intervals={v: mean_interval(list(values[v].values())) for v in variants if v in values},
-                chance=1 / (labels.pop() or 1) if len(labels) == 1 else None,
-            )
-        )
-    return tuple(found)
+        found.append(Accuracy(attribute, intervals, 1 / (labels.pop() or 1) if len(labels) == 1 else None))
+    return found
 
 
 def choose_grid(results: Results) -> Grid | None:
@@ -157,40 +149,29 @@ def choose_grid(results: Results) -> Grid | None:
     )
 
 
-def draw_grid(grid: Grid, baseline: str) -> figure.Figure:
+def draw_grid(grid: Grid, baseline: str) -> Drawing:
     """The same prompts and noise for each variant: a row a variant, a column a prompt."""
     cells = {cell: _read(file) for cell, file in grid.files().items()}
-    variants = list(grid.folders)
     # Whole multiples of the image's pixels, so that every pixel of a small image is the same square.
     size = next(iter(cells.values())).width
     cell = size * max(1, round(CELL / size))
-    gap, label = 0.06 * CELL, 0.2 * CELL + 15.0 * max(map(len, variants))
+    step, label = cell + 0.06 * CELL, 0.2 * CELL + 15.0 * max(map(len, grid.folders))
     captions = [textwrap.fill(prompt, 17) for _, prompt in grid.prompts]
     head = 26.0 * max(caption.count("\n") + 1 for caption in captions) + 20
-    width = label + len(grid.prompts) * (cell + gap)
-    height = head + len(variants) * (cell + gap)
-    plot = figure.Figure(figsize=(width / DPI, height / DPI))
-    for column, (name, _) in enumerate(grid.prompts):
-        left = label + column * (cell + gap)
-        plot.text(
-            (left + cell / 2) / width,
-            1 - (head - 14) / height,
-            captions[column],
-            ha="center",
-            va="bottom",
-            fontsize=7.5,
-            linespacing=1.15,
-        )
-        for row, variant in enumerate(variants):
-            bottom = height - head - row * (cell + gap) - cell
-            box = (left / width, bottom / height, cell / width, cell / height)
-            _show(plot.add_axes(box), cells.get((variant, name)))
-    for row, variant in enumerate(variants):
-        middle = height - head - row * (cell + gap) - cell / 2
+    width, height = label + len(captions) * step, head + len(grid.folders) * step
+    plot = Drawing(figsize=(width / DPI, height / DPI))
+    for column, caption in enumerate(captions):
+        x, y = (label + column * step + cell / 2) / width, 1 - (head - 14) / height
+        plot.text(x, y, caption, ha="center", va="bottom", fontsize=7.5, linespacing=1.15)
+    for row, variant in enumerate(grid.folders):
+        bottom = height - head - row * step - cell
+        x, y = (label - 0.1 * CELL) / width, (bottom + cell / 2) / height
         weight = "bold" if variant == baseline else "normal"
-        plot.text(
-            (label - 0.1 * CELL) / width, middle / height, variant, ha="right", va="center", fontweight=weight
-        )
+        plot.text(x, y, variant, ha="right", va="center", fontweight=weight)
+        for column, (name, _) in enumerate(grid.prompts):
+            left = label + column * step
+            axes = plot.add_axes((left / width, bottom / height, cell / width, cell / height))
+            _show(axes, cells.get((variant, name)))
     return plot
 
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from ablate.report.metrics import Metric
     from ablate.report.results import Results
-    from ablate.report.sections.factorial import Factorial
     from ablate.stats import PairedDifference
 
 
@@ -49,7 +48,13 @@ def headlines(results: Results) -> list[str]:
     """A sentence for each variant, or for each main effect of a factorial design: the first metric with
     numbers, the others in words."""
     if design := factorial.design(results):
-        return _main_effects(design)
+        return [
+            _headline(
+                factorial.label(design, cell),
+                [(e.metric, e.effects[cell].difference) for e in design.metrics],
+            )
+            for cell in design.cells(1)
+        ]
     found = []
     for variant in results.others:
         measured = [(m, m.differences[variant]) for m in results.metrics if variant in m.differences]
@@ -59,19 +64,9 @@ def headlines(results: Results) -> list[str]:
     return found
 
 
-def _main_effects(design: Factorial) -> list[str]:
-    return [
-        _headline(
-            factorial.label(design, cell),
-            [(entry.metric, entry.effects[cell].difference) for entry in design.metrics],
-        )
-        for cell in design.cells(1)
-    ]
-
-
 def _headline(name: str, measured: Sequence[tuple[Metric, PairedDifference]], agreement: str = "") -> str:
     (first, difference), *rest = measured
-    amount = numbers.difference(difference, numbers.decimals(first))
+    amount = numbers.difference(difference, first.decimals)
     sentence = f"{bold(name)}: {first.label} {amount}, {judgement(first, difference)}{agreement}"
     others: dict[str, list[str]] = {}
     for metric, of_metric in rest:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ablate.report import numbers
 from ablate.report.blocks import Block, Heading, Table, Text
+from ablate.report.numbers import NONE
 from ablate.report.section import Section
-from ablate.report.words import NONE
 from ablate.stats import VarianceSplit, variance_split
 
 if TYPE_CHECKING:
@@ -60,10 +60,7 @@ def _table(group: Crossed, metrics: Sequence[Metric]) -> Table:
     for metric in metrics:
         if split := group.splits.get(metric.key):
             spread = math.sqrt(split.training + split.sampling + split.residual)
-            shares = (
-                NONE if math.isnan(share) else f"{numbers.percent(share, 0)} %"
-                for share in split.shares.values()
-            )
+            shares = (NONE if math.isnan(x) else f"{numbers.percent(x, 0)} %" for x in split.shares.values())
             rows.append([metric.label, f"{spread:.2g}", *shares])
     return Table(["metric", "standard deviation", "training seed", "sampling seed", "rest"], rows)
 
@@ -77,19 +74,17 @@ def crossed(results: Results) -> tuple[Crossed, ...]:
         if seed is not None:
             rest = {**config, "sample": {**config["sample"], "seed": None}}
             groups.setdefault(repr(rest), {}).setdefault(seed, variant)
-    found = (_split(group, results.metrics) for group in groups.values())
-    return tuple(group for group in found if group)
+    found = (_split(group, results.metrics) for group in groups.values() if len(group) > 1)
+    return tuple(filter(None, found))
 
 
 def _split(group: Mapping[int, str], metrics: Sequence[Metric]) -> Crossed | None:
     splits, counts = {}, []
     for metric in metrics:
         values = {seed: metric.values.get(variant, {}) for seed, variant in group.items()}
-        trainings = set.intersection(*(set(by_seed) for by_seed in values.values()))
-        if len(group) > 1 and len(trainings) > 1 and not metric.mixed_spaces:
-            values_of = {
-                (training, seed): values[seed][training] for training in trainings for seed in values
-            }
-            splits[metric.key] = variance_split(values_of)
+        trainings = set.intersection(*map(set, values.values()))
+        if len(trainings) > 1 and not metric.mixed_spaces:
+            crossed = {(training, seed): values[seed][training] for training in trainings for seed in values}
+            splits[metric.key] = variance_split(crossed)
             counts.append(len(trainings))
     return Crossed(tuple(group.values()), splits, min(counts)) if splits else None

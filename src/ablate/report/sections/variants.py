@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from ablate.report.blocks import Block, Heading, Table, Text, bold, code
+from ablate.report.numbers import NONE
 from ablate.report.section import Section
-from ablate.report.words import NONE, config_value, variant_name
+from ablate.report.words import variant_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,11 +35,14 @@ def variants_table(results: Results) -> Table:
     for variant in results.variants:
         cells = []
         for values in differing.values():
-            text = config_value(values[variant]) if variant in values else NONE
-            base = config_value(values[results.baseline]) if results.baseline in values else NONE
+            text, base = (_value(values[v]) if v in values else NONE for v in (variant, results.baseline))
             cells.append(text if text in (base, NONE) else bold(text))
         rows.append([variant_name(results, variant), *cells])
     return Table(["variant", *map(code, differing)], rows)
+
+
+def _value(of: Any) -> str:
+    return of if isinstance(of, str) else json.dumps(of, default=str)
 
 
 def same_noise(results: Results) -> bool:

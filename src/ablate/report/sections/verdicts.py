@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from ablate.report import numbers
-from ablate.report.blocks import Block, Heading, Item, Items, Table, Text, bold
+from ablate.report.blocks import Block, Heading, Items, Table, Text, bold
 from ablate.report.section import Section
-from ablate.report.words import NONE, line
+from ablate.report.words import line
 from ablate.stats import Verdict
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Verdicts(Section):
                 "Claims are written before the runs. The probability that any verdict is wrong is at most "
                 f"{results.alpha:g}{holm}. *Inconclusive* means neither shown nor refuted."
             ),
-            Items([_item(claim, len(claims)) for claim in claims], numbered=True),
+            Items([[_quoted(claim), *how(claim, len(claims))] for claim in claims], numbered=True),
         ]
 
 
@@ -44,17 +44,9 @@ def verdict_table(results: Results) -> Table:
     rows = []
     for number, claim in enumerate(results.claims, start=1):
         must = " *(must be supported)*" if claim.must else ""
-        difference, places = claim.judgement.difference, _places(claim)
-        rows.append(
-            [
-                f"{number}.",
-                line(claim.text) + must,
-                says(claim),
-                numbers.difference(difference, places) if difference else NONE,
-                numbers.p_value(claim.judgement.p_corrected),
-                bold(claim.verdict),
-            ]
-        )
+        difference = numbers.difference(claim.judgement.difference, claim.places)
+        p, verdict = numbers.p_value(claim.judgement.p_corrected), bold(claim.verdict)
+        rows.append([f"{number}.", line(claim.text) + must, says(claim), difference, p, verdict])
     return Table(head, rows, words=3)
 
 
@@ -67,14 +59,13 @@ def says(claim: Claim) -> str:
     return f"{claim.metric_label}: {claim.variant} {claim.direction} than {claim.against}{by}"
 
 
-def _item(claim: Claim, claims: int) -> Item:
-    source = f" ({line(claim.source)})" if claim.source else ""
-    return Item(f'"{line(claim.text)}"{source}', how(claim, claims))
+def _quoted(claim: Claim) -> str:
+    return f'"{line(claim.text)}"' + (f" ({line(claim.source)})" if claim.source else "")
 
 
 def how(claim: Claim, claims: int) -> list[str]:
     """How the verdict was reached, line by line. ``claims``: how many were judged together."""
-    judgement, places = claim.judgement, _places(claim)
+    judgement, places = claim.judgement, claim.places
     difference, bca = judgement.difference, judgement.bca
     if difference is None or bca is None:
         return ["Measured: nothing. The two variants have no seed in common with this metric, in one space."]
@@ -90,7 +81,7 @@ def how(claim: Claim, claims: int) -> list[str]:
     return [
         f"Measured over {difference.n} seeds: {measured}{intervals}.",
         _test(claim, claims),
-        *_power(claim, claims, places),
+        *_power(claim, claims),
     ]
 
 
@@ -106,14 +97,14 @@ def _test(claim: Claim, claims: int) -> str:
     return f"{words}."
 
 
-def _power(claim: Claim, claims: int, places: int) -> list[str]:
+def _power(claim: Claim, claims: int) -> list[str]:
     """What the design could have seen, and what it would take to decide."""
     judgement, sentences = claim.judgement, []
     if claim.too_few_seeds:
         first = f"the first of {claims} claims" if claims > 1 else "a claim"
         sentences.append(f"{claim.least_seeds} seeds are the least that can decide {first}.")
     elif not math.isnan(judgement.detectable):
-        size = numbers.number(judgement.detectable, places)
+        size = numbers.number(judgement.detectable, claim.places)
         what = f"difference of {size}" if claim.margin is None else f"distance of {size} from the margin"
         sentences.append(f"This design sees a true {what} with 80 % power.")
     if claim.verdict == Verdict.INCONCLUSIVE and judgement.seeds_needed:
@@ -122,7 +113,3 @@ def _power(claim: Claim, claims: int, places: int) -> list[str]:
             "with 80 % power."
         )
     return [" ".join(sentences)] if sentences else []
-
-
-def _places(claim: Claim) -> int:
-    return numbers.decimals(claim.metric) if claim.metric else 0
