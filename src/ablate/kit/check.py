@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,22 +65,20 @@ class KitQualities:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, rounded to what the test split can tell."""
-        rounded: dict[str, Any] = _rounded(asdict(self))
+        rounded: dict[str, Any] = json.loads(
+            json.dumps(asdict(self)), parse_float=lambda text: round(float(text), 4)
+        )
         return rounded
 
 
+@dataclass(frozen=True)
 class TextEncoderPair:
     """The conditioning text encoder with the image encoder it was trained beside."""
 
-    def __init__(
-        self,
-        tokenizer: CLIPTokenizer,
-        text: CLIPTextModel,
-        image: CLIPVisionModelWithProjection,
-        labels: dict[str, dict[str, str]],
-    ) -> None:
-        self.labels = labels
-        self._tokenizer, self._text, self._image = tokenizer, text, image
+    tokenizer: CLIPTokenizer
+    text: CLIPTextModel
+    image: CLIPVisionModelWithProjection
+    labels: dict[str, dict[str, str]]
 
     def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 [N, 32, 32, 3] → unit vectors [N, D]."""
@@ -88,15 +87,15 @@ class TextEncoderPair:
         from ablate.kit.dataset import to_unit
 
         with torch.inference_mode():
-            return _unit(torch.cat([self._image(x).image_embeds for x in torch.split(to_unit(images), 128)]))
+            return _unit(torch.cat([self.image(x).image_embeds for x in torch.split(to_unit(images), 128)]))
 
     def encode_texts(self, texts: list[str]) -> NDArray[np.float32]:
         """N texts → unit vectors [N, D]."""
         import torch
 
-        ids = self._tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        ids = self.tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
         with torch.inference_mode():
-            return _unit(torch.cat([self._text(part).pooler_output for part in torch.split(ids, 512)]))
+            return _unit(torch.cat([self.text(part).pooler_output for part in torch.split(ids, 512)]))
 
 
 def check_kit(kit: Path, data: Path | None = None) -> KitQualities:
@@ -106,11 +105,11 @@ def check_kit(kit: Path, data: Path | None = None) -> KitQualities:
     """
     from ablate.kit.dataset import load
 
-    if data is None:
-        with tempfile.TemporaryDirectory() as folder:
-            sprites.generate(Path(folder))
-            return measure(kit, load(Path(folder)))
-    return measure(kit, load(data))
+    if data:
+        return measure(kit, load(data))
+    with tempfile.TemporaryDirectory() as folder:
+        sprites.generate(Path(folder))
+        return measure(kit, load(Path(folder)))
 
 
 def measure(kit: Path, data: KitData) -> KitQualities:
@@ -189,14 +188,10 @@ def perceptual_qualities(
     test = perceptual_features(metric, data.test_images)
     nearest = torch.cdist(test, perceptual_features(metric, data.images[known])).argmin(dim=1).tolist()
     captions = [texts[0] for texts in data.captions[known]]
+    pairs = [(prompt, captions[i]) for prompt, i in zip(data.test_prompts, nearest, strict=True)]
     neighbour = {
         attribute: float(
-            np.mean(
-                [
-                    names_in(prompt, names) == names_in(captions[i], names)
-                    for prompt, i in zip(data.test_prompts, nearest, strict=True)
-                ]
-            )
+            np.mean([names_in(prompt, names) == names_in(text, names) for prompt, text in pairs])
         )
         for attribute, names in labels.items()
     }
@@ -238,9 +233,3 @@ def _unit(embeddings: torch.Tensor) -> NDArray[np.float32]:
 
     array: NDArray[np.float32] = F.normalize(embeddings, dim=-1).numpy()
     return array
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return round(value, 4) if isinstance(value, float) else value
