@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from ablate.data.captions import format_of, read_prompts, read_train
 from ablate.data.images import decode
-from ablate.data.parallel import map_chunks
+from ablate.data.parallel import cores, map_chunks
 from ablate.data.remarks import REMARKS, DataSet, Seen
 from ablate.errors import DataError
 
@@ -66,9 +65,8 @@ def _collect(read: Callable[[Path, OnProblem], list[T]], folder: Path, problems:
 
 
 def _look_at(paths: Sequence[Path], progress: Callable[[int, int], None]) -> dict[Path, Seen]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     seen: list[Seen] = []
-    for some in map_chunks(_look, paths, chunk=CHUNK, workers=cores if len(paths) > FEW else 0):
+    for some in map_chunks(_look, paths, chunk=CHUNK, workers=cores() if len(paths) > FEW else 0):
         seen += some
         progress(len(seen), len(paths))
     return dict(zip(paths, seen, strict=True))
