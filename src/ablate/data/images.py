@@ -101,10 +101,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _square(rgb: Image.Image, size: int) -> Image.Image:
-    if rgb.size == (size, size):
-        return rgb
-    if rgb.width == rgb.height:
-        return rgb.resize((size, size), Image.Resampling.BICUBIC)
     # Resized first and padded then: a long and thin image padded first would take all memory.
     longest = max(rgb.size)
     width, height = (max(1, round(edge * size / longest)) for edge in rgb.size)
