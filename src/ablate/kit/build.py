@@ -20,14 +20,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ablate.data import sprites
 from ablate.errors import ComponentError
+from ablate.kit import clip, perceptual, vae
 from ablate.kit.check import PARTS, KitQualities, measure, names_in, require_test_images
+from ablate.kit.dataset import KitData, load
+from ablate.kit.training import Course
 
 if TYPE_CHECKING:
     from queue import Queue
-
-    from ablate.kit.dataset import KitData
 
 Progress = Callable[[str, int, int, float], None]
 """Called with (training, step, steps, loss)."""
@@ -67,8 +70,6 @@ def build_kit(
     Raises DataError if the data set is not as it should be, ComponentError if ``out`` is a folder of
     something else.
     """
-    from ablate.kit.dataset import load
-
     if out.exists() and not (out / "kit.json").is_file() and (not out.is_dir() or any(out.iterdir())):
         fix = "Name a new folder, or one that holds a kit.json."
         raise ComponentError("exists and is not a kit", where=str(out), fix=fix)
@@ -91,9 +92,6 @@ def build_kit(
 
 def train_part(training: str, content: KitData, job: Job, progress: Progress) -> None:
     """Run one of TRAININGS and write its parts below ``job.out``."""
-    from ablate.kit import clip, perceptual, vae
-    from ablate.kit.training import Course
-
     evaluator = partial(clip.train_evaluator, name=f"{job.name}-clip", labels=attributes(content))
     functions: dict[str, tuple[Callable[[KitData, Path, Course], None], int]] = {
         "vae": (vae.train_vae, vae.STEPS),
@@ -131,10 +129,6 @@ def _train_all(job: Job, workers: int | None, progress: Progress) -> None:
 
 
 def _train_in_worker(training: str, job: Job, reports: Queue[tuple[str, int, int, float]]) -> None:
-    import torch
-
-    from ablate.kit.dataset import load
-
     torch.set_num_threads(1)
     train_part(training, load(job.data), job, lambda *report: reports.put(report))
 

@@ -47,16 +47,17 @@ class Evaluator:
             pixels = [self.preprocess(Image.fromarray(image)) for image in some]
             return self.model.encode_image(torch.stack(pixels).to(self.device))
 
-        return _unit_vectors(encode, images, batch)
+        return unit_vectors(encode, images, batch)
 
     def encode_texts(self, texts: list[str], batch: int = 512) -> NDArray[np.float32]:
         """N texts → unit vectors float32 [N, D]."""
-        return _unit_vectors(
+        return unit_vectors(
             lambda some: self.model.encode_text(self.tokenizer(some).to(self.device)), texts, batch
         )
 
 
-def _unit_vectors(encode: Callable[[Any], Any], items: Any, batch: int) -> NDArray[np.float32]:
+def unit_vectors(encode: Callable[[Any], Any], items: Any, batch: int) -> NDArray[np.float32]:
+    """The embeddings [N, D] that ``encode`` makes of N items, scaled to length 1."""
     import torch
     import torch.nn.functional as F
 

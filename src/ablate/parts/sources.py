@@ -18,6 +18,8 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from huggingface_hub import constants
+
 from ablate.errors import ComponentError
 from ablate.store import file_digest
 
@@ -59,15 +61,11 @@ class HubFiles:
     @property
     def place(self) -> Path:
         """The cache that everything on this machine shares that uses huggingface_hub."""
-        from huggingface_hub import constants
-
         return Path(constants.HF_HUB_CACHE)
 
     @property
     def address(self) -> str:
         """The public hub, or ``HF_ENDPOINT``."""
-        from huggingface_hub import constants
-
         return str(constants.ENDPOINT)
 
     def found(self) -> tuple[Path, ...]:
@@ -211,8 +209,6 @@ def out_of_reach(addresses: Iterable[str]) -> dict[str, str]:
 
 
 def _ask(address: str) -> str:
-    from huggingface_hub import constants
-
     if constants.HF_HUB_OFFLINE and address == constants.ENDPOINT:
         return "HF_HUB_OFFLINE is set"
     try:
