@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from ablate.data.captions import format_of, read_prompts, read_train
+from ablate.data.captions import format_of
 from ablate.data.images import decode
 from ablate.data.parallel import cores, map_chunks
 from ablate.data.remarks import REMARKS, DataSet, Seen
@@ -48,8 +48,8 @@ def check_data(folder: Path, progress: Callable[[int, int], None] = lambda done,
     """
     form = format_of(folder)
     problems: list[DataError] = []
-    train = _collect(read_train, folder, problems)
-    prompts = _collect(read_prompts, folder, problems)
+    train = _collect(form.read_train, folder, problems)
+    prompts = _collect(form.read_prompts, folder, problems)
     paths = [image.path for image in train] + [prompt.reference for prompt in prompts if prompt.reference]
     data = DataSet(folder, tuple(problems), tuple(train), tuple(prompts), _look_at(paths, progress))
     remarks = tuple(remark for function in REMARKS for remark in function(data) if remark.places)

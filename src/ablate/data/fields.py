@@ -108,8 +108,7 @@ def read_object(file: Path) -> list[Entry]:
     """The entries of a JSON file that must hold a non-empty object, in natural order of their keys."""
     content = _parse(_bytes(file), file, first_line=1)
     if not isinstance(content, dict):
-        what = f"holds {kind_of(content)} where an object is expected"
-        raise DataError(what, where=str(file), fix=EXPECTED)
+        raise _unusable(file, f"holds {kind_of(content)} where an object is expected")
     if not content:
         raise DataError("has no entries", where=str(file), fix="A data set needs at least one image.")
     return [Entry(file, key, content[key]) for key in sorted(content, key=natural)]
@@ -169,9 +168,9 @@ def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except FileNotFoundError:
-        raise DataError("the file does not exist", where=str(file), fix=EXPECTED) from None
+        raise _unusable(file, "the file does not exist") from None
     except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", where=str(file), fix=EXPECTED) from error
+        raise _unusable(file, f"cannot be read ({error.strerror})") from error
 
 
 def _parse(raw: bytes, file: Path, *, first_line: int) -> object:
@@ -186,6 +185,10 @@ def _parse(raw: bytes, file: Path, *, first_line: int) -> object:
         fix = "Correct the file there, or copy it again from its source."
         raise DataError(f"is not valid JSON: {error.msg}", where=where, fix=fix) from None
     except RecursionError:
-        raise DataError("is nested too deeply", where=str(file), fix=EXPECTED) from None
+        raise _unusable(file, "is nested too deeply") from None
     except ValueError as error:  # numbers of thousands of digits
-        raise DataError(f"cannot be read ({error})", where=str(file), fix=EXPECTED) from None
+        raise _unusable(file, f"cannot be read ({error})") from None
+
+
+def _unusable(file: Path, what: str) -> DataError:
+    return DataError(what, where=str(file), fix=EXPECTED)

@@ -44,8 +44,8 @@ def connect(uri: str) -> MlflowClient:
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
             return client
-        database.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{database}.lock"):  # two processes that make the same new database would race
+        # Two processes that make the same new database would race. The lock makes the folder.
+        with FileLock(f"{database}.lock"):
             return MlflowClient(uri)
     except MlflowException as error:
         raise UserError(
