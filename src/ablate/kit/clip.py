@@ -19,7 +19,7 @@ from ablate.kit.tokenizer import tokenized
 from ablate.kit.training import Course, optimize, seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 EVALUATOR_STEPS = 1100
@@ -33,17 +33,22 @@ def train_pair(
     data: KitData,
     tokens: list[torch.Tensor],
     course: Course,
+    modules: Iterable[torch.nn.Module],
     *,
     encode_images: Callable[[torch.Tensor], torch.Tensor],
     encode_texts: Callable[[torch.Tensor], torch.Tensor],
-    log_scale: torch.nn.Parameter,
-    parameters: list[torch.nn.Parameter],
+    log_scale: torch.nn.Parameter | None = None,
 ) -> None:
-    """Symmetric cross-entropy over a batch's image–text similarities.
+    """Train ``modules`` by symmetric cross-entropy over a batch's image–text similarities.
 
     ``tokens[i]`` holds the ids of image i's paraphrases, [P, L]. Images with the same captions share the
-    target evenly, so that none is a negative of its twin.
+    target evenly, so that none is a negative of its twin. ``log_scale`` is that of one of the modules, if
+    one has it.
     """
+    parameters = [parameter for module in modules for parameter in module.parameters()]
+    if log_scale is None:
+        log_scale = torch.nn.Parameter(torch.tensor(SCALE))
+        parameters.append(log_scale)
     rng = np.random.default_rng(course.seed)
     _, group = np.unique([" | ".join(texts) for texts in data.captions], return_inverse=True)
     batch = min(BATCH, len(data.images))
@@ -91,15 +96,13 @@ def train_text_encoder(data: KitData, out: Path, course: Course) -> None:
                 projection_dim=width,  # the text encoder's own width: its pooled state is the embedding
             )
         )
-    log_scale = torch.nn.Parameter(torch.tensor(SCALE))
     train_pair(
         data,
         tokens,
         course,
+        [text, image],
         encode_images=lambda x: image(pixel_values=x).image_embeds,
         encode_texts=lambda ids: text(input_ids=ids).pooler_output,
-        log_scale=log_scale,
-        parameters=[*text.parameters(), *image.parameters(), log_scale],
     )
     tokenizer.save_pretrained(out / "tokenizer")
     # Readers of the older layout look for these two files; the merges' order is their rank.
@@ -146,10 +149,10 @@ def train_evaluator(
         data,
         tokens,
         course,
+        [model],
         encode_images=model.encode_image,
         encode_texts=model.encode_text,
         log_scale=model.logit_scale,
-        parameters=list(model.parameters()),
     )
     folder = out / "evaluator"
     tokenizer.save_pretrained(folder)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ablate.kit.clip import SCALE, train_pair
+from ablate.kit.clip import train_pair
 from ablate.kit.tokenizer import tokenized
 from ablate.kit.training import Course, seeded
 from ablate.parts.perceptual import untrained_lpips
@@ -38,15 +38,13 @@ def train_perceptual(data: KitData, out: Path, course: Course) -> None:
         metric = untrained_lpips(NET, trainable=True)
         head = torch.nn.Linear(512, 128)
         words = torch.nn.EmbeddingBag(len(tokenizer), 128, mode="mean")
-    log_scale = torch.nn.Parameter(torch.tensor(SCALE))
     train_pair(
         data,
         tokens,
         course,
+        [metric.net, head, words],
         encode_images=lambda x: head(metric.net(metric.scaling_layer(x))[-1].mean(dim=(2, 3))),
         encode_texts=words,
-        log_scale=log_scale,
-        parameters=[*metric.net.parameters(), *head.parameters(), *words.parameters(), log_scale],
     )
     folder = out / "perceptual"
     folder.mkdir(parents=True, exist_ok=True)
