@@ -94,11 +94,10 @@ def broken_images(data: DataSet) -> Iterator[Remark]:
     problems = [seen.problem for seen in data.images.values() if seen.problem]
     unreadable = tuple(data.place_of(p) for p in problems if not isinstance(p, OversizedImageError))
     oversized = tuple(data.place_of(p) for p in problems if isinstance(p, OversizedImageError))
-    most, out = f"{MOST_PIXELS // 1_000_000} megapixels", "or take their entries out."
-    yield Remark(
-        "error", "images that cannot be read", unreadable, f"Copy them again from their source, {out}"
-    )
-    yield Remark("error", f"images of more than {most}", oversized, f"Make them smaller, {out}")
+    fix = "Copy them again from their source, or take their entries out."
+    yield Remark("error", "images that cannot be read", unreadable, fix)
+    what = f"images of more than {MOST_PIXELS // 1_000_000} megapixels"
+    yield Remark("error", what, oversized, "Make them smaller, or take their entries out.")
 
 
 def frames(data: DataSet) -> Iterator[Remark]:
@@ -106,9 +105,8 @@ def frames(data: DataSet) -> Iterator[Remark]:
     if (data.folder / "train_info.json").is_file():
         what = "entries with missing frames, or too many"
         with suppress(DataError):  # which is an error already
-            odd = tuple(
-                f"{key}: {found} of {said} frames" for key, found, said in task.odd_frames(data.folder)
-            )
+            counts = task.odd_frames(data.folder)
+            odd = tuple(f"{entry}: {found} of {said} frames" for entry, found, said in counts)
             yield Remark("warning", what, odd, "Those that are there are used.")
 
 

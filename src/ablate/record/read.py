@@ -59,11 +59,15 @@ def find_experiment(uri: str, name: str) -> Reader | None:
 def read_experiment(uri: str, plan: Plan) -> ExperimentRecord | None:
     """What MLflow knows of a plan's experiment with its settings; None if that has never run. Raises as
     ``connect``."""
-    if (reader := find_experiment(uri, plan.experiment.name)) and (
-        parent := reader.find_parent(spec_key(plan))
-    ):
-        return reader.read(parent)
-    return None
+    found = find_settings(uri, plan)
+    return found[0].read(found[1]) if found else None
+
+
+def find_settings(uri: str, plan: Plan) -> tuple[Reader, str] | None:
+    """A reader of a plan's experiment, and the parent run with its settings; None if that has never run."""
+    reader = find_experiment(uri, plan.experiment.name)
+    parent = reader.find_parent(spec_key(plan)) if reader else None
+    return (reader, parent) if reader and parent else None
 
 
 class Reader:
@@ -148,11 +152,11 @@ class Reader:
     def _search(self, query: str) -> list[MlflowRun]:
         found: list[MlflowRun] = []
         token = None
-        while token != "":
+        while True:
             page = self.client.search_runs([self.experiment_id], query, max_results=1000, page_token=token)
             found += page
-            token = page.token or ""
-        return found
+            if not (token := page.token):
+                return found
 
 
 def _child(run: MlflowRun) -> Child:

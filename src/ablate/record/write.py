@@ -15,8 +15,8 @@ from ablate.data.place import place_of
 from ablate.record import names
 from ablate.record.client import artifact_folder, connect, database_of
 from ablate.record.images import sheet, tiles
-from ablate.record.provenance import git_commit, provenance, spec_key, spec_record
-from ablate.record.read import Reader, find_experiment
+from ablate.record.provenance import git_commit, provenance, spec_record
+from ablate.record.read import Reader, find_settings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -47,9 +47,8 @@ def open_experiment(uri: str, name: str) -> Writer:
 
 def record_verification(uri: str, plan: Plan, verification: Verification) -> None:
     """Logs what ``ablate verify`` measured, if the experiment has run. Raises as ``connect``."""
-    if (reader := find_experiment(uri, plan.experiment.name)) and (
-        parent := reader.find_parent(spec_key(plan))
-    ):
+    if found := find_settings(uri, plan):
+        reader, parent = found
         reader.client.log_dict(parent, asdict(verification), names.VERIFIED)
 
 
