@@ -127,7 +127,7 @@ def decoding_bar() -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def training_bars() -> Iterator[Callable[[str, int, int, float], None]]:
-    """A ``progress`` for ``build_kit``: a bar for each training; in a log a line a tenth of it."""
+    """A ``progress`` for ``build_kit``: a bar for each training; in a log a line for every tenth of it."""
     columns = (
         TextColumn("{task.description:<13}"),
         BarColumn(),
