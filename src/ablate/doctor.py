@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING, Literal
 
+from ablate.data.parallel import cores
 from ablate.data.place import place_of
 from ablate.errors import ComponentError, UserError
 from ablate.fingerprint import device_kind
@@ -52,7 +53,7 @@ def diagnose(config: Config, profile: str, store: Path, uri: str) -> Iterator[An
     for part in named_parts(config):
         yield _part(part, profile, needed=part.needed(config))
     yield Answer("data", *place_of(config.data.path).look())
-    yield Answer("processor", "ok", f"{_cores()} cores, {_memory()} of memory")
+    yield _processor()
     yield from _libraries()
     yield _mlflow(uri)
     yield _disk(config, store)
@@ -120,14 +121,11 @@ def _state_size(config: Config) -> int:
     return 3 * int(sum(weight.nbytes for weight in unet.parameters()))
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _memory() -> str:
-    if not hasattr(os, "sysconf"):
-        return "an unknown size"
-    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.1f} GB"
+def _processor() -> Answer:
+    memory = "an unknown size"
+    if hasattr(os, "sysconf"):
+        memory = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.1f} GB"
+    return Answer("processor", "ok", f"{cores()} cores, {memory} of memory")
 
 
 def _libraries() -> Iterator[Answer]:
@@ -170,12 +168,8 @@ def _device(config: Config, kind: str) -> Answer:
         gpus = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
         return Answer(about, "ok", ", ".join(f"{g.name} with {g.total_memory / 1e9:.0f} GB" for g in gpus))
     if kind == "cuda":
-        return Answer(
-            about,
-            "wrong",
-            "this torch cannot use CUDA here",
-            "install a CUDA build, or --set compute.device=cpu",
-        )
+        remedy = "install a CUDA build, or --set compute.device=cpu"
+        return Answer(about, "wrong", "this torch cannot use CUDA here", remedy)
     if config.data.size > 64:
         return Answer(about, "note", f"none: at {config.data.size} px a training on the CPU takes weeks")
     return Answer(about, "ok", "none, and none is needed")
@@ -193,10 +187,7 @@ def _bf16(config: Config, kind: str) -> Answer:
         reason = "" if works else "wrong product"
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-    if not reason:
-        return Answer("bf16", "ok", f"works on {kind}")
-    fix = "--set train.precision=fp32 --set sample.precision=fp32"
-    return Answer("bf16", "wrong" if wanted else "note", f"fails on {kind}: {reason}", fix if wanted else "")
+    return _tried("bf16", kind, reason, wanted, "--set train.precision=fp32 --set sample.precision=fp32")
 
 
 def _compile(config: Config, kind: str) -> Answer:
@@ -211,9 +202,13 @@ def _compile(config: Config, kind: str) -> Answer:
         reason = (lines[-1] if lines else "no message") if done.returncode else ""
     except subprocess.TimeoutExpired:
         reason = f"no result in {COMPILE_SECONDS} s"
-    if not reason:
-        return Answer("torch.compile", "ok", f"works on {kind}")
-    fix = "--set train.compile=false --set sample.compile=false"
-    return Answer(
-        "torch.compile", "wrong" if wanted else "note", f"fails on {kind}: {reason}", fix if wanted else ""
+    return _tried(
+        "torch.compile", kind, reason, wanted, "--set train.compile=false --set sample.compile=false"
     )
+
+
+def _tried(about: str, kind: str, failure: str, wanted: bool, fix: str) -> Answer:
+    """What a trial on a device says: it works, or why not, which is wrong where it is wanted."""
+    if not failure:
+        return Answer(about, "ok", f"works on {kind}")
+    return Answer(about, "wrong" if wanted else "note", f"fails on {kind}: {failure}", fix if wanted else "")

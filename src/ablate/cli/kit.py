@@ -23,9 +23,12 @@ def build(
 ) -> None:
     """Train the frozen parts on a data set and print their qualities."""
     from ablate.cli.printing import print_qualities
+    from ablate.cli.screens import training_bars
     from ablate.kit.build import build_kit
 
-    print_qualities(build_kit(data, out_folder, effort=effort, seed=seed))
+    with training_bars() as progress:
+        qualities = build_kit(data, out_folder, effort=effort, seed=seed, progress=progress)
+    print_qualities(qualities)
 
 
 @app.command()

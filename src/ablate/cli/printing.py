@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from ablate.experiment.designs import describe
 from ablate.plan import warnings
@@ -81,10 +81,8 @@ def _print_variants(plan: Plan) -> None:
         runs = [run for run in plan.runs if run.variant == name]
         done = sum(plan.store.has("evaluate", run.keys.evaluate) for run in runs)
         label = f"{name} (baseline)" if name == spec.baseline else name
-        overrides = _words(spec.variants.get(name, {})) or "–"
-        table.add_row(
-            label, escape(overrides), ", ".join(str(r.seed) for r in runs), f"{done} of {len(runs)}"
-        )
+        overrides = escape(_words(spec.variants.get(name, {})) or "–")
+        table.add_row(label, overrides, ", ".join(str(r.seed) for r in runs), f"{done} of {len(runs)}")
     out().print(table)
 
 
@@ -125,9 +123,8 @@ def print_findings(findings: Sequence[Finding]) -> None:
     table = Table("variant", "what", "acts?", "dies in", "why")
     for finding in findings:
         act = ACTS[finding.act] + (" (expected)" if finding.expected else "")
-        table.add_row(
-            finding.variant, finding.about, act, finding.layer or "–", escape(finding.reason) or "–"
-        )
+        reason = escape(finding.reason) or "–"
+        table.add_row(finding.variant, finding.about, act, finding.layer or "–", reason)
     out().print(table)
 
 
@@ -193,9 +190,8 @@ def print_data_report(report: DataReport, console: Console | None = None) -> Non
 
 def print_qualities(qualities: KitQualities, console: Console | None = None) -> None:
     """Print the table that ``ablate kit build`` and ``ablate kit check`` end with."""
-    table = Table(title="Kit qualities on held-out images", title_justify="left")
-    for heading in ("part", "quality", "value"):
-        table.add_column(heading, justify="right" if heading == "value" else "left")
+    title = "Kit qualities on held-out images"
+    table = Table("part", "quality", Column("value", justify="right"), title=title, title_justify="left")
     table.add_row("vae", "PSNR", f"{qualities.vae_psnr:.1f} dB")
     for part, pair in (("text_encoder", qualities.text_encoder), ("evaluator", qualities.evaluator)):
         for attribute, share in pair.zero_shot.items():

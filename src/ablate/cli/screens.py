@@ -7,14 +7,16 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ablate.cli.printing import out, print_findings, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
 
     from ablate.records import EpochRow, Finding
 
@@ -24,25 +26,30 @@ class RunScreen:
     one for training that goes on."""
 
     def __init__(self) -> None:
-        self._out = out()
-        self._bars: Progress | None = None
-        self._epochs: TaskID | None = None
-        self._runs: TaskID | None = None
-        self._last_line = 0.0
-        self._counts = {"epochs": [0, 0], "runs": [0, 0]}
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=out(),
+            disable=not sys.stdout.isatty(),
+        )
+        self._epochs = self._bars.add_task("epochs trained", total=None, note="")
+        self._runs = self._bars.add_task("runs finished", total=None, note="")
         self._run_names: Collection[str] = ()
         self._started = time.monotonic()
+        self._last_line = 0.0
 
     def __enter__(self) -> RunScreen:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bars:
-            self._bars.stop()
+        self._bars.stop()
 
     def say(self, text: str) -> None:
         """A line above the bars."""
-        self._out.print(text, markup=False)
+        self._bars.console.print(text, markup=False)
 
     def findings(self, findings: Sequence[Finding]) -> None:
         """Shows what the audit found."""
@@ -51,62 +58,47 @@ class RunScreen:
     def begin(self, epochs: int, runs: Collection[str]) -> None:
         """Shows how much there is to do."""
         self._run_names = runs
-        self._counts = {"epochs": [0, epochs], "runs": [0, len(runs)]}
-        if sys.stdout.isatty():
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bars = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
-                console=self._out,
-            )
-            self._epochs = self._bars.add_task("epochs trained", total=epochs, note="")
-            self._runs = self._bars.add_task("runs finished", total=len(runs), note="")
-            self._bars.start()
-        else:
+        self._bars.update(self._epochs, total=epochs)
+        self._bars.update(self._runs, total=len(runs))
+        self._bars.start()
+        if self._bars.disable:
             self._line(f"{epochs} epochs to train, {len(runs)} runs to finish")
 
     def note(self, task: str, text: str) -> None:
         """Shows what a task is doing."""
-        if self._bars and self._runs is not None:
-            self._bars.update(self._runs, note=f"{task}: {text}")
-        elif time.monotonic() - self._last_line > 5:
-            self._line(f"{task}: {text}")
+        self._going_on(self._runs, f"{task}: {text}")
 
     def epoch(self, task: str, epochs: int, row: EpochRow) -> None:
         """Counts an epoch."""
-        self._counts["epochs"][0] += 1
+        self._bars.advance(self._epochs)
         text = f"{task}: epoch {epochs}, loss {row['loss']:.4f}, {row['epoch_seconds']:.1f} s"
-        if self._bars and self._epochs is not None:
-            self._bars.update(self._epochs, advance=1, note=text)
-        elif time.monotonic() - self._last_line > 5:
-            done, total = self._counts["epochs"]
-            self._line(f"{done}/{total} epochs; {text}")
+        self._going_on(self._epochs, text, f"{self._count(self._epochs)} epochs; ")
 
     def done(self, task: str, text: str = "") -> None:
         """Counts a finished run."""
-        self._count(task)
-        if not self._bars:
-            done, total = self._counts["runs"]
-            self._line(f"{done}/{total} runs; done: {task}" + (f": {text}" if text else ""))
+        self._bars.advance(self._runs, task in self._run_names)
+        if self._bars.disable:
+            self._line(f"{self._count(self._runs)} runs; done: {task}" + (f": {text}" if text else ""))
 
     def failed(self, task: str, reason: str) -> None:
         """Shows why a task failed."""
-        self._count(task)
+        self._bars.advance(self._runs, task in self._run_names)
         self._line(f"failed: {task}: {reason}")
 
-    def _count(self, task: str) -> None:
-        if task in self._run_names:
-            self._counts["runs"][0] += 1
-            if self._bars and self._runs is not None:
-                self._bars.update(self._runs, advance=1)
+    def _count(self, bar: TaskID) -> str:
+        return f"{self._bars.tasks[bar].completed}/{self._bars.tasks[bar].total}"
+
+    def _going_on(self, bar: TaskID, text: str, count: str = "") -> None:
+        """A note beside a bar; without bars a line, if the last one is some seconds old."""
+        if self._bars.live.is_started:
+            self._bars.update(bar, note=text)
+        elif time.monotonic() - self._last_line > 5:
+            self._line(count + text)
 
     def _line(self, text: str) -> None:
         self._last_line = time.monotonic()
-        self._out.print(f"[{self._last_line - self._started:6.1f} s] {text}", markup=False, soft_wrap=True)
+        line = f"[{self._last_line - self._started:6.1f} s] {text}"
+        self._bars.console.print(line, markup=False, soft_wrap=True)
 
 
 class FetchScreen:
@@ -128,9 +120,33 @@ class FetchScreen:
 @contextmanager
 def decoding_bar() -> Iterator[Callable[[int, int], None]]:
     """A ``progress`` for ``check_data``: a bar on a terminal, nothing in a log."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         decoding = bar.add_task("decoding images", total=None)
         yield lambda done, total: bar.update(decoding, completed=done, total=total)
+
+
+@contextmanager
+def training_bars() -> Iterator[Callable[[str, int, int, float], None]]:
+    """A ``progress`` for ``build_kit``: a bar for each training; in a log a line for every tenth of it."""
+    columns = (
+        TextColumn("{task.description:<13}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True, highlight=False)
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bars:
+        tasks: dict[str, TaskID] = {}
+        tenths: dict[str, int] = {}
+
+        def show(training: str, step: int, steps: int, loss: float) -> None:
+            if training not in tasks:
+                tasks[training] = bars.add_task(training, total=steps, loss=loss)
+            bars.update(tasks[training], completed=step, loss=loss)
+            tenth = 10 * step // steps
+            if bars.disable and tenth > tenths.get(training, -1):
+                tenths[training] = tenth
+                console.print(f"{training:<13} step {step:>5} of {steps}  loss {loss:.4f}")
+
+        yield show

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.data import imagefolder, task
 from ablate.data.entries import Prompt, TrainImage, caption
@@ -29,8 +28,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """One way in which a data set lies in its folder."""
 
     name: str
@@ -56,9 +54,7 @@ def read_train(root: Path, on_problem: OnProblem = fail) -> list[TrainImage]:
 
 
 def read_prompts(root: Path, on_problem: OnProblem = fail) -> list[Prompt]:
-    """All test prompts below ``root``, in an order that depends on their names alone. Errors as
-    ``read_train``.
-    """
+    """All test prompts below ``root``, in an order that depends on their names alone; as ``read_train``."""
     return format_of(root).read_prompts(root, on_problem)
 
 
@@ -72,7 +68,6 @@ def format_of(root: Path) -> Format:
         raise DataError(f"is no data set: there is none of {looked_for}", where=str(root), fix=EXPECTED)
     first, last = next(iter(found)), next(reversed(found))
     if found[first] is not found[last]:
-        raise DataError(
-            f"is in two formats: there are {first} and {last}", where=str(root), fix="Take one of them away."
-        )
+        what = f"is in two formats: there are {first} and {last}"
+        raise DataError(what, where=str(root), fix="Take one of them away.")
     return found[first]

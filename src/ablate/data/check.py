@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from ablate.data.captions import format_of, read_prompts, read_train
+from ablate.data.captions import format_of
 from ablate.data.images import decode
-from ablate.data.parallel import map_chunks
+from ablate.data.parallel import cores, map_chunks
 from ablate.data.remarks import REMARKS, DataSet, Seen
 from ablate.errors import DataError
 
@@ -49,8 +48,8 @@ def check_data(folder: Path, progress: Callable[[int, int], None] = lambda done,
     """
     form = format_of(folder)
     problems: list[DataError] = []
-    train = _collect(read_train, folder, problems)
-    prompts = _collect(read_prompts, folder, problems)
+    train = _collect(form.read_train, folder, problems)
+    prompts = _collect(form.read_prompts, folder, problems)
     paths = [image.path for image in train] + [prompt.reference for prompt in prompts if prompt.reference]
     data = DataSet(folder, tuple(problems), tuple(train), tuple(prompts), _look_at(paths, progress))
     remarks = tuple(remark for function in REMARKS for remark in function(data) if remark.places)
@@ -66,9 +65,8 @@ def _collect(read: Callable[[Path, OnProblem], list[T]], folder: Path, problems:
 
 
 def _look_at(paths: Sequence[Path], progress: Callable[[int, int], None]) -> dict[Path, Seen]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     seen: list[Seen] = []
-    for some in map_chunks(_look, paths, chunk=CHUNK, workers=cores if len(paths) > FEW else 0):
+    for some in map_chunks(_look, paths, chunk=CHUNK, workers=cores() if len(paths) > FEW else 0):
         seen += some
         progress(len(seen), len(paths))
     return dict(zip(paths, seen, strict=True))

@@ -6,16 +6,19 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     OnProblem = Callable[[DataError], None]
     """Gets what is wrong with one entry. The entry is left out if it comes back."""
+
+E = TypeVar("E")
+T = TypeVar("T")
 
 EXPECTED = (
     "A data set is train_info.json, train/, test.json and test/, or train/metadata.jsonl and "
@@ -52,17 +55,15 @@ class Entry:
     def field(self, name: str) -> object:
         """A field's value; None if it is not there."""
         if not isinstance(self.content, dict):
-            raise self.error("", f"holds {kind_of(self.content)} where an object is expected", EXPECTED)
+            raise self._another_kind("", self.content, "an object")
         return self.content.get(name)
 
     def text(self, name: str, *, required: bool = True) -> str:
         """A text without the white space around it; "" if it is not there and not required."""
         value = self.field(name)
-        if value is None and not required:
-            return ""
-        if value is None:
+        if value is None and required:
             raise self.error(name, "is missing", "Every entry needs this field.")
-        text = self._checked(name, value)
+        text = "" if value is None else self._checked(name, value)
         if required and not text:
             raise self.error(name, "is empty", "Every entry needs this field.", EmptyTextError)
         return text
@@ -71,11 +72,7 @@ class Entry:
         """A list of at least one text, none of them empty."""
         value = self.field(name)
         if not isinstance(value, list):
-            raise self.error(
-                name,
-                f"holds {kind_of(value)} where a list of texts is expected",
-                "Write a list of at least one.",
-            )
+            raise self._another_kind(name, value, "a list of texts", "Write a list of at least one.")
         texts = tuple(self._checked(name, text) for text in value)
         if not texts or not all(texts):
             what = "holds an empty text" if texts else "holds no text"
@@ -94,24 +91,24 @@ class Entry:
 
     def _checked(self, name: str, value: object) -> str:
         if not isinstance(value, str):
-            raise self.error(name, f"holds {kind_of(value)} where a text is expected", EXPECTED)
+            raise self._another_kind(name, value, "a text")
         try:
             value.encode()
         except UnicodeEncodeError as error:
             # JSON can write half of a character ("\ud83d"), which no tokenizer takes.
-            raise self.error(
-                name, f"holds a broken character ({error.reason})", "Write the text again."
-            ) from None
+            what = f"holds a broken character ({error.reason})"
+            raise self.error(name, what, "Write the text again.") from None
         return value.strip()
+
+    def _another_kind(self, name: str, value: object, expected: str, fix: str = EXPECTED) -> DataError:
+        return self.error(name, f"holds {kind_of(value)} where {expected} is expected", fix)
 
 
 def read_object(file: Path) -> list[Entry]:
     """The entries of a JSON file that must hold a non-empty object, in natural order of their keys."""
     content = _parse(_bytes(file), file, first_line=1)
     if not isinstance(content, dict):
-        raise DataError(
-            f"holds {kind_of(content)} where an object is expected", where=str(file), fix=EXPECTED
-        )
+        raise _unusable(file, f"holds {kind_of(content)} where an object is expected")
     if not content:
         raise DataError("has no entries", where=str(file), fix="A data set needs at least one image.")
     return [Entry(file, key, content[key]) for key in sorted(content, key=natural)]
@@ -125,6 +122,17 @@ def read_lines(file: Path, on_problem: OnProblem) -> Iterator[Entry]:
                 yield Entry(file, f"line {number}", _parse(line, file, first_line=number))
             except DataError as problem:
                 on_problem(problem)
+
+
+def read_each(entries: Iterable[E], read: Callable[[E], T], on_problem: OnProblem) -> Iterator[T]:
+    """What ``read`` makes of each entry. The DataError that it raises for one goes to ``on_problem``."""
+    for entry in entries:
+        try:
+            content = read(entry)
+        except DataError as problem:
+            on_problem(problem)
+        else:
+            yield content
 
 
 class Names:
@@ -160,9 +168,9 @@ def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except FileNotFoundError:
-        raise DataError("the file does not exist", where=str(file), fix=EXPECTED) from None
+        raise _unusable(file, "the file does not exist") from None
     except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", where=str(file), fix=EXPECTED) from error
+        raise _unusable(file, f"cannot be read ({error.strerror})") from error
 
 
 def _parse(raw: bytes, file: Path, *, first_line: int) -> object:
@@ -170,16 +178,17 @@ def _parse(raw: bytes, file: Path, *, first_line: int) -> object:
         return json.loads(raw.decode("utf-8").removeprefix("\ufeff"))
     except UnicodeDecodeError as error:
         line = first_line + raw.count(b"\n", 0, error.start)
-        raise DataError(
-            "is not UTF-8 text", where=f"{file}: line {line}", fix="Save the file as UTF-8."
-        ) from None
+        where = f"{file}: line {line}"
+        raise DataError("is not UTF-8 text", where=where, fix="Save the file as UTF-8.") from None
     except json.JSONDecodeError as error:
-        raise DataError(
-            f"is not valid JSON: {error.msg}",
-            where=f"{file}: line {first_line + error.lineno - 1}, column {error.colno}",
-            fix="Correct the file there, or copy it again from its source.",
-        ) from None
+        where = f"{file}: line {first_line + error.lineno - 1}, column {error.colno}"
+        fix = "Correct the file there, or copy it again from its source."
+        raise DataError(f"is not valid JSON: {error.msg}", where=where, fix=fix) from None
     except RecursionError:
-        raise DataError("is nested too deeply", where=str(file), fix=EXPECTED) from None
+        raise _unusable(file, "is nested too deeply") from None
     except ValueError as error:  # numbers of thousands of digits
-        raise DataError(f"cannot be read ({error})", where=str(file), fix=EXPECTED) from None
+        raise _unusable(file, f"cannot be read ({error})") from None
+
+
+def _unusable(file: Path, what: str) -> DataError:
+    return DataError(what, where=str(file), fix=EXPECTED)

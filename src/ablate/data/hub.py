@@ -33,15 +33,13 @@ def export_hub(name: str, folder: Path, progress: Callable[[str], None]) -> None
     The splits ``train`` and, where there is one, ``test`` are exported; ``read_train`` holds images out
     otherwise. Images are written as they are. The caller puts a half-written folder away.
 
-    Raises:
-        DataError: the name is none, ``datasets`` is not installed, the data set cannot be loaded, or it
-            holds no images with captions.
+    Raises DataError if the name is none, ``datasets`` is not installed, the data set cannot be loaded, or
+    it holds no images with captions.
     """
     matched = NAME.fullmatch(name.removeprefix(PREFIX))
     if matched is None:
-        raise DataError(
-            "is no name of a data set", where=name, fix=f"Write {PREFIX}owner/name or …@revision."
-        )
+        fix = f"Write {PREFIX}owner/name or …@revision."
+        raise DataError("is no name of a data set", where=name, fix=fix)
     progress(f"downloading {matched['name']}")
     write_splits(_load(matched["name"], matched["revision"], name), folder, progress, name)
 
@@ -62,20 +60,19 @@ def _load(name: str, revision: str | None, where: str) -> Mapping[str, Dataset]:
     try:
         import datasets
     except ImportError:
-        raise DataError(
+        what, fix = (
             "data sets of the hub need the package datasets",
-            where=where,
-            fix="Install it with: pip install 'ablate[hub]'",
-        ) from None
+            "Install it with: pip install 'ablate[hub]'",
+        )
+        raise DataError(what, where=where, fix=fix) from None
     datasets.disable_progress_bars()
     try:
         loaded: Mapping[str, Dataset] = datasets.load_dataset(name, revision=revision)
     except Exception as error:  # network, hub, Arrow and file errors of half a dozen libraries
-        lines = str(error).strip().splitlines()
+        reason, *_ = str(error).strip().splitlines() or [""]
+        fix = "Check the name and the revision, and whether the hub can be reached."
         raise DataError(
-            f"cannot be loaded ({type(error).__name__}: {lines[0] if lines else ''})",
-            where=where,
-            fix="Check the name and the revision, and whether the hub can be reached.",
+            f"cannot be loaded ({type(error).__name__}: {reason})", where=where, fix=fix
         ) from error
     return loaded
 
@@ -87,11 +84,8 @@ def _write_split(rows: Dataset, folder: Path, progress: Callable[[str], None], w
     texts = [column for column in TEXT_FIELDS if column in rows.features]
     if not images or not texts:
         missing = f"column {' or '.join(TEXT_FIELDS)}" if images else "column of images"
-        raise DataError(
-            f"there is no {missing}",
-            where=where,
-            fix=f"It has the columns {', '.join(rows.column_names)}. Export it yourself.",
-        )
+        fix = f"It has the columns {', '.join(rows.column_names)}. Export it yourself."
+        raise DataError(f"there is no {missing}", where=where, fix=fix)
     # Not decoded here: `ablate.data.images` knows what may be opened.
     rows = rows.cast_column(images[0], Image(decode=False))
     folder.mkdir(parents=True)

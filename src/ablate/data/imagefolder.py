@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ablate.data.entries import Prompt, TrainImage
-from ablate.data.fields import EXPECTED, Names, NoImageError, natural, read_lines
+from ablate.data.fields import EXPECTED, Names, NoImageError, natural, read_each, read_lines
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
@@ -34,24 +34,19 @@ MOST_HELD_OUT = 2000
 
 def read_train(root: Path, on_problem: OnProblem) -> list[TrainImage]:
     """The images of ``train/``, in natural order of their names."""
-    train, _ = _splits(root, on_problem)
-    return [TrainImage(row.path, row.texts, "", row.group) for row in train]
+    return [TrainImage(row.path, row.texts, "", row.group) for row in _splits(root, on_problem)[0]]
 
 
 def read_prompts(root: Path, on_problem: OnProblem) -> list[Prompt]:
     """The first text of each image of ``test/``, in natural order of their names. Images may be missing."""
-    _, test = _splits(root, on_problem)
     names = Names()
-    prompts: list[Prompt] = []
-    for row in test:
+
+    def read(row: _Row) -> Prompt:
         name = row.name.replace("/", "-")
-        try:
-            names.add(row.entry, "file_name", name)
-        except DataError as problem:
-            on_problem(problem)
-            continue
-        prompts.append(Prompt(name, row.texts[0], row.path if row.path.is_file() else None, row.group))
-    return prompts
+        names.add(row.entry, "file_name", name)
+        return Prompt(name, row.texts[0], row.path if row.path.is_file() else None, row.group)
+
+    return list(read_each(_splits(root, on_problem)[1], read, on_problem))
 
 
 @dataclass(frozen=True)
@@ -71,24 +66,17 @@ class _Row:
 def _splits(root: Path, on_problem: OnProblem) -> tuple[list[_Row], list[_Row]]:
     """Training rows, whose images are there, and test rows."""
     rows = _all_rows(root, on_problem)
-    train: list[_Row] = []
-    for row in rows:
-        if row.split == "test":
-            continue
+    test = [row for row in rows if row.split == "test"]
+
+    def with_image(row: _Row) -> _Row:
         if row.path.is_file():
-            train.append(row)
-        else:
-            on_problem(
-                row.entry.error(
-                    "file_name",
-                    f"there is no image {row.path.relative_to(root)}",
-                    "Add the image, or take its line out.",
-                    NoImageError,
-                )
-            )
+            return row
+        what, fix = f"there is no image {row.path.relative_to(root)}", "Add the image, or take its line out."
+        raise row.entry.error("file_name", what, fix, NoImageError)
+
+    train = list(read_each((row for row in rows if row.split != "test"), with_image, on_problem))
     if not train:
         raise DataError("there is no image to train with", where=str(root), fix=EXPECTED)
-    test = [row for row in rows if row.split == "test"]
     return (train, test) if test else _hold_out(train)
 
 
@@ -99,33 +87,25 @@ def _all_rows(root: Path, on_problem: OnProblem) -> list[_Row]:
         splits = ("train", "test") if (root / "test").is_dir() else ("train",)
         return [row for split in splits for row in _rows(root / split / METADATA, root, split, on_problem)]
     if nested := [name for name in MARKERS[1:] if (root / name).is_file()]:
-        raise DataError(
-            f"there is {nested[0]} too", where=str(top), fix="Keep one for all images, or one for each split."
-        )
+        fix = "Keep one for all images, or one for each split."
+        raise DataError(f"there is {nested[0]} too", where=str(top), fix=fix)
     return _rows(top, root, "", on_problem)
 
 
 def _rows(file: Path, root: Path, split: str, on_problem: OnProblem) -> list[_Row]:
     """The lines of a metadata file, in natural order of the images' names."""
     rows: dict[str, _Row] = {}
-    for entry in read_lines(file, on_problem):
-        try:
-            row = _row(entry, root, split)
-            if row.path.as_posix() in rows:
-                other = rows[row.path.as_posix()].entry.name
-                raise entry.error("file_name", f"{row.name!r} is also that of {other}", "Keep one line.")
-            rows[row.path.as_posix()] = row
-        except DataError as problem:
-            on_problem(problem)
+    for row in read_each(read_lines(file, on_problem), lambda entry: _row(entry, root, split), on_problem):
+        same = rows.setdefault(row.path.as_posix(), row)
+        if same is not row:
+            what = f"{row.name!r} is also that of {same.entry.name}"
+            on_problem(row.entry.error("file_name", what, "Keep one line."))
     if not rows:
         on_problem(DataError("has no entries", where=str(file), fix="A data set needs at least one image."))
     if len(splits := {row.split for row in rows.values()}) > 1 and "" in splits:
         stray = next(row for row in rows.values() if not row.split)
-        raise stray.entry.error(
-            "file_name",
-            f"{stray.name!r} is neither in train/ nor in test/",
-            "Put each image into one of them, or none.",
-        )
+        what = f"{stray.name!r} is neither in train/ nor in test/"
+        raise stray.entry.error("file_name", what, "Put each image into one of them, or none.")
     return [rows[name] for name in sorted(rows, key=natural)]
 
 

@@ -37,8 +37,7 @@ def load_image(path: Path, size: int) -> NDArray[np.uint8]:
     white; of an animation the first frame. Raises DataError if the file is missing, truncated, no
     image, or larger than ``MOST_PIXELS``.
     """
-    rgb, _ = decode(path)
-    return np.asarray(_square(rgb, size), dtype=np.uint8).copy()
+    return np.array(_square(decode(path)[0], size), dtype=np.uint8)
 
 
 def load_images(
@@ -59,15 +58,15 @@ def decode(path: Path) -> tuple[Image.Image, str]:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
-                _refuse_oversized(image, path)
+                if image.width * image.height > MOST_PIXELS:
+                    raise _oversized(path, f"{image.width} × {image.height}")
                 image.load()
                 with suppress(Exception):  # a broken EXIF block says nothing about the orientation
                     ImageOps.exif_transpose(image, in_place=True)
                 return _to_rgb(image), image.mode
     except FileNotFoundError:
-        raise DataError(
-            "the image does not exist", where=str(path), fix="Check the data set's folder."
-        ) from None
+        fix = "Check the data set's folder."
+        raise DataError("the image does not exist", where=str(path), fix=fix) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _oversized(path, f"more than {Image.MAX_IMAGE_PIXELS}") from None
     except DataError:
@@ -98,15 +97,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
     rgba = image.convert("RGBA")
-    white = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(white, rgba).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
 def _square(rgb: Image.Image, size: int) -> Image.Image:
-    if rgb.size == (size, size):
-        return rgb
-    if rgb.width == rgb.height:
-        return rgb.resize((size, size), Image.Resampling.BICUBIC)
     # Resized first and padded then: a long and thin image padded first would take all memory.
     longest = max(rgb.size)
     width, height = (max(1, round(edge * size / longest)) for edge in rgb.size)
@@ -114,11 +108,6 @@ def _square(rgb: Image.Image, size: int) -> Image.Image:
     inner = rgb.resize((width, height), Image.Resampling.BICUBIC)
     square.paste(inner, ((size - width) // 2, (size - height) // 2))
     return square
-
-
-def _refuse_oversized(image: Image.Image, path: Path) -> None:
-    if image.width * image.height > MOST_PIXELS:
-        raise _oversized(path, f"{image.width} × {image.height}")
 
 
 def _oversized(path: Path, pixels: str) -> DataError:

@@ -53,6 +53,12 @@ def map_chunks(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def cores() -> int:
+    """How many cores this process may use. Containers often allow fewer than the machine has; only Linux
+    can tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -57,19 +57,13 @@ class Place(ABC):
     def folder(self, store: Store, identity: str, progress: Progress) -> Path:
         """The data set's folder, made in the store when it is first needed. Raises DataError.
 
-        Args:
-            store: where a data set is kept that is made or downloaded.
-            identity: what ``identity`` has said.
-            progress: told what is downloaded.
+        ``identity`` is what ``identity`` has said; ``progress`` is told what is downloaded.
         """
 
     @abstractmethod
     def training_images(self, store: Store) -> int:
-        """Number of training images.
-
-        Raises:
-            DataError: it is not in a format that is known, or a data set of the hub that is not here yet.
-        """
+        """Number of training images. Raises DataError for an unknown format, and for a data set of the hub
+        that is not here yet."""
 
     @abstractmethod
     def look(self) -> Found:
@@ -94,8 +88,7 @@ class Embedded(Place):
         """Drawn into the store."""
         from ablate.data import sprites
 
-        ingredients = {"data": identity}
-        return store.make("data", key_of(ingredients), ingredients, sprites.generate)
+        return _kept(store, identity, sprites.generate)
 
     def training_images(self, store: Store) -> int:
         """Counted without drawing them."""
@@ -123,11 +116,7 @@ class Hub(Place):
     def folder(self, store: Store, identity: str, progress: Progress) -> Path:
         """Downloaded and exported into the store."""
 
-        def fill(folder: Path) -> None:
-            hub.export_hub(self.path, folder, progress)
-
-        ingredients = {"data": identity}
-        return store.make("data", key_of(ingredients), ingredients, fill)
+        return _kept(store, identity, lambda folder: hub.export_hub(self.path, folder, progress))
 
     def training_images(self, store: Store) -> int:
         """Of the exported data set."""
@@ -157,11 +146,8 @@ class Folder(Place):
     def identity(self, contents: Contents) -> str:
         """Digest of all its files."""
         if not self._folder.is_dir():
-            raise DataError(
-                "there is no such data folder",
-                where=f"data.path: {self.path}",
-                fix=f"Give a folder in the task's format, or {Embedded.NAME} for the embedded data set.",
-            )
+            fix = f"Give a folder in the task's format, or {Embedded.NAME} for the embedded data set."
+            raise DataError("there is no such data folder", where=f"data.path: {self.path}", fix=fix)
         return contents.of_folder(self._folder)
 
     def folder(self, store: Store, identity: str, progress: Progress) -> Path:
@@ -177,6 +163,12 @@ class Folder(Place):
         if self._folder.is_dir():
             return Found("ok", f"in {self.path}")
         return Found("wrong", f"there is no folder {self.path}", "put it there, or --set data.path=FOLDER")
+
+
+def _kept(store: Store, identity: str, fill: Callable[[Path], None]) -> Path:
+    """A data set in the store, which ``fill`` first writes into an empty folder."""
+    ingredients = {"data": identity}
+    return store.make("data", key_of(ingredients), ingredients, fill)
 
 
 PLACES: tuple[type[Place], ...] = (Embedded, Hub, Folder)

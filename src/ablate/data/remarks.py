@@ -92,32 +92,22 @@ def entries(data: DataSet) -> Iterator[Remark]:
 def broken_images(data: DataSet) -> Iterator[Remark]:
     """Images that a training would stop at."""
     problems = [seen.problem for seen in data.images.values() if seen.problem]
-    oversized = [problem for problem in problems if isinstance(problem, OversizedImageError)]
-    unreadable = [problem for problem in problems if not isinstance(problem, OversizedImageError)]
-    yield Remark(
-        "error",
-        "images that cannot be read",
-        tuple(map(data.place_of, unreadable)),
-        "Copy them again from their source, or take their entries out.",
-    )
-    yield Remark(
-        "error",
-        f"images of more than {MOST_PIXELS // 1_000_000} megapixels",
-        tuple(map(data.place_of, oversized)),
-        "Make them smaller, or take their entries out.",
-    )
+    unreadable = tuple(data.place_of(p) for p in problems if not isinstance(p, OversizedImageError))
+    oversized = tuple(data.place_of(p) for p in problems if isinstance(p, OversizedImageError))
+    fix = "Copy them again from their source, or take their entries out."
+    yield Remark("error", "images that cannot be read", unreadable, fix)
+    what = f"images of more than {MOST_PIXELS // 1_000_000} megapixels"
+    yield Remark("error", what, oversized, "Make them smaller, or take their entries out.")
 
 
 def frames(data: DataSet) -> Iterator[Remark]:
     """Missing frames, and frames too many. Only the task's format says how many there are."""
     if (data.folder / "train_info.json").is_file():
+        what = "entries with missing frames, or too many"
         with suppress(DataError):  # which is an error already
-            odd = tuple(
-                f"{entry}: {found} of {said} frames" for entry, found, said in task.odd_frames(data.folder)
-            )
-            yield Remark(
-                "warning", "entries with missing frames, or too many", odd, "Those that are there are used."
-            )
+            counts = task.odd_frames(data.folder)
+            odd = tuple(f"{entry}: {found} of {said} frames" for entry, found, said in counts)
+            yield Remark("warning", what, odd, "Those that are there are used.")
 
 
 def unnamed_images(data: DataSet) -> Iterator[Remark]:
@@ -137,12 +127,9 @@ def long_captions(data: DataSet) -> Iterator[Remark]:
     texts = [caption(image, number) for image in data.train for number in range(len(image.descriptions))]
     texts += [prompt.text for prompt in data.prompts]
     counts = {text: len(tokenizer.encode(text)) + 2 for text in dict.fromkeys(texts)}
-    yield Remark(
-        "warning",
-        f"captions of more than {MOST_TOKENS} tokens",
-        tuple(f"{count} tokens: {text}" for text, count in counts.items() if count > MOST_TOKENS),
-        "What is beyond is cut off (CLIP's tokens, start and end included).",
-    )
+    long = tuple(f"{count} tokens: {text}" for text, count in counts.items() if count > MOST_TOKENS)
+    fix = "What is beyond is cut off (CLIP's tokens, start and end included)."
+    yield Remark("warning", f"captions of more than {MOST_TOKENS} tokens", long, fix)
 
 
 def equal_images(data: DataSet) -> Iterator[Remark]:
@@ -150,12 +137,9 @@ def equal_images(data: DataSet) -> Iterator[Remark]:
     trained = _by_pixels(data, [image.path for image in data.train])
     tested = _by_pixels(data, [prompt.reference for prompt in data.prompts if prompt.reference])
     both = [digest for digest in tested if digest in trained]
-    yield Remark(
-        "warning",
-        "images in both splits",
-        tuple(f"{name} = {trained[digest][0]}" for digest in both for name in tested[digest]),
-        "An image that was trained with tests nothing: take it out of one of them.",
-    )
+    equal = tuple(f"{name} = {trained[digest][0]}" for digest in both for name in tested[digest])
+    fix = "An image that was trained with tests nothing: take it out of one of them."
+    yield Remark("warning", "images in both splits", equal, fix)
     for split, images in (("training", trained), ("test", tested)):
         repeated = tuple(" = ".join(names) for names in images.values() if len(names) > 1)
         yield Remark("info", f"images repeated in the {split}", repeated)
@@ -165,16 +149,9 @@ def torn_groups(data: DataSet) -> Iterator[Remark]:
     """Monsters that are trained with and tested."""
     trained = Counter(image.group for image in data.train)
     tested = Counter(prompt.group for prompt in data.prompts)
-    yield Remark(
-        "warning",
-        "groups in both splits",
-        tuple(
-            f"{name}: {trained[name]} in the training, {tested[name]} in the test"
-            for name in tested
-            if name in trained
-        ),
-        "Put all of a group into one of them.",
-    )
+    both = [name for name in tested if name in trained]
+    torn = tuple(f"{name}: {trained[name]} in the training, {tested[name]} in the test" for name in both)
+    yield Remark("warning", "groups in both splits", torn, "Put all of a group into one of them.")
 
 
 def prompts_without_image(data: DataSet) -> Iterator[Remark]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ablate.data.entries import Prompt, TrainImage
-from ablate.data.fields import EXPECTED, Names, NoImageError, natural, read_object
+from ablate.data.fields import EXPECTED, Names, NoImageError, natural, read_each, read_object
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ablate.data.fields import OnProblem
+    from ablate.data.fields import Entry, OnProblem
 
 MARKERS = ("train_info.json", "test.json")
 
@@ -24,41 +24,32 @@ MARKERS = ("train_info.json", "test.json")
 def read_train(root: Path, on_problem: OnProblem) -> list[TrainImage]:
     """All training frames, sorted by entry and frame number. Frames may be missing."""
     entries, frames = read_object(root / "train_info.json"), _frames(root / "train")
-    images: list[TrainImage] = []
-    for entry in entries:
-        try:
-            descriptions = entry.texts("given_description")
-            action = entry.text("action_description", required=False)
-            if entry.name not in frames:
-                raise entry.error(
-                    "",
-                    f"there is no image train/{entry.name}_<frame>.png",
-                    "Add an image for this entry, or take the entry out of train_info.json.",
-                    NoImageError,
-                )
-        except DataError as problem:
-            on_problem(problem)
-            continue
+
+    def read(entry: Entry) -> list[TrainImage]:
+        descriptions = entry.texts("given_description")
+        action = entry.text("action_description", required=False)
+        if entry.name not in frames:
+            what = f"there is no image train/{entry.name}_<frame>.png"
+            fix = "Add an image for this entry, or take the entry out of train_info.json."
+            raise entry.error("", what, fix, NoImageError)
         monster = _monster(entry.name)
-        images += [TrainImage(path, descriptions, action, monster) for path in frames[entry.name]]
-    return images
+        return [TrainImage(path, descriptions, action, monster) for path in frames[entry.name]]
+
+    return [image for images in read_each(entries, read, on_problem) for image in images]
 
 
 def read_prompts(root: Path, on_problem: OnProblem) -> list[Prompt]:
     """All test prompts, sorted by entry."""
     names = Names()
-    prompts: list[Prompt] = []
-    for entry in read_object(root / "test.json"):
-        try:
-            name = entry.file_name("image_name")
-            names.add(entry, "image_name", name)
-            text = entry.text("text_prompt")
-        except DataError as problem:
-            on_problem(problem)
-            continue
+
+    def read(entry: Entry) -> Prompt:
+        name = entry.file_name("image_name")
+        names.add(entry, "image_name", name)
         image = root / "test" / name
-        prompts.append(Prompt(name, text, image if image.is_file() else None, _monster(entry.name)))
-    return prompts
+        reference = image if image.is_file() else None
+        return Prompt(name, entry.text("text_prompt"), reference, _monster(entry.name))
+
+    return list(read_each(read_object(root / "test.json"), read, on_problem))
 
 
 def odd_frames(root: Path) -> Iterator[tuple[str, int, int]]:

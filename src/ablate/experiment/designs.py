@@ -78,8 +78,7 @@ class Design:
 def expand_design(written: Mapping[str, Any]) -> Design | None:
     """The design of a spec as written; None where it has not the shape of one, as the models say.
 
-    Raises:
-        DesignError: there is no design, or more than one, or its variants are too many or have no names.
+    Raises DesignError for no design, more than one, too many variants, or names that cannot be.
     """
     given = [field for field in written if field in DESIGNS]
     if not given:
@@ -148,9 +147,8 @@ def _with_good_names(kind: str, expanded: Named) -> dict[str, tuple[Piece, ...]]
     variants: dict[str, tuple[Piece, ...]] = {}
     for name, pieces in expanded:
         if not re.fullmatch(NAME, name):
-            what = (
-                f"a variant would be called '{cut(name, 80)}': {len(name)} characters, a name has at most 64"
-            )
+            called = f"a variant would be called '{cut(name, 80)}'"
+            what = f"{called}: {len(name)} characters, a name has at most 64"
             raise DesignError((kind,), what, "Shorten the names that it is made of.")
         if name in variants:
             what = f"two variants would be called '{name}'"

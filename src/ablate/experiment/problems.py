@@ -65,11 +65,7 @@ class Layer:
 
 
 def refuse(problems: Iterable[Problem], source: str) -> None:
-    """Raise one error that lists all ``problems``; none, no error.
-
-    Raises:
-        SpecError: there is a problem.
-    """
+    """Raise one SpecError that lists all ``problems``; none, no error."""
     listed = sorted(dict.fromkeys(problems), key=lambda problem: problem.order)
     if not listed:
         return
@@ -150,7 +146,8 @@ def _explain(error: ErrorDetails, model: type[BaseModel], layers: Sequence[Layer
         return layer.problem(place, str(cause))
     layer = locate(path, layers)
     if kind == "literal_error":
-        return layer.problem(path, *_unknown_choice(value, _choices(error)))
+        choices = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+        return layer.problem(path, *_unknown_choice(value, choices))
     found = str(len(value)) if kind in ("too_short", "too_long") and value else shown(value)
     return layer.problem(
         path, f"{_expectation(error, model)}, not {found}", _advice(kind, value, path, model)
@@ -203,21 +200,14 @@ def _unknown_field(path: FieldPath, model: type[BaseModel], layers: Sequence[Lay
 
 def locate(path: FieldPath, layers: Sequence[Layer]) -> Layer:
     """The layer that the value at ``path`` came from, or that comes nearest to it: the last such."""
-    found, deepest = layers[0], layers[0].depth(path)
-    for layer in layers[1:]:
-        depth = layer.depth(path)
-        if depth > deepest or depth == deepest > 0:
-            found, deepest = layer, depth
-    return found
+    deepest = max(layer.depth(path) for layer in layers)
+    return [layer for layer in layers if layer.depth(path) == deepest][-1 if deepest else 0]
 
 
 def _locate_any(paths: Sequence[FieldPath], layers: Sequence[Layer]) -> tuple[Layer, FieldPath]:
     """The last layer that sets one of ``paths``: what was written last made them disagree."""
-    for layer in reversed(layers):
-        for path in paths:
-            if layer.depth(path) == len(path):
-                return layer, path
-    return locate(paths[0], layers), paths[0]
+    set_by = [(layer, path) for layer in reversed(layers) for path in paths if layer.depth(path) == len(path)]
+    return set_by[0] if set_by else (locate(paths[0], layers), paths[0])
 
 
 def _expectation(error: ErrorDetails, model: type[BaseModel]) -> str:
@@ -234,7 +224,7 @@ def _expectation(error: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "too_long":
         return f"must have at most {context['max_length']} entries"
     expected = _EXPECTED.get(kind) or error["msg"].replace("Input should", "must")
-    return f"{expected}{_or_null(model, error['loc'])}"
+    return f"{expected} or null" if type(None) in get_args(_annotation(model, error["loc"])) else expected
 
 
 _LIMITS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
@@ -250,10 +240,6 @@ _EXPECTED = {
     "model_type": "must be `key: value` lines",
     "tuple_type": "must be a list, `[…]` or lines that begin with `-`",
 }
-
-
-def _choices(error: ErrorDetails) -> list[str]:
-    return re.findall(r"'([^']*)'", error.get("ctx", {})["expected"])
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
@@ -277,10 +263,6 @@ def _fields(model: type[BaseModel], path: FieldPath) -> tuple[str, ...]:
     """Names of the fields at ``path`` of ``model``."""
     inner = _annotation(model, path)
     return tuple(dict.fromkeys(name for kind in _models(inner) for name in kind.model_fields))
-
-
-def _or_null(model: type[BaseModel], path: FieldPath) -> str:
-    return " or null" if type(None) in get_args(_annotation(model, path)) else ""
 
 
 def _annotation(model: type[BaseModel], path: FieldPath) -> Any:

@@ -68,11 +68,7 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Read a YAML file whose top level is a mapping.
-
-    Raises:
-        SpecError: the file is missing, unreadable, not UTF-8, not YAML, or not a mapping.
-    """
+    """Read a YAML file. Raises SpecError if it is missing, unreadable, not UTF-8, not YAML or no mapping."""
     source = cut(str(path), 500)
     document = parse(_decode(_bytes(path, source), source), source)
     if document.data is None:
@@ -83,17 +79,14 @@ def read(path: Path) -> Document:
 
 
 def parse(text: str, source: str) -> Document:
-    """Read YAML text; empty text is ``None``.
-
-    Raises:
-        SpecError: the text is not YAML, or uses a part of YAML that is refused here.
-    """
+    """Read YAML text; empty text is ``None``. Raises SpecError for what is not YAML or refused here."""
     if bad := _UNPRINTABLE.search(text):
         what = f"the character U+{ord(bad.group()):04X} cannot be in YAML"
         _refuse(source, _position(text, bad.start()), what, "Save the file as UTF-8 text.")
-    loader = _Loader(text)
+    loader, builder = _Loader(text), _Builder()
     try:
         root = loader.get_single_node()
+        data = builder.build(root, ()) if root else None
     except _RefusedError as refused:
         _refuse(source, refused.position, str(refused))
     except yaml.MarkedYAMLError as error:
@@ -101,22 +94,11 @@ def parse(text: str, source: str) -> Document:
     except (ValueError, OverflowError):
         # PyYAML lets these out of escapes such as "\UFFFFFFFF".
         _refuse(source, _of(loader.get_mark()), 'not valid YAML: a "\\" escape names no character')
-    if root is None:
-        return Document(source, None)
-    builder = _Builder()
-    try:
-        data = builder.build(root, ())
-    except _RefusedError as refused:
-        _refuse(source, refused.position, str(refused))
     return Document(source, data, builder.keys, builder.values)
 
 
 def parse_value(text: str, source: str) -> Any:
-    """Read one YAML value from the command line; ``source`` says from which option.
-
-    Raises:
-        SpecError: as ``parse``, without line and column.
-    """
+    """Read one YAML value of the option ``source``. Raises SpecError without line and column."""
     try:
         return parse(text, source).data
     except SpecError as error:
@@ -144,8 +126,7 @@ def _neighbours(path: Path) -> str:
     folders = (Path("experiments"), path.parent)
     specs = [file for folder in folders for file in sorted(folder.glob("*.y*ml"))]
     by_stem = {file.stem: str(file) for file in specs}
-    near = [by_stem[stem] for stem in difflib.get_close_matches(path.stem, by_stem, n=3, cutoff=0.7)]
-    if near:
+    if near := [by_stem[stem] for stem in difflib.get_close_matches(path.stem, by_stem, n=3, cutoff=0.7)]:
         return f"Did you mean {' or '.join(near)}?"
     return f"There are {', '.join(list(by_stem.values())[:5])}." if specs else ""
 
@@ -158,12 +139,8 @@ def _decode(content: bytes, source: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode("utf-8-sig", "replace")
-        line, column = _position(before, len(before))
-        raise SpecError(
-            f"the byte 0x{error.object[error.start]:02X} is not UTF-8",
-            where=f"{source}:{line}:{column}",
-            fix=fix,
-        ) from None
+        what = f"the byte 0x{error.object[error.start]:02X} is not UTF-8"
+        _refuse(source, _position(before, len(before)), what, fix)
 
 
 def _position(text: str, index: int) -> Position:
@@ -225,10 +202,23 @@ class _RefusedError(Exception):
         self.position = _of(node.start_mark)
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML up to its nodes, with the plain scalars of YAML 1.2 (its core schema) and no tags."""
+# Tags of the plain scalars of YAML 1.2's core schema; anything else is text.
+_PLAIN_SCALARS = (
+    (_NULL, r"~|null|Null|NULL|"),
+    (_BOOL, r"true|True|TRUE|false|False|FALSE"),
+    (_INT, r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
+    (_FLOAT, r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"),
+    (_FLOAT, r"[-+]?(\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN"),
+    (_MERGE, r"<<"),
+)
 
-    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - PyYAML's own name and type
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML up to its nodes, with YAML 1.2's plain scalars and no tags."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own name and type; None: whatever they begin with
+        None: [(tag, re.compile(rf"^(?:{pattern})\Z")) for tag, pattern in _PLAIN_SCALARS]
+    }
     depth = 0
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
@@ -242,17 +232,6 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
-
-
-for _tag, _pattern, _first in (
-    (_NULL, r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    (_BOOL, r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    (_INT, r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
-    (_FLOAT, r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
-    (_FLOAT, r"[-+]?(\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN", list("-+.")),
-    (_MERGE, r"<<", ["<"]),
-):
-    _Loader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})\Z"), _first)
 
 
 class _Builder:
@@ -319,9 +298,8 @@ def _key(node: Node) -> str:
         return str(node.value)  # as it was written: 0.90 and 0.9 are two names
     name = _scalar(node)
     if not isinstance(name, str):
-        raise _RefusedError(
-            node, f'the key `{cut(node.value)}` must be text: write it in quotes, "{node.value}"'
-        )
+        what = f'the key `{cut(node.value)}` must be text: write it in quotes, "{node.value}"'
+        raise _RefusedError(node, what)
     return name
 
 

@@ -11,24 +11,26 @@ import json
 import multiprocessing
 import os
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ablate.data import sprites
 from ablate.errors import ComponentError
+from ablate.kit import clip, perceptual, vae
 from ablate.kit.check import PARTS, KitQualities, measure, names_in, require_test_images
+from ablate.kit.dataset import KitData, load
+from ablate.kit.training import Course
 
 if TYPE_CHECKING:
     from queue import Queue
-
-    from ablate.kit.dataset import KitData
 
 Progress = Callable[[str, int, int, float], None]
 """Called with (training, step, steps, loss)."""
@@ -56,7 +58,7 @@ def build_kit(
     effort: float = 1.0,
     seed: int = 0,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = lambda *report: None,
 ) -> KitQualities:
     """Train all parts on ``data``, measure them, and write them to ``out`` with their manifest kit.json.
 
@@ -68,62 +70,38 @@ def build_kit(
     Raises DataError if the data set is not as it should be, ComponentError if ``out`` is a folder of
     something else.
     """
-    from ablate.kit.dataset import load
-
     if out.exists() and not (out / "kit.json").is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise ComponentError(
-            "exists and is not a kit", where=str(out), fix="Name a new folder, or one that holds a kit.json."
-        )
+        fix = "Name a new folder, or one that holds a kit.json."
+        raise ComponentError("exists and is not a kit", where=str(out), fix=fix)
     content = load(data)
     require_test_images(content)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".kit-") as folder:
-        aside = Path(folder)
-        job = Job(data, aside, out.name, effort, seed)
+        job = Job(data, Path(folder), out.name, effort, seed)
         _train_all(job, workers, progress)
-        qualities = measure(aside, content)
+        qualities = measure(job.out, content)
         manifest = _manifest(job, content, qualities)
-        (aside / "kit.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        (job.out / "kit.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         out.mkdir(exist_ok=True)
         for name in (*PARTS, "kit.json"):
             if (out / name).is_dir():
                 shutil.rmtree(out / name)
-            (aside / name).replace(out / name)
+            (job.out / name).replace(out / name)
     return qualities
 
 
 def train_part(training: str, content: KitData, job: Job, progress: Progress) -> None:
     """Run one of TRAININGS and write its parts below ``job.out``."""
-    from ablate.kit import clip, perceptual, vae
-
+    evaluator = partial(clip.train_evaluator, name=f"{job.name}-clip", labels=attributes(content))
+    functions: dict[str, tuple[Callable[[KitData, Path, Course], None], int]] = {
+        "vae": (vae.train_vae, vae.STEPS),
+        "evaluator": (evaluator, clip.EVALUATOR_STEPS),
+        "text_encoder": (clip.train_text_encoder, clip.TEXT_ENCODER_STEPS),
+        "perceptual": (perceptual.train_perceptual, perceptual.STEPS),
+    }
+    train, full_steps = functions[training]
     seed = job.seed * len(TRAININGS) + TRAININGS.index(training)
-
-    def steps(full: int) -> int:
-        return max(2, round(full * job.effort))
-
-    def tell(step: int, total: int, loss: float) -> None:
-        progress(training, step, total, loss)
-
-    match training:
-        case "vae":
-            model = vae.train_vae(content, steps=steps(vae.STEPS), seed=seed, tell=tell)
-            model.half().save_pretrained(job.out / "vae")
-        case "evaluator":
-            name, labels = f"{job.name}-clip", attributes(content)
-            clip.train_evaluator(
-                content,
-                job.out,
-                name=name,
-                labels=labels,
-                steps=steps(clip.EVALUATOR_STEPS),
-                seed=seed,
-                tell=tell,
-            )
-        case "text_encoder":
-            total = steps(clip.TEXT_ENCODER_STEPS)
-            clip.train_text_encoder(content, job.out, steps=total, seed=seed, tell=tell)
-        case "perceptual":
-            perceptual.train_perceptual(content, job.out, steps=steps(perceptual.STEPS), seed=seed, tell=tell)
+    train(content, job.out, Course(max(2, round(full_steps * job.effort)), seed, partial(progress, training)))
 
 
 def attributes(content: KitData) -> dict[str, dict[str, str]]:
@@ -133,52 +111,10 @@ def attributes(content: KitData) -> dict[str, dict[str, str]]:
     return sprites.ATTRIBUTES if whole else {}
 
 
-def console_progress() -> Progress:
-    """Prints a line whenever a training has come another tenth of its way. Reads well in a log."""
-    from rich.console import Console
-
-    console = Console(file=sys.stderr, highlight=False)
-    shown: dict[str, int] = {}
-
-    def show(training: str, step: int, steps: int, loss: float) -> None:
-        tenth = 10 * step // steps
-        if tenth > shown.get(training, -1):
-            shown[training] = tenth
-            console.print(f"{training:<13} step {step:>5} of {steps}  loss {loss:.4f}")
-
-    return show
-
-
-@contextmanager
-def bar_progress() -> Iterator[Progress]:
-    """A live bar for each training while the context lasts. For terminals."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description:<13}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(training: str, step: int, steps: int, loss: float) -> None:
-            if training not in tasks:
-                tasks[training] = bars.add_task(training, total=steps, loss=loss)
-            bars.update(tasks[training], completed=step, loss=loss)
-
-        yield show
-
-
-def _train_all(job: Job, workers: int | None, progress: Progress | None) -> None:
+def _train_all(job: Job, workers: int | None, progress: Progress) -> None:
     """Run all trainings in worker processes and pass on what they report."""
     context = multiprocessing.get_context("spawn")
-    on_terminal = progress is None and sys.stderr.isatty()
     with (
-        bar_progress() if on_terminal else nullcontext(progress or console_progress()) as show,
         context.Manager() as manager,  # its queue can be sent to a worker as an argument
         ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=context) as pool,
     ):
@@ -187,16 +123,12 @@ def _train_all(job: Job, workers: int | None, progress: Progress | None) -> None
         while pending:
             done, pending = wait(pending, timeout=0.5)
             while not reports.empty():
-                show(*reports.get())
+                progress(*reports.get())
             for finished in done:
                 finished.result()
 
 
 def _train_in_worker(training: str, job: Job, reports: Queue[tuple[str, int, int, float]]) -> None:
-    import torch
-
-    from ablate.kit.dataset import load
-
     torch.set_num_threads(1)
     train_part(training, load(job.data), job, lambda *report: reports.put(report))
 

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import lpips
 import numpy as np
+import torch
 
 from ablate.data import sprites
 from ablate.errors import ComponentError, DataError
 from ablate.experiment.config import Part
+from ablate.kit.dataset import KitData, load, to_unit
+from ablate.kit.vae import psnr, reconstruct
 from ablate.metrics.accuracy import zero_shot
-from ablate.parts.evaluator import Evaluator, EvaluatorPart
+from ablate.parts.evaluator import Evaluator, EvaluatorPart, unit_vectors
 from ablate.parts.perceptual import PerceptualPart
 from ablate.parts.text import load_text
 from ablate.parts.vae import VaePart
 
 if TYPE_CHECKING:
-    import lpips
-    import torch
     from numpy.typing import NDArray
     from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
-
-    from ablate.kit.dataset import KitData
 
 PARTS = ("vae", "text_encoder", "tokenizer", "image_encoder", "evaluator", "perceptual")
 
@@ -64,39 +65,33 @@ class KitQualities:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, rounded to what the test split can tell."""
-        rounded: dict[str, Any] = _rounded(asdict(self))
+        rounded: dict[str, Any] = json.loads(
+            json.dumps(asdict(self)), parse_float=lambda text: round(float(text), 4)
+        )
         return rounded
 
 
+@dataclass(frozen=True)
 class TextEncoderPair:
     """The conditioning text encoder with the image encoder it was trained beside."""
 
-    def __init__(
-        self,
-        tokenizer: CLIPTokenizer,
-        text: CLIPTextModel,
-        image: CLIPVisionModelWithProjection,
-        labels: dict[str, dict[str, str]],
-    ) -> None:
-        self.labels = labels
-        self._tokenizer, self._text, self._image = tokenizer, text, image
+    tokenizer: CLIPTokenizer
+    text: CLIPTextModel
+    image: CLIPVisionModelWithProjection
+    labels: dict[str, dict[str, str]]
 
     def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 [N, 32, 32, 3] → unit vectors [N, D]."""
-        import torch
-
-        from ablate.kit.dataset import to_unit
-
-        with torch.inference_mode():
-            return _unit(torch.cat([self._image(x).image_embeds for x in torch.split(to_unit(images), 128)]))
+        return unit_vectors(lambda some: self.image(to_unit(some)).image_embeds, images, 128)
 
     def encode_texts(self, texts: list[str]) -> NDArray[np.float32]:
         """N texts → unit vectors [N, D]."""
-        import torch
 
-        ids = self._tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        with torch.inference_mode():
-            return _unit(torch.cat([self._text(part).pooler_output for part in torch.split(ids, 512)]))
+        def encode(some: list[str]) -> Any:
+            tokens = self.tokenizer(some, padding="max_length", truncation=True, return_tensors="pt")
+            return self.text(tokens.input_ids).pooler_output
+
+        return unit_vectors(encode, texts, 512)
 
 
 def check_kit(kit: Path, data: Path | None = None) -> KitQualities:
@@ -104,19 +99,15 @@ def check_kit(kit: Path, data: Path | None = None) -> KitQualities:
 
     Raises ComponentError if a part is missing and DataError if ``data`` has no test images.
     """
-    from ablate.kit.dataset import load
-
-    if data is None:
-        with tempfile.TemporaryDirectory() as folder:
-            sprites.generate(Path(folder))
-            return measure(kit, load(Path(folder)))
-    return measure(kit, load(data))
+    if data:
+        return measure(kit, load(data))
+    with tempfile.TemporaryDirectory() as folder:
+        sprites.generate(Path(folder))
+        return measure(kit, load(Path(folder)))
 
 
 def measure(kit: Path, data: KitData) -> KitQualities:
     """``check_kit`` for a data set that is already in memory."""
-    from ablate.kit.vae import psnr, reconstruct
-
     require_test_images(data)
     vae = VaePart(_part(kit, "vae")).load()
     evaluator = EvaluatorPart(_part(kit, "evaluator")).load()
@@ -147,7 +138,6 @@ def _part(kit: Path, name: str) -> Part:
 
 def load_text_encoder_pair(kit: Path, labels: dict[str, dict[str, str]]) -> TextEncoderPair:
     """A kit's text encoder and image encoder. Raises ComponentError if one is missing."""
-    import torch
     from transformers import CLIPVisionModelWithProjection
 
     tokenizer, text = load_text(_part(kit, "text_encoder"), _part(kit, "tokenizer"))
@@ -183,20 +173,14 @@ def perceptual_qualities(
     metric: lpips.LPIPS, data: KitData, labels: dict[str, dict[str, str]]
 ) -> PerceptualQualities:
     """Nearest neighbours and same-monster comparisons under LPIPS, on the test images."""
-    import torch
-
     known = slice(None, None, max(1, len(data.images) // 1000))
     test = perceptual_features(metric, data.test_images)
     nearest = torch.cdist(test, perceptual_features(metric, data.images[known])).argmin(dim=1).tolist()
     captions = [texts[0] for texts in data.captions[known]]
+    pairs = [(prompt, captions[i]) for prompt, i in zip(data.test_prompts, nearest, strict=True)]
     neighbour = {
         attribute: float(
-            np.mean(
-                [
-                    names_in(prompt, names) == names_in(captions[i], names)
-                    for prompt, i in zip(data.test_prompts, nearest, strict=True)
-                ]
-            )
+            np.mean([names_in(prompt, names) == names_in(text, names) for prompt, text in pairs])
         )
         for attribute, names in labels.items()
     }
@@ -214,11 +198,6 @@ def perceptual_qualities(
 
 def perceptual_features(metric: lpips.LPIPS, images: NDArray[np.uint8]) -> torch.Tensor:
     """Vectors [N, F] whose squared Euclidean distances are the metric's LPIPS (without linear heads)."""
-    import lpips
-    import torch
-
-    from ablate.kit.dataset import to_unit
-
     rows = []
     with torch.inference_mode():
         for x in torch.split(to_unit(images), 128):
@@ -231,16 +210,3 @@ def perceptual_features(metric: lpips.LPIPS, images: NDArray[np.uint8]) -> torch
 def names_in(text: str, names: dict[str, str]) -> set[str]:
     """The names whose phrases stand in the text."""
     return {name for name, phrase in names.items() if f" {phrase}" in text}
-
-
-def _unit(embeddings: torch.Tensor) -> NDArray[np.float32]:
-    import torch.nn.functional as F
-
-    array: NDArray[np.float32] = F.normalize(embeddings, dim=-1).numpy()
-    return array
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return round(value, 4) if isinstance(value, float) else value

@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 
 from ablate.kit.dataset import SIZE, KitData, shifted, to_unit
-from ablate.kit.tokenizer import train_tokenizer
-from ablate.kit.training import Tell, optimize, seeded
+from ablate.kit.tokenizer import tokenized
+from ablate.kit.training import Course, optimize, seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 EVALUATOR_STEPS = 1100
@@ -32,21 +32,24 @@ SCALE = float(np.log(1 / 0.07))
 def train_pair(
     data: KitData,
     tokens: list[torch.Tensor],
+    course: Course,
+    modules: Iterable[torch.nn.Module],
     *,
     encode_images: Callable[[torch.Tensor], torch.Tensor],
     encode_texts: Callable[[torch.Tensor], torch.Tensor],
-    log_scale: torch.nn.Parameter,
-    parameters: list[torch.nn.Parameter],
-    steps: int,
-    seed: int,
-    tell: Tell,
+    log_scale: torch.nn.Parameter | None = None,
 ) -> None:
-    """Symmetric cross-entropy over a batch's image–text similarities.
+    """Train ``modules`` by symmetric cross-entropy over a batch's image–text similarities.
 
     ``tokens[i]`` holds the ids of image i's paraphrases, [P, L]. Images with the same captions share the
-    target evenly, so that none is a negative of its twin.
+    target evenly, so that none is a negative of its twin. ``log_scale`` is that of one of the modules, if
+    one has it.
     """
-    rng = np.random.default_rng(seed)
+    parameters = [parameter for module in modules for parameter in module.parameters()]
+    if log_scale is None:
+        log_scale = torch.nn.Parameter(torch.tensor(SCALE))
+        parameters.append(log_scale)
+    rng = np.random.default_rng(course.seed)
     _, group = np.unique([" | ".join(texts) for texts in data.captions], return_inverse=True)
     batch = min(BATCH, len(data.images))
 
@@ -59,28 +62,19 @@ def train_pair(
         target = same / same.sum(dim=1, keepdim=True)
         return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
-    optimize(loss_at, parameters, steps, lr=1e-3, weight_decay=0.05, tell=tell)
+    optimize(loss_at, parameters, course, lr=1e-3, weight_decay=0.05)
 
 
-def train_text_encoder(data: KitData, out: Path, *, steps: int, seed: int, tell: Tell) -> None:
+def train_text_encoder(data: KitData, out: Path, course: Course) -> None:
     """Write ``tokenizer/``, ``text_encoder/`` and ``image_encoder/`` below ``out``."""
-    from transformers import (
-        CLIPTextConfig,
-        CLIPTextModel,
-        CLIPVisionConfig,
-        CLIPVisionModelWithProjection,
-    )
+    import transformers
 
-    tokenizer = train_tokenizer(text for texts in data.captions for text in texts)
-    ends = {
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
+    tokenizer, tokens = tokenized(data.captions)
+    ends = {f"{end}_token_id": getattr(tokenizer, f"{end}_token_id") for end in ("bos", "eos", "pad")}
     width = 96
-    with seeded(seed):
-        text = CLIPTextModel(
-            CLIPTextConfig(
+    with seeded(course.seed):
+        text = transformers.CLIPTextModel(
+            transformers.CLIPTextConfig(
                 vocab_size=len(tokenizer),
                 hidden_size=width,
                 intermediate_size=4 * width,
@@ -91,8 +85,8 @@ def train_text_encoder(data: KitData, out: Path, *, steps: int, seed: int, tell:
                 **ends,
             )
         )
-        image = CLIPVisionModelWithProjection(
-            CLIPVisionConfig(
+        image = transformers.CLIPVisionModelWithProjection(
+            transformers.CLIPVisionConfig(
                 image_size=SIZE,
                 patch_size=4,
                 hidden_size=80,
@@ -102,21 +96,13 @@ def train_text_encoder(data: KitData, out: Path, *, steps: int, seed: int, tell:
                 projection_dim=width,  # the text encoder's own width: its pooled state is the embedding
             )
         )
-    tokens = [
-        tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        for texts in data.captions
-    ]
-    log_scale = torch.nn.Parameter(torch.tensor(SCALE))
     train_pair(
         data,
         tokens,
+        course,
+        [text, image],
         encode_images=lambda x: image(pixel_values=x).image_embeds,
         encode_texts=lambda ids: text(input_ids=ids).pooler_output,
-        log_scale=log_scale,
-        parameters=[*text.parameters(), *image.parameters(), log_scale],
-        steps=steps,
-        seed=seed,
-        tell=tell,
     )
     tokenizer.save_pretrained(out / "tokenizer")
     # Readers of the older layout look for these two files; the merges' order is their rank.
@@ -126,14 +112,7 @@ def train_text_encoder(data: KitData, out: Path, *, steps: int, seed: int, tell:
 
 
 def train_evaluator(
-    data: KitData,
-    out: Path,
-    *,
-    name: str,
-    labels: dict[str, dict[str, str]],
-    steps: int,
-    seed: int,
-    tell: Tell,
+    data: KitData, out: Path, course: Course, *, name: str, labels: dict[str, dict[str, str]]
 ) -> None:
     """Write ``evaluator/`` below ``out``: a folder that open_clip loads as ``local-dir:``.
 
@@ -142,7 +121,7 @@ def train_evaluator(
     import open_clip
     from safetensors.torch import save_file
 
-    tokenizer = train_tokenizer(text for texts in data.captions for text in texts)
+    tokenizer, tokens = tokenized(data.captions)
     model_cfg: dict[str, Any] = {
         "embed_dim": EMBEDDING,
         "vision_cfg": {
@@ -164,22 +143,16 @@ def train_evaluator(
         },
     }
     preprocess_cfg = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "interpolation": "bicubic"}
-    with seeded(seed):
+    with seeded(course.seed):
         model = open_clip.CLIP(**model_cfg)
-    tokens = [
-        tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        for texts in data.captions
-    ]
     train_pair(
         data,
         tokens,
+        course,
+        [model],
         encode_images=model.encode_image,
         encode_texts=model.encode_text,
         log_scale=model.logit_scale,
-        parameters=list(model.parameters()),
-        steps=steps,
-        seed=seed,
-        tell=tell,
     )
     folder = out / "evaluator"
     tokenizer.save_pretrained(folder)

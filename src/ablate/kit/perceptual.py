@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ablate.kit.clip import SCALE, train_pair
-from ablate.kit.tokenizer import train_tokenizer
-from ablate.kit.training import Tell, seeded
+from ablate.kit.clip import train_pair
+from ablate.kit.tokenizer import tokenized
+from ablate.kit.training import Course, seeded
 from ablate.parts.perceptual import untrained_lpips
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ STEPS = 600
 NET = "squeeze"
 
 
-def train_perceptual(data: KitData, out: Path, *, steps: int, seed: int, tell: Tell) -> None:
+def train_perceptual(data: KitData, out: Path, course: Course) -> None:
     """Write ``perceptual/`` below ``out``: the trunk as safetensors and what it is.
 
     The trunk learns to match images with the bag of their captions' words. Words, not sentences: the
@@ -33,26 +33,18 @@ def train_perceptual(data: KitData, out: Path, *, steps: int, seed: int, tell: T
     """
     from safetensors.torch import save_file
 
-    tokenizer = train_tokenizer(text for texts in data.captions for text in texts)
-    tokens = [
-        tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        for texts in data.captions
-    ]
-    with seeded(seed):
+    tokenizer, tokens = tokenized(data.captions)
+    with seeded(course.seed):
         metric = untrained_lpips(NET, trainable=True)
         head = torch.nn.Linear(512, 128)
         words = torch.nn.EmbeddingBag(len(tokenizer), 128, mode="mean")
-    log_scale = torch.nn.Parameter(torch.tensor(SCALE))
     train_pair(
         data,
         tokens,
+        course,
+        [metric.net, head, words],
         encode_images=lambda x: head(metric.net(metric.scaling_layer(x))[-1].mean(dim=(2, 3))),
         encode_texts=words,
-        log_scale=log_scale,
-        parameters=[*metric.net.parameters(), *head.parameters(), *words.parameters(), log_scale],
-        steps=steps,
-        seed=seed,
-        tell=tell,
     )
     folder = out / "perceptual"
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import torch
     from transformers import CLIPTokenizer
 
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -46,3 +47,13 @@ def train_tokenizer(texts: Iterable[str]) -> CLIPTokenizer:
     longest = max(len(ids) for ids in CLIPTokenizer(vocab=vocab, merges=merges)(texts).input_ids)
     length = min(LONGEST, 8 * (longest // 8 + 1))
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=length)
+
+
+def tokenized(captions: list[list[str]]) -> tuple[CLIPTokenizer, list[torch.Tensor]]:
+    """A tokenizer learned from all captions, and the ids of each image's paraphrases, [P, L]."""
+    tokenizer = train_tokenizer(text for texts in captions for text in texts)
+    tokens = [
+        tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        for texts in captions
+    ]
+    return tokenizer, tokens

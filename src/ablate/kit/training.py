@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
-Tell = Callable[[int, int, float], None]
-"""Called now and then with (step, steps, loss)."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass(frozen=True)
+class Course:
+    """How long a part is trained, from which seed, and who is told (step, steps, loss) now and then."""
+
+    steps: int
+    seed: int
+    tell: Callable[[int, int, float], None]
 
 
 @contextmanager
@@ -23,13 +33,13 @@ def seeded(seed: int) -> Iterator[None]:
 def optimize(
     loss_at: Callable[[int], torch.Tensor],
     parameters: list[torch.nn.Parameter],
-    steps: int,
+    course: Course,
     *,
     lr: float,
     weight_decay: float = 0.0,
-    tell: Tell,
 ) -> None:
-    """AdamW on ``loss_at(step)`` for ``steps`` steps: 5 % warm-up, cosine decay to 0, clipping at norm 1."""
+    """AdamW on ``loss_at(step)``: 5 % warm-up, cosine decay to 0, clipping at norm 1."""
+    steps = course.steps
     optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay)
     warmup = max(1, steps // 20)
     for step in range(steps):
@@ -43,4 +53,4 @@ def optimize(
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         if step % 50 == 0 or step == steps - 1:
-            tell(step + 1, steps, loss.item())
+            course.tell(step + 1, steps, loss.item())

@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from ablate.kit.dataset import SIZE, KitData, shifted, to_unit
-from ablate.kit.training import Tell, optimize, seeded
+from ablate.kit.training import Course, optimize, seeded
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from diffusers import AutoencoderKL
     from numpy.typing import NDArray
 
@@ -21,11 +23,11 @@ KL_WEIGHT = 3e-4
 """On the mean over latent values. Just enough to keep latents bounded and close codes close."""
 
 
-def train_vae(data: KitData, *, steps: int, seed: int, tell: Tell) -> AutoencoderKL:
-    """Train on the training images; ``scaling_factor`` is set so that scaled latents have unit std."""
+def train_vae(data: KitData, out: Path, course: Course) -> None:
+    """Write ``vae/`` below ``out``. Its ``scaling_factor`` gives scaled latents unit std."""
     from diffusers import AutoencoderKL
 
-    with seeded(seed):
+    with seeded(course.seed):
         vae = AutoencoderKL(
             sample_size=SIZE,
             latent_channels=4,
@@ -36,8 +38,8 @@ def train_vae(data: KitData, *, steps: int, seed: int, tell: Tell) -> Autoencode
             norm_num_groups=8,
         )
     vae = vae.to(memory_format=torch.channels_last)
-    rng = np.random.default_rng(seed)
-    noise = torch.Generator().manual_seed(seed)
+    rng = np.random.default_rng(course.seed)
+    noise = torch.Generator().manual_seed(course.seed)
 
     def loss_at(step: int) -> torch.Tensor:
         chosen = rng.integers(0, len(data.images), size=BATCH)
@@ -49,10 +51,10 @@ def train_vae(data: KitData, *, steps: int, seed: int, tell: Tell) -> Autoencode
         loss: torch.Tensor = F.l1_loss(decoded, x) + 2.0 * F.mse_loss(decoded, x) + KL_WEIGHT * kl
         return loss
 
-    optimize(loss_at, list(vae.parameters()), steps, lr=2e-3, tell=tell)
+    optimize(loss_at, list(vae.parameters()), course, lr=2e-3)
     vae = vae.to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
     vae.register_to_config(scaling_factor=float(f"{1.0 / latents(vae, data.images[::4]).std().item():.5g}"))
-    return vae
+    vae.half().save_pretrained(out / "vae")
 
 
 @torch.no_grad()

@@ -68,10 +68,7 @@ class PretrainedPart(ABC):
         return HubFiles(self.reference.source, self.file_sets, self.reference.subfolder)
 
     def files(self) -> tuple[Path, ...]:
-        """Its files, all in one folder, downloaded if they are not here yet.
-
-        Raises ComponentError within seconds if they are not here and cannot be downloaded.
-        """
+        """Its files, all in one folder, downloaded if they are not here yet. Raises as ``ready``."""
         return ready(self.source(), f"the {self.label}")
 
     @abstractmethod
@@ -79,10 +76,7 @@ class PretrainedPart(ABC):
         """The part, ready for use on ``device``. Raises ComponentError if it cannot be loaded."""
 
     def holds(self, components: Components) -> str:
-        """Loads it as a run with ``components`` does, and says what it holds.
-
-        Raises ComponentError if it cannot be loaded.
-        """
+        """Loads it as a run with ``components`` does, and says what it holds. Raises as ``load``."""
         return parameters(self.load())
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from ablate.parts.base import PretrainedPart, local_folder
 from ablate.parts.sources import HubFiles
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from ablate.experiment.config import Components
@@ -23,57 +25,45 @@ ADDRESSES = {"ViT-B-32:openai": "timm/vit_base_patch32_clip_224.openai/"}
 """What open_clip's table of pretrained models says of the usual one: importing open_clip takes seconds."""
 
 
+@dataclass(frozen=True)
 class Evaluator:
     """A contrastive image–text model that scores images. Made by ``EvaluatorPart.load``."""
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        model: Any,
-        preprocess: Any,
-        tokenizer: Any,
-        labels: dict[str, dict[str, str]],
-        device: str,
-    ) -> None:
-        self.name = name
-        """Stands in every table beside a metric taken in this model's features."""
-        self.labels = labels
-        """Attribute → {name: its phrase, as it stands in captions}; {} if the model has none."""
-        self._model = model
-        self._preprocess = preprocess
-        self._tokenizer = tokenizer
-        self.device = device
+    name: str
+    """Stands in every table beside a metric taken in this model's features."""
+    labels: dict[str, dict[str, str]]
+    """Attribute → {name: its phrase, as it stands in captions}; {} if the model has none."""
+    device: str
+    model: Any
+    preprocess: Any
+    tokenizer: Any
 
     def encode_images(self, images: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float32]:
         """uint8 [N, H, W, 3] → unit vectors float32 [N, D]. Resized as the model's own preprocessing does."""
         import torch
         from PIL import Image
 
-        parts: list[NDArray[np.float32]] = []
-        for start in range(0, len(images), batch):
-            pixels = [self._preprocess(Image.fromarray(image)) for image in images[start : start + batch]]
-            with torch.inference_mode():
-                parts.append(self._unit(self._model.encode_image(torch.stack(pixels).to(self.device))))
-        return np.concatenate(parts)
+        def encode(some: NDArray[np.uint8]) -> Any:
+            pixels = [self.preprocess(Image.fromarray(image)) for image in some]
+            return self.model.encode_image(torch.stack(pixels).to(self.device))
+
+        return unit_vectors(encode, images, batch)
 
     def encode_texts(self, texts: list[str], batch: int = 512) -> NDArray[np.float32]:
         """N texts → unit vectors float32 [N, D]."""
-        import torch
+        return unit_vectors(
+            lambda some: self.model.encode_text(self.tokenizer(some).to(self.device)), texts, batch
+        )
 
-        parts: list[NDArray[np.float32]] = []
-        for start in range(0, len(texts), batch):
-            tokens = self._tokenizer(texts[start : start + batch]).to(self.device)
-            with torch.inference_mode():
-                parts.append(self._unit(self._model.encode_text(tokens)))
-        return np.concatenate(parts)
 
-    @staticmethod
-    def _unit(embeddings: torch.Tensor) -> NDArray[np.float32]:
-        import torch.nn.functional as F
+def unit_vectors(encode: Callable[[Any], Any], items: Any, batch: int) -> NDArray[np.float32]:
+    """The embeddings [N, D] that ``encode`` makes of N items, scaled to length 1."""
+    import torch
+    import torch.nn.functional as F
 
-        array: NDArray[np.float32] = F.normalize(embeddings.float(), dim=-1).cpu().numpy()
-        return array
+    batches = (items[start : start + batch] for start in range(0, len(items), batch))
+    with torch.inference_mode():
+        return np.concatenate([F.normalize(encode(some).float(), dim=-1).cpu().numpy() for some in batches])
 
 
 class EvaluatorPart(PretrainedPart):
@@ -86,8 +76,7 @@ class EvaluatorPart(PretrainedPart):
     def published(self) -> Source:
         """The repository in open_clip's table. Raises ComponentError for what is not in it."""
         source = self.reference.source
-        address = ADDRESSES.get(source, "")
-        if not address:
+        if not (address := ADDRESSES.get(source, "")):
             import open_clip
 
             architecture, _, weights = source.partition(":")
@@ -119,9 +108,7 @@ class EvaluatorPart(PretrainedPart):
             )
             tokenizer = open_clip.get_tokenizer(identifier)
         model.eval().requires_grad_(False)
-        return Evaluator(
-            name=name, model=model, preprocess=preprocess, tokenizer=tokenizer, labels=labels, device=device
-        )
+        return Evaluator(name, labels, device, model, preprocess, tokenizer)
 
     def holds(self, components: Components) -> str:
         """The length of its features."""

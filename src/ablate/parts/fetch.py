@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 def fetch_parts(config: Config, progress: Progress) -> None:
     """Downloads what is missing of the parts that ``config`` names, and loads each once.
 
-    What is there is not downloaded again. What fails keeps nothing else back.
-
-    Raises:
-        ComponentError: some part could not be fetched or loaded, or can be nowhere.
+    Raises ComponentError if some could not be fetched or loaded, once all others are ready.
     """
     parts, lost = named_parts(config), []
 

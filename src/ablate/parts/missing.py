@@ -40,10 +40,8 @@ def needed_parts(config: Config) -> list[PretrainedPart]:
 
 
 def missing_parts(configs: Iterable[Config]) -> list[Missing]:
-    """The parts that runs of these configurations load and this machine does not have.
-
-    Raises ComponentError for a part that can be nowhere, such as a folder that does not exist.
-    """
+    """The parts that runs of these configurations load and this machine does not have. Raises
+    ComponentError for a part that can be nowhere, such as a folder that does not exist."""
     return missing(part for config in configs for part in needed_parts(config))
 
 
@@ -65,11 +63,8 @@ def _obstacle(source: Source, silence: str) -> str:
 
 
 def require_parts(configs: Iterable[Config], profile: str) -> None:
-    """Makes sure that each part that runs of these configurations load is here or can be downloaded.
-
-    Raises:
-        ComponentError: one is not. It names all of them, where they were looked for, and what gets them.
-    """
+    """Raises ComponentError if a part that runs of these configurations load is neither here nor can be
+    downloaded. It names all such parts, where they were looked for, and what gets them."""
     lost = [each for each in missing_parts(configs) if each.obstacle]
     if not lost:
         return

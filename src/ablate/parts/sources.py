@@ -13,10 +13,12 @@ import time
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
+
+from huggingface_hub import constants
 
 from ablate.errors import ComponentError
 from ablate.store import file_digest
@@ -32,43 +34,19 @@ PATIENCE = 60.0
 """Seconds without a byte until a download is given up."""
 
 
-class Source(Protocol):
-    """Where the files of a part are, or come from."""
-
-    @property
-    def place(self) -> Path:
-        """The folder that is looked in."""
-
-    @property
-    def needed(self) -> tuple[Names, ...]:
-        """Names of the files; where there are several sets of them, one set will do."""
-
-    @property
-    def address(self) -> str:
-        """What has to answer for a download; "" if there is none."""
-
-    def found(self) -> tuple[Path, ...]:
-        """The files on this machine; empty unless a whole set is there."""
-
-    def fetch(self) -> None:
-        """Downloads the files, whatever the library raises."""
-
-
 @dataclass(frozen=True)
 class Folder:
-    """Files in a local folder."""
+    """Files in a local folder: ``place`` is looked in, and one whole set of ``needed`` will do."""
 
     place: Path
     needed: tuple[Names, ...]
     address: str = ""
+    """What has to answer for a download: nothing."""
 
     def found(self) -> tuple[Path, ...]:
-        """The files of the first set that is there."""
+        """The files of the first set that is whole; empty if none is."""
         sets = (tuple(self.place / name for name in names) for names in self.needed)
         return next((files for files in sets if all(file.is_file() for file in files)), ())
-
-    def fetch(self) -> None:
-        """Nobody can be asked for them."""
 
 
 @dataclass(frozen=True)
@@ -83,36 +61,30 @@ class HubFiles:
     @property
     def place(self) -> Path:
         """The cache that everything on this machine shares that uses huggingface_hub."""
-        from huggingface_hub import constants
-
         return Path(constants.HF_HUB_CACHE)
 
     @property
     def address(self) -> str:
         """The public hub, or ``HF_ENDPOINT``."""
-        from huggingface_hub import constants
-
         return str(constants.ENDPOINT)
 
     def found(self) -> tuple[Path, ...]:
-        """The files of the first set that is in the cache."""
-        sets = (self._cached(names) for names in self.needed)
-        return next((files for files in sets if files), ())
+        """The files of the first set that is in the cache; empty if none is."""
+        return next(filter(None, map(self._cached, self.needed)), ())
 
     def _cached(self, names: Names) -> tuple[Path, ...]:
         from huggingface_hub import try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
 
-        files = []
-        for name in names:
-            try:
-                file = try_to_load_from_cache(self.repository, self._path(name), revision=self.revision)
-            except HFValidationError:  # no repository can have this name
-                return ()
-            if not isinstance(file, str):
-                return ()
-            files.append(Path(file))
-        return tuple(files)
+        try:
+            cached = [
+                try_to_load_from_cache(self.repository, self._path(name), revision=self.revision)
+                for name in names
+            ]
+        except HFValidationError:  # no repository can have this name
+            return ()
+        files = tuple(Path(file) for file in cached if isinstance(file, str))
+        return files if len(files) == len(names) else ()
 
     def fetch(self) -> None:
         """Downloads these files and not the whole repository; goes on where it was interrupted."""
@@ -145,7 +117,7 @@ class TorchFile:
         return ((self.address.rsplit("/", 1)[1],),)
 
     def found(self) -> tuple[Path, ...]:
-        """The one file."""
+        """The one file; empty if it is not there."""
         return Folder(self.place, self.needed).found()
 
     def check(self) -> None:
@@ -167,15 +139,18 @@ class TorchFile:
             socket.setdefaulttimeout(patience)
 
 
+Source = Folder | HubFiles | TorchFile
+"""Where the files of a part are, or come from."""
+
+
 def ready(source: Source, what: str) -> tuple[Path, ...]:
     """The files of ``source``, downloaded if they are not on this machine yet.
 
-    Raises:
-        ComponentError: ``what`` is not here and cannot be fetched. Takes seconds at most to say so.
+    Raises ComponentError, within seconds, if ``what`` is not here and cannot be fetched.
     """
     if files := source.found():
         return files
-    if not source.address:
+    if isinstance(source, Folder):
         raise ComponentError(
             f"{what} cannot be loaded: the folder lacks {lacking(source)}",
             where=str(source.place),
@@ -234,8 +209,6 @@ def out_of_reach(addresses: Iterable[str]) -> dict[str, str]:
 
 
 def _ask(address: str) -> str:
-    from huggingface_hub import constants
-
     if constants.HF_HUB_OFFLINE and address == constants.ENDPOINT:
         return "HF_HUB_OFFLINE is set"
     try:

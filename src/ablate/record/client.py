@@ -30,11 +30,7 @@ def database_of(uri: str) -> Path | None:
 
 
 def connect(uri: str) -> MlflowClient:
-    """A client on ``uri``. An SQLite file that is not there yet is made.
-
-    Raises:
-        UserError: MLflow cannot use the address.
-    """
+    """A client on ``uri``; an SQLite file is made if need be. Raises UserError if MLflow cannot use it."""
     import logging
 
     for noisy in ("alembic", "mlflow.store.db.utils"):
@@ -48,8 +44,8 @@ def connect(uri: str) -> MlflowClient:
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
             return client
-        database.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{database}.lock"):  # two processes that make the same new database would race
+        # Two processes that make the same new database would race. The lock makes the folder.
+        with FileLock(f"{database}.lock"):
             return MlflowClient(uri)
     except MlflowException as error:
         raise UserError(
@@ -60,14 +56,8 @@ def connect(uri: str) -> MlflowClient:
 
 
 def count_experiments(database: Path) -> int:
-    """How many experiments an SQLite file of MLflow holds. Changes nothing.
-
-    Not by MLflow's client, which sets up or migrates what it finds.
-
-    Raises:
-        UserError: it is not a database of MLflow.
-    """
-    try:
+    """How many experiments an SQLite file of MLflow holds. Raises UserError if it is of something else."""
+    try:  # not by MLflow's client, which sets up or migrates what it finds
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
             return int(connection.execute("select count(*) from experiments").fetchone()[0])
     except sqlite3.Error as error:
@@ -75,11 +65,7 @@ def count_experiments(database: Path) -> int:
 
 
 def ui_command(uri: str | None, host: str, port: int) -> list[str]:
-    """The command that serves the MLflow UI on a tracking address.
-
-    Raises:
-        UserError: there is no database.
-    """
+    """The command that serves the MLflow UI on a tracking address. Raises UserError without a database."""
     address = uri or default_uri()
     database = database_of(address)
     if database is None or not database.exists():

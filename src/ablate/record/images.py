@@ -27,10 +27,6 @@ def sheet(images: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8
     import numpy as np
 
     scale = max(1, 64 // images[0].shape[0])
-    edge = images[0].shape[0] * scale
-    rows = -(-len(images) // columns)
-    page = np.full((rows * edge, columns * edge, 3), 255, np.uint8)
-    for number, image in enumerate(images):
-        top, left = edge * (number // columns), edge * (number % columns)
-        page[top : top + edge, left : left + edge] = image.repeat(scale, axis=0).repeat(scale, axis=1)
-    return page
+    large = [image.repeat(scale, axis=0).repeat(scale, axis=1) for image in images]
+    large += [np.full_like(large[0], 255)] * (-len(large) % columns)
+    return np.vstack([np.hstack(large[first : first + columns]) for first in range(0, len(large), columns)])

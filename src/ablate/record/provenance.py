@@ -47,12 +47,11 @@ def provenance(plan: Plan) -> dict[str, str]:
 
 def git_commit() -> str:
     """The commit of the working folder, ``+`` if files differ from it; empty outside a repository."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        commit = _git("rev-parse", "HEAD")
-        return commit + "+" * bool(_git("status", "--porcelain", "--untracked-files=no"))
+        return git("rev-parse", "HEAD") + "+" * bool(git("status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
         return ""
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()

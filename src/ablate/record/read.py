@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablate.record import names
 from ablate.record.client import connect, database_of
-from ablate.record.names import (
-    AUDIT,
-    KEY,
-    KIND,
-    PARENT,
-    PROVENANCE,
-    REASON,
-    RUN,
-    SAMPLES,
-    SCORES,
-    SEED,
-    SPEC,
-    SUPERSEDED,
-    VARIANT,
-    VERIFIED,
-)
 from ablate.record.provenance import spec_key
 from ablate.records import ExperimentRecord, Finding, RunRecord, Verification
 
@@ -60,11 +45,7 @@ class Child:
 
 
 def find_experiment(uri: str, name: str) -> Reader | None:
-    """A reader of an experiment; None where there is no such experiment, or it was deleted.
-
-    Raises:
-        UserError: MLflow cannot use the address.
-    """
+    """A reader of an experiment; None where there is none, or a deleted one. Raises as ``connect``."""
     database = database_of(uri)
     if database and not database.exists():
         return None
@@ -76,14 +57,17 @@ def find_experiment(uri: str, name: str) -> Reader | None:
 
 
 def read_experiment(uri: str, plan: Plan) -> ExperimentRecord | None:
-    """What MLflow knows of a plan's experiment with its settings; None if that has never run.
+    """What MLflow knows of a plan's experiment with its settings; None if that has never run. Raises as
+    ``connect``."""
+    found = find_settings(uri, plan)
+    return found[0].read(found[1]) if found else None
 
-    Raises:
-        UserError: MLflow cannot use the address.
-    """
+
+def find_settings(uri: str, plan: Plan) -> tuple[Reader, str] | None:
+    """A reader of a plan's experiment, and the parent run with its settings; None if that has never run."""
     reader = find_experiment(uri, plan.experiment.name)
     parent = reader.find_parent(spec_key(plan)) if reader else None
-    return reader.read(parent) if reader and parent else None
+    return (reader, parent) if reader and parent else None
 
 
 class Reader:
@@ -95,7 +79,7 @@ class Reader:
 
     def find_parent(self, key: str) -> str | None:
         """The parent run of the resolved spec with this key."""
-        runs = self._search(f"tags.`{KEY}` = '{key}' and tags.`{KIND}` = 'experiment'")
+        runs = self._search(f"tags.`{names.KEY}` = '{key}' and tags.`{names.KIND}` = 'experiment'")
         return str(runs[0].info.run_id) if runs else None
 
     def children(self, parent: str) -> list[Child]:
@@ -104,7 +88,7 @@ class Reader:
 
     def all_children(self, parent: str) -> list[Child]:
         """The child runs of a parent with those that are superseded, oldest first."""
-        children = [_child(run) for run in self._search(f"tags.`{PARENT}` = '{parent}'")]
+        children = [_child(run) for run in self._search(f"tags.`{names.PARENT}` = '{parent}'")]
         return sorted(children, key=lambda child: child.started)
 
     def status(self, run_id: str) -> str:
@@ -117,12 +101,12 @@ class Reader:
 
     def read(self, parent: str) -> ExperimentRecord:
         """The experiment as MLflow knows it: all that a report is made from."""
-        spec = self._json(parent, SPEC)
+        spec = self._json(parent, names.SPEC)
         order = {name: number for number, name in enumerate(spec["spec"]["variants"])}
         runs = [self._run_record(child) for child in self.children(parent)]
         logged = {file.path for file in self.client.list_artifacts(parent)}
-        found = self._json(parent, AUDIT)["findings"] if AUDIT in logged else None
-        verified = Verification(**self._json(parent, VERIFIED)) if VERIFIED in logged else None
+        audited, verified = names.AUDIT in logged, names.VERIFIED in logged
+        findings = self._json(parent, names.AUDIT)["findings"] if audited else ()
         return ExperimentRecord(
             name=spec["name"],
             spec=spec["spec"],
@@ -130,37 +114,28 @@ class Reader:
             parent_run_id=parent,
             experiment_id=self.experiment_id,
             runs=sorted(runs, key=lambda run: (order.get(run.variant, len(order)), run.seed)),
-            provenance=self._json(parent, PROVENANCE),
-            findings=None if found is None else [Finding(**finding) for finding in found],
-            verified=verified,
+            provenance=self._json(parent, names.PROVENANCE),
+            findings=[Finding(**finding) for finding in findings] if audited else None,
+            verified=Verification(**self._json(parent, names.VERIFIED)) if verified else None,
         )
 
     def _run_record(self, child: Child) -> RunRecord:
-        base = RunRecord(
-            variant=child.variant,
-            seed=child.seed,
-            run_id=child.run_id,
-            status=child.status,
-            reason=child.reason,
-            params=child.params,
-        )
+        run = RunRecord(child.variant, child.seed, child.run_id, child.status, child.reason, child.params)
         if child.status != "FINISHED":
-            return base
-        record = self._json(child.run_id, RUN)
-        scores = self._json(child.run_id, SCORES)
+            return run
+        record = self._json(child.run_id, names.RUN)
+        scores = self._json(child.run_id, names.SCORES)
         curves = [name for name in child.metrics if name.startswith(CURVES)]
-        return RunRecord(
-            **{
-                **vars(base),
-                "metrics": {name: value for name, value in child.metrics.items() if name not in curves},
-                "history": {name: self._curve(child.run_id, name) for name in curves},
-                "links": record["links"],
-                "steps_per_epoch": record["steps_per_epoch"],
-                "feature_space": record["feature_space"],
-                "evaluator": record["evaluator"],
-                "samples": self._path(child.run_id, SAMPLES),
-                "prompts": {row["image_name"]: row["prompt"] for row in scores},
-            }
+        return replace(
+            run,
+            metrics={name: value for name, value in child.metrics.items() if name not in curves},
+            history={name: self._curve(child.run_id, name) for name in curves},
+            links=record["links"],
+            steps_per_epoch=record["steps_per_epoch"],
+            feature_space=record["feature_space"],
+            evaluator=record["evaluator"],
+            samples=self._path(child.run_id, names.SAMPLES),
+            prompts={row["image_name"]: row["prompt"] for row in scores},
         )
 
     def _curve(self, run_id: str, name: str) -> list[tuple[int, float]]:
@@ -176,12 +151,11 @@ class Reader:
 
     def _search(self, query: str) -> list[MlflowRun]:
         found: list[MlflowRun] = []
-        token: str | None = None
+        token = None
         while True:
             page = self.client.search_runs([self.experiment_id], query, max_results=1000, page_token=token)
             found += page
-            token = page.token
-            if not token:
+            if not (token := page.token):
                 return found
 
 
@@ -190,13 +164,13 @@ def _child(run: MlflowRun) -> Child:
     return Child(
         run_id=str(run.info.run_id),
         name=run.info.run_name,
-        variant=tags[VARIANT],
-        seed=int(tags[SEED]),
-        key=tags[KEY],
+        variant=tags[names.VARIANT],
+        seed=int(tags[names.SEED]),
+        key=tags[names.KEY],
         status=run.info.status,
         started=run.info.start_time,
-        superseded=SUPERSEDED in tags,
-        reason=tags.get(REASON, ""),
+        superseded=names.SUPERSEDED in tags,
+        reason=tags.get(names.REASON, ""),
         metrics=dict(run.data.metrics),
         params=dict(run.data.params),
     )

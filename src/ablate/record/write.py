@@ -12,29 +12,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ablate.data.place import place_of
+from ablate.record import names
 from ablate.record.client import artifact_folder, connect, database_of
 from ablate.record.images import sheet, tiles
-from ablate.record.names import (
-    AUDIT,
-    COMMIT,
-    CONFIG,
-    KEY,
-    KIND,
-    PARENT,
-    PLUGINS,
-    PREVIEW,
-    PROVENANCE,
-    REASON,
-    RUN,
-    SAMPLES,
-    SEED,
-    SPEC,
-    SUPERSEDED,
-    VARIANT,
-    VERIFIED,
-)
-from ablate.record.provenance import git_commit, provenance, spec_key, spec_record
-from ablate.record.read import Reader, find_experiment
+from ablate.record.provenance import git_commit, provenance, spec_record
+from ablate.record.read import Reader, find_settings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -50,11 +32,8 @@ MARK = " (superseded)"
 
 
 def open_experiment(uri: str, name: str) -> Writer:
-    """A writer of an experiment, which is made if it is not there, and restored if it was deleted.
-
-    Raises:
-        UserError: MLflow cannot use the address.
-    """
+    """A writer of an experiment, which is made if it is not there, and restored if it was deleted. Raises
+    as ``connect``."""
     client = connect(uri)
     found = client.get_experiment_by_name(name)
     if found is None:
@@ -67,15 +46,10 @@ def open_experiment(uri: str, name: str) -> Writer:
 
 
 def record_verification(uri: str, plan: Plan, verification: Verification) -> None:
-    """Logs what ``ablate verify`` measured, if the experiment has run; else does nothing.
-
-    Raises:
-        UserError: MLflow cannot use the address.
-    """
-    reader = find_experiment(uri, plan.experiment.name)
-    parent = reader.find_parent(spec_key(plan)) if reader else None
-    if reader and parent:
-        Writer(reader.client, reader.experiment_id).log_verification(parent, verification)
+    """Logs what ``ablate verify`` measured, if the experiment has run. Raises as ``connect``."""
+    if found := find_settings(uri, plan):
+        reader, parent = found
+        reader.client.log_dict(parent, asdict(verification), names.VERIFIED)
 
 
 class Writer(Reader):
@@ -85,35 +59,28 @@ class Writer(Reader):
 
     def begin_parent(self, plan: Plan, key: str) -> str:
         """The parent run of this resolved spec: the one that exists goes on, or a new one begins."""
-        run_id = self.find_parent(key)
-        if run_id:
+        if run_id := self.find_parent(key):
             self.client.update_run(run_id, status="RUNNING")
         else:
-            experiment = plan.experiment
             tags = {
-                KEY: key,
-                KIND: "experiment",
-                "mlflow.note.content": experiment.spec.question,
-                "mlflow.source.name": f"ablate run {experiment.name}",
+                names.KEY: key,
+                names.KIND: "experiment",
+                "mlflow.note.content": plan.experiment.spec.question,
+                "mlflow.source.name": f"ablate run {plan.experiment.name}",
                 "mlflow.source.type": "LOCAL",
             }
-            run = self.client.create_run(self.experiment_id, run_name=experiment.name, tags=tags)
-            run_id = str(run.info.run_id)
+            run_id = self._create(plan.experiment.name, tags)
         # Also for a run that exists: what created it may have been killed before it got here.
-        self.client.log_dict(run_id, spec_record(plan), SPEC)
-        self.client.log_dict(run_id, provenance(plan), PROVENANCE)
+        self.client.log_dict(run_id, spec_record(plan), names.SPEC)
+        self.client.log_dict(run_id, provenance(plan), names.PROVENANCE)
         for plugin in plan.experiment.vocabulary.plugins:
-            self.client.log_text(run_id, plugin.source, f"{PLUGINS}/{plugin.name}")
+            self.client.log_text(run_id, plugin.source, f"{names.PLUGINS}/{plugin.name}")
         return run_id
 
     def log_findings(self, parent: str, findings: Sequence[Finding] | None) -> None:
         """What the audit found, in the parent run; None where the run goes on without an audit."""
         if findings is not None:
-            self.client.log_dict(parent, {"findings": [asdict(finding) for finding in findings]}, AUDIT)
-
-    def log_verification(self, parent: str, verification: Verification) -> None:
-        """What ``ablate verify`` measured, in the parent run."""
-        self.client.log_dict(parent, asdict(verification), VERIFIED)
+            self.client.log_dict(parent, {"findings": [asdict(finding) for finding in findings]}, names.AUDIT)
 
     def end_parent(self, run_id: str, *, failed: bool) -> None:
         """Ends the parent run, unless it has ended so already."""
@@ -128,13 +95,14 @@ class Writer(Reader):
         data under the same spec. Returns (variant, key) of the others that are complete."""
         complete = set()
         for child in self.all_children(parent):
-            if child.key not in keys and not child.superseded:
-                self.client.set_tag(child.run_id, SUPERSEDED, "true")
+            current = child.key in keys
+            if not current and not child.superseded:
+                self.client.set_tag(child.run_id, names.SUPERSEDED, "true")
                 self.client.update_run(child.run_id, name=f"{child.name}{MARK}")
-            if child.key in keys and child.superseded:
-                self.client.delete_tag(child.run_id, SUPERSEDED)
+            if current and child.superseded:
+                self.client.delete_tag(child.run_id, names.SUPERSEDED)
                 self.client.update_run(child.run_id, name=child.name.removesuffix(MARK))
-            if child.key in keys and child.status == "FINISHED":
+            if current and child.status == "FINISHED":
                 complete.add((child.variant, child.key))
         return complete
 
@@ -142,25 +110,27 @@ class Writer(Reader):
         """The child run of this run, RUNNING: the one among ``existing`` with its key, or a new one."""
         # The variant too: two variants of equal configurations have equal keys.
         wanted = (run.variant, run.seed, run.keys.evaluate)
-        same = next((child for child in existing if (child.variant, child.seed, child.key) == wanted), None)
-        if same:
-            run_id = same.run_id
+        same = (child for child in existing if (child.variant, child.seed, child.key) == wanted)
+        if child := next(same, None):
+            run_id = child.run_id
             self.client.update_run(run_id, status="RUNNING")
-            if same.reason:
-                self.client.delete_tag(run_id, REASON)
+            if child.reason:
+                self.client.delete_tag(run_id, names.REASON)
         else:
             tags = {
-                PARENT: parent,
-                KEY: run.keys.evaluate,
-                KIND: "run",
-                VARIANT: run.variant,
-                SEED: str(run.seed),
-                COMMIT: git_commit(),
+                names.PARENT: parent,
+                names.KEY: run.keys.evaluate,
+                names.KIND: "run",
+                names.VARIANT: run.variant,
+                names.SEED: str(run.seed),
+                names.COMMIT: git_commit(),
             }
-            created = self.client.create_run(self.experiment_id, run_name=run.name, tags=tags)
-            run_id = str(created.info.run_id)
+            run_id = self._create(run.name, tags)
         self._describe(run_id, run)
         return run_id
+
+    def _create(self, name: str, tags: Mapping[str, str]) -> str:
+        return str(self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id)
 
     def _describe(self, run_id: str, run: Run) -> None:
         """Logs what a run is made of. Doing it twice changes nothing."""
@@ -173,26 +143,22 @@ class Writer(Reader):
         config = run.keys.config.model_dump(mode="json")
         parameters = flatten(config) | {"variant": run.variant, "seed": run.seed}
         self.client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in parameters.items()])
-        self.client.log_dict(run_id, config, CONFIG)
+        self.client.log_dict(run_id, config, names.CONFIG)
 
     def log_epochs(self, run_id: str, history: Sequence[EpochRow], known: int) -> None:
         """Logs the epochs of ``history`` from number ``known`` on."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        points = [
-            Metric(name, value, now, epoch)
-            for epoch, row in enumerate(history)
-            if epoch >= known
-            for name, value in row.items()
-        ]
+        new = list(enumerate(history))[known:]
+        points = [Metric(name, value, now, epoch) for epoch, row in new for name, value in row.items()]
         for first in range(0, len(points), 1000):
             self.client.log_batch(run_id, metrics=points[first : first + 1000])
 
     def log_preview(self, run_id: str, image: Path, epoch: int) -> None:
         """Shows a preview at its epoch in the UI's image grid, unless it is there already."""
-        # The UI's image grid finds images by file names that MLflow makes; the tag says which exist.
-        tag = f"{PREVIEW}.{epoch}"
+        # The grid finds images by file names that MLflow makes; the tag says which exist.
+        tag = f"{names.PREVIEW}.{epoch}"
         if tag in self.client.get_run(run_id).data.tags:
             return
         self.client.log_image(run_id, sheet(tiles(image), columns=4), key="preview", step=epoch)
@@ -206,32 +172,26 @@ class Writer(Reader):
         evaluated: Evaluated,
         images: Path,
     ) -> None:
-        """Logs the final figures, the scores, features and images, and ends the run.
-
-        ``record`` is what the report needs beside them; ``evaluated`` has scores and features;
-        ``images`` is the folder with the samples.
-        """
+        """Logs the final figures, what the report needs beside them (``record``), scores, features and the
+        folder of samples, and ends the run."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         logged = self.client.get_run(run_id).data.metrics
-        self.client.log_batch(
-            run_id,
-            metrics=[Metric(name, value, now, 0) for name, value in metrics.items() if name not in logged],
-        )
-        self.client.log_dict(run_id, dict(record), RUN)
+        new = [Metric(name, value, now, 0) for name, value in metrics.items() if name not in logged]
+        self.client.log_batch(run_id, metrics=new)
+        self.client.log_dict(run_id, dict(record), names.RUN)
         for file in (evaluated.scores_file, evaluated.features_file):
             self.client.log_artifact(run_id, str(file))
-        self.client.log_artifacts(run_id, str(images), SAMPLES)
-        first = sorted(images.glob("*.png"))[:32]
-        if first:
+        self.client.log_artifacts(run_id, str(images), names.SAMPLES)
+        if first := sorted(images.glob("*.png"))[:32]:
             page = sheet([tile for file in first for tile in tiles(file)], columns=8)
             self.client.log_image(run_id, page, artifact_file="samples.png")
         self.client.set_terminated(run_id, "FINISHED")
 
     def fail_child(self, run_id: str, reason: str) -> None:
         """Ends a run as FAILED with its reason."""
-        self.client.set_tag(run_id, REASON, reason[:7900])
+        self.client.set_tag(run_id, names.REASON, reason[:7900])
         self.client.set_terminated(run_id, "FAILED")
 
 

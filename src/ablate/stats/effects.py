@@ -13,15 +13,11 @@ from ablate.stats.paired import PairedDifference, mean_difference
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
 
 @dataclass(frozen=True)
 class Effect:
-    """What ``levels`` of ``factors`` do against the first levels.
-
-    One factor: a main effect. Two: their interaction. The difference has the unit of the values.
-    """
+    """What ``levels`` of ``factors`` do against the first levels, in the unit of the values. One factor: a
+    main effect; two: their interaction."""
 
     factors: tuple[str, ...]
     levels: tuple[str, ...]
@@ -42,10 +38,8 @@ def effects(
     of one changes when the other is switched. (Box, Hunter and Hunter, "Statistics for Experimenters",
     2005, ch. 5, halve it.) Each is formed within a seed, then compared over seeds.
 
-    Returns main effects first, then interactions, in the order of factors and levels.
-
-    Raises:
-        ValueError: combinations missing or unknown, no seed that all have, or a value that is not finite.
+    Returns main effects first, then interactions, in the order of factors and levels. Raises ValueError
+    for combinations missing or unknown, no seed that all have, or a value that is not finite.
     """
     combinations = list(itertools.product(*factors.values()))
     if values.keys() != set(combinations):
@@ -64,18 +58,11 @@ def effects(
     found = []
     for chosen in [*itertools.combinations(axes, 1), *itertools.combinations(axes, 2)]:
         for levels in itertools.product(*(range(1, shape[axis]) for axis in chosen)):
-            contrast = grid
+            contrast, level_names = grid, []
             for axis, level in zip(chosen, levels, strict=True):
-                contrast = _against_first(contrast, axis, level)
-            a_seed = contrast.mean(axis=tuple(axes))
-            chosen_names = tuple(names[axis] for axis in chosen)
-            chosen_levels = tuple(
-                factors[name][level] for name, level in zip(chosen_names, levels, strict=True)
-            )
-            found.append(Effect(chosen_names, chosen_levels, mean_difference(a_seed.tolist())))
+                # The level − the first level of this axis, which stays with length 1.
+                contrast = np.take(contrast, [level], axis) - np.take(contrast, [0], axis)
+                level_names.append(factors[names[axis]][level])
+            difference = mean_difference(contrast.mean(axis=tuple(axes)).tolist())
+            found.append(Effect(tuple(names[axis] for axis in chosen), tuple(level_names), difference))
     return found
-
-
-def _against_first(grid: NDArray[np.float64], axis: int, level: int) -> NDArray[np.float64]:
-    """The level − the first level of one axis, which stays with length 1."""
-    return np.take(grid, [level], axis) - np.take(grid, [0], axis)

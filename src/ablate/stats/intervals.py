@@ -42,8 +42,7 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     probability ``level`` where values are independent and normal (Student, "The Probable Error of a
     Mean", Biometrika 1908). With one value the bounds are NaN.
 
-    Raises:
-        ValueError: no values, a value that is not finite, or a level outside (0, 1).
+    Raises ValueError for no values, one that is not finite, or a level outside (0, 1).
     """
     from scipy.special import stdtrit  # the t quantile, without the second that scipy.stats takes
 
@@ -64,10 +63,7 @@ def bca_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     seed: the same values give the same interval.
 
     With one value the bounds are NaN; where all are equal (up to rounding) both bounds are the mean;
-    with two values the interval is from one to the other.
-
-    Raises:
-        ValueError: no values, a value that is not finite, or a level outside (0, 1).
+    with two values the interval is from one to the other. Raises as ``mean_interval``.
     """
     array = _checked(values, level)
     n, mean = array.size, float(array.mean())

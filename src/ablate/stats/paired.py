@@ -40,13 +40,9 @@ class PairedDifference(Interval):
 def paired_difference(
     variant: Mapping[int, float], baseline: Mapping[int, float], level: float = LEVEL
 ) -> PairedDifference:
-    """Compare two variants over the seeds that both have (seed → value).
+    """``mean_difference`` of variant − baseline (seed → value) over the seeds that both have.
 
-    The result is ``mean_difference`` of ``d = variant − baseline``. Seeds that only one side has are
-    left out.
-
-    Raises:
-        ValueError: no common seed, or a value that is not finite.
+    Raises ValueError for no common seed, or a value that is not finite.
     """
     seeds = sorted(variant.keys() & baseline.keys())
     if not seeds:
@@ -57,11 +53,9 @@ def paired_difference(
 def mean_difference(differences: Sequence[float], level: float = LEVEL) -> PairedDifference:
     """The mean of differences, one a seed: with Student's t interval and ``sign_flip_p``.
 
-    Raises:
-        ValueError: no differences, or one that is not finite.
+    Raises ValueError for no differences, or one that is not finite.
     """
-    interval = mean_interval(differences, level)
-    return PairedDifference(interval.mean, interval.low, interval.high, interval.n, sign_flip_p(differences))
+    return PairedDifference(**vars(mean_interval(differences, level)), p=sign_flip_p(differences))
 
 
 def sign_flip_p(differences: Sequence[float] | NDArray[np.float64]) -> float:

@@ -25,8 +25,7 @@ def seeds_for_alpha(claims: int, alpha: float) -> int:
     With fewer seeds no claim can be decided, however large the effect: 6 seeds for one claim at 0.05,
     8 for four. It says what is possible, not what is likely; that is ``seeds_needed``.
 
-    Raises:
-        ValueError: no claims, alpha outside (0, 1), or a level below any p that the test can give.
+    Raises ValueError for no claims, alpha outside (0, 1), or a level below any p that the test can give.
     """
     level = _level(claims, alpha)
     for n in range(1, EXACT_UP_TO + 2):
@@ -42,10 +41,7 @@ def detectable_effect(sd: float, n: int, claims: int, alpha: float) -> float:
     that of a two-sided paired t test at ``alpha/claims`` to reject *on the right side*: the
     noncentral t distribution with ``n − 1`` degrees of freedom and noncentrality ``√n · effect/sd``
     (Cohen, "Statistical Power Analysis", 1988, ch. 2). NaN where nothing is known about the noise:
-    fewer than two seeds, or ``sd`` not above zero.
-
-    Raises:
-        ValueError: no claims, or alpha outside (0, 1).
+    fewer than two seeds, or ``sd`` not above zero. Raises ValueError for no claims, or alpha outside (0, 1).
     """
     level = _level(claims, alpha)
     if n < 2 or not sd > 0:
@@ -64,10 +60,7 @@ def seeds_needed(effect: float, sd: float, claims: int, alpha: float) -> int | N
 
     ``effect`` and ``sd`` have the same unit; the sign of ``effect`` does not matter. At least
     ``seeds_for_alpha``, since the deciding test is the sign-flip test. None where no number can be
-    named: no effect, ``sd`` not above zero, or more than 10 000 seeds.
-
-    Raises:
-        ValueError: as ``seeds_for_alpha``.
+    named: no effect, ``sd`` not above zero, or more than 10 000 seeds. Raises as ``seeds_for_alpha``.
     """
     least = seeds_for_alpha(claims, alpha)
     if effect == 0 or not sd > 0:

@@ -27,9 +27,8 @@ class VarianceSplit:
     @property
     def shares(self) -> dict[str, float]:
         """Component → share of the sum of all three, 0 to 1. NaN where nothing varies."""
-        parts = {"training": self.training, "sampling": self.sampling, "residual": self.residual}
-        total = sum(parts.values())
-        return {name: part / total if total > 0 else math.nan for name, part in parts.items()}
+        total = self.training + self.sampling + self.residual
+        return {name: part / total if total > 0 else math.nan for name, part in vars(self).items()}
 
 
 def variance_split(values: Mapping[tuple[int, int], float]) -> VarianceSplit:
@@ -39,8 +38,7 @@ def variance_split(values: Mapping[tuple[int, int], float]) -> VarianceSplit:
     ``σ²ₑ = MSₑ``, ``σ²ₐ = (MSₐ − MSₑ)/J``, ``σ²_b = (MS_b − MSₑ)/I`` for I training and J sampling seeds
     (Searle, Casella and McCulloch, "Variance Components", 1992, ch. 4). A negative component is zero.
 
-    Raises:
-        ValueError: an incomplete crossing, fewer than two seeds on a side, or a value that is not finite.
+    Raises ValueError for an incomplete crossing, fewer than two seeds on a side, or a value not finite.
     """
     trainings = sorted({training for training, _ in values})
     samplings = sorted({sampling for _, sampling in values})

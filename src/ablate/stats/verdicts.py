@@ -41,10 +41,8 @@ class Question:
     """A claim about the true mean μ of ``differences`` (variant − against, one a seed, maybe none).
 
     "higher" claims μ ≥ margin (μ > 0 for margin 0), "lower" μ ≤ −margin, "equal" −margin < μ < margin.
-    The margin has the unit of the metric.
-
-    Raises:
-        ValueError: a margin below zero, a margin of zero for "equal", or a value that is not finite.
+    The margin has the unit of the metric. Raises ValueError for a margin below zero, one of zero for
+    "equal", or a value that is not finite.
     """
 
     differences: tuple[float, ...]
@@ -99,8 +97,7 @@ def judge(questions: Sequence[Question], alpha: float = 0.05) -> list[Judgement]
     question with fewer than two differences is inconclusive at p = 1, and still counts in the
     correction: dropping it would make the others easier.
 
-    Raises:
-        ValueError: alpha outside (0, 1), or more questions than ``seeds_for_alpha`` can answer.
+    Raises ValueError for alpha outside (0, 1), or more questions than ``seeds_for_alpha`` can answer.
     """
     evidence = [weigh(question) for question in questions]
     conclusions = conclude(evidence, alpha)
@@ -127,18 +124,14 @@ def weigh(question: Question) -> Evidence:
         beyond = d - math.copysign(question.margin, d.mean())
         return Evidence(sign_flip_p(beyond), "sign-flip", Verdict.REFUTED)
 
-    as_claimed = d if question.direction == "higher" else -d
-    beyond = as_claimed - question.margin
+    beyond = (d if question.direction == "higher" else -d) - question.margin
     points_to = Verdict.SUPPORTED if beyond.mean() > 0 else Verdict.REFUTED
     return Evidence(sign_flip_p(beyond), "sign-flip", points_to)
 
 
 def conclude(evidence: Sequence[Evidence], alpha: float) -> list[tuple[float, Verdict]]:
-    """Correct the p-values of an experiment by Holm: for each, the corrected p and the verdict.
-
-    Raises:
-        ValueError: alpha outside (0, 1).
-    """
+    """Correct the p-values of an experiment by Holm: for each, the corrected p and the verdict. Raises
+    ValueError for alpha outside (0, 1)."""
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1, not {alpha}")
     if not evidence:

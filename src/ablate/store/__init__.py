@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ from filelock import FileLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from filelock import BaseFileLock
 
 FORMAT = 2
 """Of what stages write. To be raised when old entries can no longer be read under the same keys."""
@@ -101,31 +103,20 @@ class Store:
 
     def remove(self, stage: str, key: str) -> None:
         """Removes the entry; one that does not exist is no error."""
-        path = self.path(stage, key)
         gone = self.root / "tmp" / f"gone-{uuid.uuid4().hex[:8]}"
         gone.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            path.rename(gone)  # first out of sight in one step, then deleted file by file
-        except FileNotFoundError:
-            return
-        shutil.rmtree(gone, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            self.path(stage, key).rename(gone)  # first out of sight in one step, then deleted file by file
+            shutil.rmtree(gone, ignore_errors=True)
 
-    @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Waits for and holds a lock among processes; the kernel frees it if the holder is killed."""
-        folder = self.root / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{name}.lock"):
-            yield
+    def lock(self, name: str) -> BaseFileLock:
+        """A lock among processes, held while it is entered; the kernel frees it if the holder is killed."""
+        return FileLock(self.root / "locks" / f"{name}.lock")
 
     def entries(self, stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """(key, ingredients) of every complete entry of a stage."""
-        folder = self.root / stage
-        if not folder.is_dir():
-            return
-        for path in sorted(folder.iterdir()):
-            if (path / ENTRY).is_file():
-                yield path.name, self.ingredients(stage, path.name)
+        for file in sorted((self.root / stage).glob(f"*/{ENTRY}")):
+            yield file.parent.name, self.ingredients(stage, file.parent.name)
 
     def of_other_formats(self) -> int:
         """How many entries another version of ablate has left in a format that this one does not read."""
@@ -133,8 +124,8 @@ class Store:
         return sum(file.name != ENTRY and file.parent.parent.name != "tmp" for file in found)
 
     def clear_leftovers(self, older_than: float = DAY) -> None:
-        """Removes what killed processes left half-written so many seconds ago, which nothing reads, and
-        work that nobody has gone on with for seven times as long."""
+        """Removes what killed processes left half-written so many seconds ago, and work that nobody has gone
+        on with for seven times as long."""
         for folder, age in (("tmp", older_than), ("work", 7 * older_than)):
             for path in (self.root / folder).glob("*"):
                 if time.time() - path.stat().st_mtime > age:
@@ -153,9 +144,8 @@ def _flush(folder: Path) -> None:
     """Forces the folder's files to the disk before the rename makes them visible."""
     for path in folder.rglob("*"):
         if path.is_file():
-            handle = os.open(path, os.O_RDONLY)
-            os.fsync(handle)
-            os.close(handle)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def file_digest(path: Path) -> str:
