@@ -106,6 +106,8 @@ def test_experiments_in_the_text_are_valid(page: Path, tmp_path: Path) -> None:
         if set(DESIGNS) & set(yaml.safe_load(block)):
             file = tmp_path / f"example-{number}.yaml"
             file.write_text(block, encoding="utf-8")
+            for name in yaml.safe_load(block).get("plugins", ()):  # on the same page, above
+                (tmp_path / name).write_text(blocks(page, "python")[0], encoding="utf-8")
             assert load_experiment(file).variants
 
 

@@ -101,7 +101,7 @@ def of_class(kind: type) -> dict[str, str]:
     class and of those that it derives from, the files that load its parts, and versions of its libraries.
     Of a class of a plug-in, the part of the file that it uses."""
     parts = (PARTS[name] for name in getattr(kind, "parts", ()))
-    classes = [each for each in kind.__mro__ if each.__module__.startswith("ablate") and each not in ABSTRACT]
+    classes = [each for each in kind.__mro__ if each not in ABSTRACT and _top(each) not in FOREIGN]
     digests: dict[str, str] = {}
     for each in (*classes, *parts):
         if plugin := plugin_of(each):
@@ -121,6 +121,13 @@ def of_plugins(rows: Iterable[object]) -> dict[str, str]:
     kinds = (row if isinstance(row, type) else type(row) for row in rows)
     return {name: digest for kind in kinds if plugin_of(kind) for name, digest in of_class(kind).items()}
 
+
+def _top(kind: type) -> str:
+    return kind.__module__.partition(".")[0]
+
+
+FOREIGN = ("builtins", "abc", "typing", "pydantic")
+"""Packages of base classes that decide nothing."""
 
 ABSTRACT = (Model, Factor, Loss)
 """Classes of files that are in ``SOURCES`` where they matter."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,14 +24,12 @@ from ablate.cli.options import (
 )
 from ablate.errors import UserError
 
-
-class Format(StrEnum):
-    """How a report is written."""
-
-    MARKDOWN = "markdown"
-    LATEX = "latex"
-    CSV = "csv"
-    HTML = "html"
+if TYPE_CHECKING:
+    Format = StrEnum
+else:
+    _FILES = (Path(__file__).parents[1] / "report" / "formats").glob("[a-z]*.py")
+    Format = StrEnum("Format", sorted(file.stem for file in _FILES))
+    """How a report is written. A format is a file; importing it would draw."""
 
 
 def report(
@@ -40,7 +38,7 @@ def report(
     sets: Sets = None,
     seeds: Seeds = None,
     plugins: Plugins = None,
-    form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.MARKDOWN,
+    form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format("markdown"),  # noqa: B008
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 if a claim that must be supported is not.")
     ] = False,
