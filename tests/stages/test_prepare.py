@@ -18,7 +18,7 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from ablate.data import captions
 from ablate.errors import DataError
-from ablate.factors.augmentation import strong
+from ablate.factors.strong import strong
 from ablate.parts.vae import VaePart
 from ablate.stages.prepare import augmented, batch_size, encode_texts, prepare, to_model, to_uint8
 from ablate.store import Store, file_digest
