@@ -50,7 +50,7 @@ ONLY: dict[str, set[str]] = {
 
 
 def imports(file: Path) -> Iterator[str]:
-    """What a file imports of ablate when it runs, at its top or inside a function: ``factors.base.Factor``."""
+    """What a file imports of ablate when it runs, at its top or in a function: ``factors.base.Factor``."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     typing_only = {
         inner
