@@ -28,12 +28,12 @@ from ablate.experiment.config import Config
 from ablate.experiment.load import load_profile
 from ablate.experiment.merge import expand, merge
 from ablate.fingerprint import Contents
-from ablate.keys import RunKeys
 from ablate.metrics.spaces.inception import InceptionSpace
 from ablate.parts.evaluator import EvaluatorPart
 from ablate.parts.inception import CLEAN_FID, InceptionPart
 from ablate.parts.text import load_text
 from ablate.stages.batch import draw_batch
+from ablate.stages.keys import RunKeys
 from ablate.stages.prepare import prepare, to_model
 from ablate.stages.sample import sample_images
 from ablate.stages.train import batch_losses, epoch_batches, forward, optimizer_step, weighted_sum

@@ -29,7 +29,7 @@ from PIL import Image
 from ablate.parts.base import EMBEDDED_KIT
 
 if TYPE_CHECKING:
-    from ablate.keys import RunKeys
+    from ablate.stages.keys import RunKeys
 
 SIZE, FRAMES, DESCRIPTIONS, DISTINCT = 256, 6, 3, 200
 """Pixels; images of an entry; descriptions of an entry; different pictures that the images are copies of."""
@@ -184,7 +184,7 @@ def keys_in(folder: Path) -> RunKeys:
     from ablate.experiment.load import load_profile
     from ablate.experiment.merge import expand, merge
     from ablate.fingerprint import Contents
-    from ablate.keys import RunKeys
+    from ablate.stages.keys import RunKeys
 
     made = ("vae", "text_encoder", "tokenizer")
     overrides = {

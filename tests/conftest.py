@@ -26,7 +26,7 @@ from ablate.experiment.config import Config
 from ablate.experiment.load import load_profile
 from ablate.experiment.merge import expand, merge
 from ablate.fingerprint import Contents
-from ablate.keys import RunKeys
+from ablate.stages.keys import RunKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -30,69 +30,17 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parent
 
-READING = tuple(
-    f"data/{name}.py" for name in ("captions", "entries", "fields", "imagefolder", "images", "task")
-)
-"""What reads a data set."""
-
-SOURCES: dict[str, tuple[str, ...]] = {
-    "data": ("data/sprites.py",),
-    "prepare": (
-        "stages/prepare.py",
-        "stages/prepared.py",
-        "stages/device.py",
-        "store/growing.py",
-        "parts/vae.py",
-        "parts/text.py",
-        *READING,
-    ),
-    "train": (
-        "stages/train.py",
-        "stages/batch.py",
-        "stages/training.py",
-        "stages/device.py",
-        "diffusion/randomness.py",
-        "diffusion/schedule.py",
-        "diffusion/unet.py",
-        "factors/base.py",
-        "factors/observer.py",
-        "parts/vae.py",
-    ),
-    "sample": ("stages/sample.py", "stages/sampled.py", "stages/device.py", "diffusion", "parts/vae.py"),
-    "evaluate": (
-        *("stages/evaluate.py", "stages/evaluated.py", "stages/sampled.py", "stages/device.py"),
-        *("metrics", "metrics/spaces", "parts/evaluator.py", "parts/inception.py"),
-    ),
-    "audit": (
-        *("audit", "stages", "diffusion", "factors"),
-        *("parts/vae.py", "parts/perceptual.py", "parts/evaluator.py"),
-    ),
-}
-"""The package's files whose text decides what a stage computes. Those of factors enter where they act."""
-
 NO_GPU = (34, 100)
 """The driver's codes for a library that is a stub, and for no GPU, or none that this process may see."""
 
-LIBRARIES: dict[str, tuple[str, ...]] = {
-    "data": ("numpy", "pillow"),
-    "prepare": ("torch", "diffusers", "transformers", "pillow"),
-    "train": ("torch", "diffusers"),
-    "sample": ("torch", "diffusers"),
-    "evaluate": ("torch", "open_clip_torch", "clean-fid", "scipy", "numpy"),
-    "audit": ("torch", "diffusers", "lpips", "open_clip_torch"),
-}
-
 
 @cache
-def of_stage(stage: str) -> dict[str, str]:
-    """Digest of each source file and version of each library that ``stage`` computes with."""
-    files = [
-        file
-        for name in SOURCES[stage]
-        for file in (sorted((PACKAGE / name).glob("*.py")) if (PACKAGE / name).is_dir() else [PACKAGE / name])
-    ]
-    sources = {file.relative_to(PACKAGE).as_posix(): file_digest(file)[:16] for file in files}
-    return sources | {library: version(library) for library in LIBRARIES[stage]}
+def of_files(sources: tuple[str, ...], libraries: tuple[str, ...] = ()) -> dict[str, str]:
+    """Digests of files of the package (a folder stands for the files in it), and versions of libraries."""
+    named = [PACKAGE / name for name in sources]
+    files = [file for path in named for file in (sorted(path.glob("*.py")) if path.is_dir() else [path])]
+    digests = {file.relative_to(PACKAGE).as_posix(): file_digest(file)[:16] for file in files}
+    return digests | {library: version(library) for library in libraries}
 
 
 @cache
@@ -176,9 +124,10 @@ class Contents:
         self._changed = False
         self._folders: dict[Path, str] = {}
 
-    def of_generator(self) -> str:
+    def of_generator(self, sources: tuple[str, ...], libraries: tuple[str, ...]) -> str:
         """Digest of what draws the embedded data set."""
-        return "generator:" + _short(json.dumps(of_stage("data"), sort_keys=True))
+        text = json.dumps(of_files(sources, libraries), sort_keys=True)
+        return f"generator:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
     def of_part(self, part: Part) -> str:
         """Digest of a local part's files, or the name of a part that a library fetches."""
@@ -196,18 +145,18 @@ class Contents:
         if folder not in self._folders:
             total = hashlib.sha256()
             for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-                total.update(f"{file.relative_to(folder).as_posix()}\0{self._of_file(file)}\n".encode())
+                total.update(f"{file.relative_to(folder).as_posix()}\0{self._bytes_of(file)}\n".encode())
             self._folders[folder] = "content:" + total.hexdigest()[:32]
         return self._folders[folder]
 
-    def _of_file(self, file: Path) -> str:
+    def of_file(self, file: Path) -> str:
+        """Digest of a file's bytes."""
+        return f"content:{self._bytes_of(file)[:32]}"
+
+    def _bytes_of(self, file: Path) -> str:
         status = file.stat()
         mark = f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}"
         if mark not in self._known:
             self._known[mark] = file_digest(file)
             self._changed = True
         return self._known[mark]
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]

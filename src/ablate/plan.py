@@ -12,11 +12,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ablate.data.place import place_of
-from ablate.keys import RunKeys, differences, newest_stored_state
+from ablate.stages.keys import RunKeys
+from ablate.stages.trained import newest_stored_state
 from ablate.stats import seeds_for_alpha, smallest_p
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ablate.experiment.load import Experiment
     from ablate.factors.observer import Observer
@@ -163,6 +164,15 @@ def steps_per_epoch(images: int, batch: int, accumulation: int) -> int:
     return math.ceil(max(images // batch, 1) / accumulation)
 
 
+STAGES: dict[str, Callable[[RunKeys], tuple[str, dict[str, Any]]]] = {
+    "prepare": lambda keys: (keys.prepare, keys.prepare_ingredients),
+    "train": lambda keys: (keys.chain[-1], keys.state_ingredients(keys.config.train.epochs)),
+    "sample": lambda keys: (keys.sample, keys.sample_ingredients),
+    "evaluate": lambda keys: (keys.evaluate, keys.evaluate_ingredients),
+}
+"""Stage → the key of a run's entry, and what it is made of."""
+
+
 def reasons(plan: Plan) -> dict[str, list[str]]:
     """Why stages have to run again: stage → what differs from the nearest result in the store.
 
@@ -172,15 +182,13 @@ def reasons(plan: Plan) -> dict[str, list[str]]:
     waiting = [run for run in plan.runs if not plan.store.has("evaluate", run.keys.evaluate)]
     if not waiting:
         return why
-    for stage in ("prepare", "train", "sample", "evaluate"):
+    for stage, key_and_ingredients in STAGES.items():
         stored = [entry for _, entry in plan.store.entries(stage)]
-        lines: dict[str, None] = {}
-        for run in waiting:
-            key, asked = _stage_key(run.keys, stage)
-            if not plan.store.has(stage, key):
-                lines |= dict.fromkeys(_nearest_difference(asked, stored))
+        asked = dict(key_and_ingredients(run.keys) for run in waiting)
+        missing = [made_of for key, made_of in asked.items() if not plan.store.has(stage, key)]
+        lines = [line for made_of in missing for line in _nearest_difference(made_of, stored)]
         if lines:
-            why[stage] = list(lines)
+            why[stage] = list(dict.fromkeys(lines))
     return why
 
 
@@ -218,19 +226,6 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _stage_key(keys: RunKeys, stage: str) -> tuple[str, dict[str, Any]]:
-    """The key of a run's stage, and what it is made of."""
-    match stage:
-        case "prepare":
-            return keys.prepare, keys.prepare_ingredients
-        case "train":
-            return keys.chain[-1], keys.state_ingredients(keys.config.train.epochs)
-        case "sample":
-            return keys.sample, keys.sample_ingredients
-        case _:
-            return keys.evaluate, keys.evaluate_ingredients
-
-
 def _nearest_difference(asked: dict[str, Any], stored: list[dict[str, Any]]) -> list[str]:
     """What differs between ``asked`` and the most similar stored entry, in words."""
     candidates = [
@@ -239,3 +234,20 @@ def _nearest_difference(asked: dict[str, Any], stored: list[dict[str, Any]]) -> 
         if entry.get("seed") == asked.get("seed")
     ]
     return min(candidates, key=len) if candidates else ["nothing like it is in the store yet"]
+
+
+def differences(new: Mapping[str, Any], old: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Which ingredients differ, in words: ``train.batch: 32 → 64``, ``diffusion/ema.py changed``."""
+    found = []
+    for name in sorted(set(new) | set(old)):
+        a, b = old.get(name), new.get(name)
+        if a == b:
+            continue
+        label = name if prefix == "" or prefix.endswith("code.") else prefix + name
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(b, a, f"{label}.")
+        elif ".py" in name or name in ("data", "prepare", "state", "previous", "sample"):
+            found.append(f"{label} changed")
+        else:
+            found.append(f"{label}: {a} → {b}")
+    return found

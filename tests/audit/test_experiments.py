@@ -9,7 +9,7 @@ import pytest
 
 from ablate.audit.audit import audit
 from ablate.experiment.load import load_experiment
-from ablate.keys import RunKeys
+from ablate.stages.keys import RunKeys
 from ablate.store import Store
 
 if TYPE_CHECKING:

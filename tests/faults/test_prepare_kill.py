@@ -19,7 +19,7 @@ from ablate.store import Store, file_digest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ablate.keys import RunKeys
+    from ablate.stages.keys import RunKeys
     from tests.conftest import MakeKeys
 
 IMAGES, SIZE = 1100, 16
@@ -35,7 +35,7 @@ if __name__ == "__main__":
     from torch.nn.modules.module import register_module_forward_hook
 
     from ablate.fingerprint import Contents
-    from ablate.keys import RunKeys
+    from ablate.stages.keys import RunKeys
     from ablate.experiment.config import Config
     from ablate.stages.prepare import prepare
     from ablate.store import Store

@@ -30,6 +30,7 @@ from torch import nn
 from transformers import CLIPConfig, CLIPModel
 
 from ablate import fingerprint
+from ablate.audit import audit
 from ablate.errors import ComponentError
 from ablate.experiment.config import Part
 from ablate.factors.kl import Kl
@@ -44,6 +45,7 @@ from ablate.parts.perceptual import TRUNKS, PerceptualPart, trunk_of, untrained_
 from ablate.parts.sources import TorchFile
 from ablate.parts.text import load_text
 from ablate.parts.vae import VaePart
+from ablate.stages import evaluated, prepared, sampled, trained
 from ablate.store import file_digest
 
 if TYPE_CHECKING:
@@ -435,9 +437,12 @@ def test_looking_for_a_part_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("stage", ["prepare", "train", "sample", "evaluate", "audit"])
+STAGES = {"prepare": prepared, "train": trained, "sample": sampled, "evaluate": evaluated, "audit": audit}
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_s_key_has_the_files_that_load_its_parts_and_none_with_words(stage: str) -> None:
-    files = [PACKAGE / name for name in fingerprint.of_stage(stage) if name.endswith(".py")]
+    files = [PACKAGE / name for name in fingerprint.of_files(STAGES[stage].SOURCES) if name.endswith(".py")]
     in_key = {f"parts/{file.name}" for file in files if file.parent.name == "parts"}
     imported = {
         f"parts/{name}.py"
@@ -458,5 +463,5 @@ def test_a_stage_s_key_has_the_files_that_load_its_parts_and_none_with_words(sta
 
 
 def test_the_file_that_loads_a_loss_s_part_is_in_the_key_of_that_loss_alone() -> None:
-    assert {"factors/lpips.py", "parts/perceptual.py", "lpips"} == set(fingerprint.of_factor(Lpips))
-    assert {"factors/kl.py"} == set(fingerprint.of_factor(Kl))
+    assert {"factors/lpips.py", "parts/perceptual.py", "lpips"} == set(fingerprint.of_class(Lpips))
+    assert {"factors/kl.py"} == set(fingerprint.of_class(Kl))

@@ -21,8 +21,8 @@ from ablate.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ablate.keys import RunKeys
     from ablate.plan import Plan
+    from ablate.stages.keys import RunKeys
     from tests.conftest import Done
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from ablate.fingerprint import Contents
-from ablate.keys import RunKeys
 from ablate.metrics.fid import Fid
 from ablate.metrics.kid import Kid
 from ablate.stages.evaluate import evaluate
 from ablate.stages.evaluated import Evaluated, Figures
+from ablate.stages.keys import RunKeys
 from ablate.stages.prepare import prepare
 from ablate.stages.sample import sample
 from ablate.stages.train import train

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ablate.keys import RunKeys
+    from ablate.stages.keys import RunKeys
     from ablate.stages.prepared import Prepared
     from tests.conftest import MakeKeys
 

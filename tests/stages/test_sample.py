@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ablate.keys import RunKeys
+    from ablate.stages.keys import RunKeys
     from ablate.store import Store
     from tests.conftest import MakeKeys
 

@@ -17,11 +17,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ablate.diffusion import randomness
 from ablate.errors import RunError
 from ablate.factors.lpips import lpips
-from ablate.keys import observer_key
 from ablate.plan import Run, segments
 from ablate.stages.batch import draw_batch
 from ablate.stages.prepare import prepare, to_model
 from ablate.stages.train import batch_losses, epoch_batches, forward, optimizer_step, train, weighted_sum
+from ablate.stages.trained import observer_key
 from ablate.stages.training import Training, initial_unet
 from ablate.store import file_digest
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ablate.factors.observer import Observer
-    from ablate.keys import RunKeys
     from ablate.stages.batch import Batch
+    from ablate.stages.keys import RunKeys
     from ablate.store import Store
     from tests.conftest import MakeKeys
 

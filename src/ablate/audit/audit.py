@@ -25,8 +25,14 @@ if TYPE_CHECKING:
     from ablate.audit.compare import FieldPath
     from ablate.experiment.config import Config
     from ablate.factors.base import Factor
-    from ablate.keys import RunKeys
+    from ablate.stages.keys import RunKeys
     from ablate.store import Store
+
+SOURCES = (
+    *("audit", "stages", "diffusion", "factors"),
+    *("parts/vae.py", "parts/perceptual.py", "parts/evaluator.py"),
+)
+LIBRARIES = ("torch", "diffusers", "lpips", "open_clip_torch")
 
 DIFFERENCE = "difference"
 """What a finding is about that compares a variant with the baseline."""
@@ -71,7 +77,7 @@ def audit(
             },
             "baseline": baseline,
             "expect": sorted(expect),
-            "code": fingerprint.of_stage("audit"),
+            "code": fingerprint.of_files(SOURCES, LIBRARIES),
         }
     )
 

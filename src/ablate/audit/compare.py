@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ablate.audit.probe import Moment, Probe, changes, probe
-from ablate.keys import newest_stored_state
 from ablate.records import LAYERS
+from ablate.stages.trained import newest_stored_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ablate.experiment.config import Config
-    from ablate.keys import RunKeys
+    from ablate.stages.keys import RunKeys
     from ablate.store import Store
 
 ABSENT = object()

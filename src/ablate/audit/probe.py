@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from ablate.experiment.config import Part
     from ablate.factors.observer import Observer
-    from ablate.keys import RunKeys
     from ablate.parts.evaluator import Evaluator
+    from ablate.stages.keys import RunKeys
     from ablate.store import Store
 
 STEPS = 3

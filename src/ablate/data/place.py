@@ -82,7 +82,7 @@ class Embedded(Place):
 
     def identity(self, contents: Contents) -> str:
         """Digest of the generator."""
-        return contents.of_generator()
+        return contents.of_generator(sources=("data/sprites.py",), libraries=("numpy", "pillow"))
 
     def folder(self, store: Store, identity: str, progress: Progress) -> Path:
         """Drawn into the store."""

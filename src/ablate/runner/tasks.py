@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from ablate.experiment.config import Config
     from ablate.factors.observer import Observer
-    from ablate.keys import RunKeys
     from ablate.plan import Plan, Run, Segment
     from ablate.records import EpochRow, Finding
+    from ablate.stages.keys import RunKeys
     from ablate.stages.training import Training
 
 

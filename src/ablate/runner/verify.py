@@ -16,7 +16,7 @@ from ablate.records import Verification
 from ablate.runner import tasks
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.run import local_executor
-from ablate.stages.sampled import weights_file
+from ablate.stages.trained import weights_file
 from ablate.store import Store, file_digest
 
 if TYPE_CHECKING:

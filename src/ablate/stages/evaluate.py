@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ablate import fingerprint
 from ablate.data.captions import load_image
 from ablate.metrics.accuracy import accuracies
 from ablate.metrics.base import Measured
@@ -30,9 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ablate.experiment.config import Config
-    from ablate.keys import RunKeys
     from ablate.metrics.spaces.base import FeatureSpace
     from ablate.parts.evaluator import Evaluator
+    from ablate.stages.keys import RunKeys
     from ablate.store import Store
 
 
@@ -124,19 +123,12 @@ def reference_features(
 ) -> dict[str, NDArray[np.float32]]:
     """``features`` [M, D] of the real images for FID and KID, ``embeddings`` [R, E] of the prompts' real
     images."""
-    config = keys.config
-    ingredients = {
-        "prepare": keys.prepare,
-        "evaluator": keys.evaluate_ingredients["evaluator"],
-        **keys.space_ingredients,
-        "evaluate": config.evaluate.model_dump(mode="json"),
-        "code": fingerprint.of_stage("evaluate"),
-    }
+    ingredients = evaluated.reference_ingredients(keys)
 
     def fill(folder: Path) -> None:
         real = prepared.references.numpy()
         embeddings = evaluator.encode_images(real) if len(real) else np.zeros((0, 1), np.float32)
-        if config.evaluate.reference == "train":
+        if keys.config.evaluate.reference == "train":
             features = space.features(prepared.images.numpy())
         else:
             features = space.features_of(real, embeddings) if len(real) else embeddings

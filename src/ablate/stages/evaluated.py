@@ -1,4 +1,4 @@
-"""What stage evaluate writes, and reads again. No torch.
+"""What stage evaluate writes and reads again, and what its keys are made of. No torch.
 
 ``evaluate/<key>/`` holds
     metrics.json   the run's figures, and what they were taken with
@@ -15,13 +15,51 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ablate import fingerprint
+from ablate.parts import PARTS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from ablate.stages.keys import RunKeys
+
+SOURCES = (
+    *("stages/evaluate.py", "stages/evaluated.py", "stages/sampled.py", "stages/device.py"),
+    *("metrics", "metrics/spaces", "parts/evaluator.py", "parts/inception.py"),
+)
+"""Beside those of metrics and spaces from plug-ins."""
+LIBRARIES = ("torch", "open_clip_torch", "clean-fid", "scipy", "numpy")
+
 METRICS, SCORES, FEATURES = "metrics.json", "scores.json", "features.npz"
+
+
+def ingredients(keys: RunKeys) -> dict[str, Any]:
+    """The samples, the networks that look at them and the real images they are compared with."""
+    metrics = fingerprint.of_plugins(keys.config.vocabulary.metrics.values())
+    return {"sample": keys.sample, **_view(keys), "code": fingerprint.of_files(SOURCES, LIBRARIES) | metrics}
+
+
+def reference_ingredients(keys: RunKeys) -> dict[str, Any]:
+    """The real images and the networks that look at them, whatever the metrics."""
+    return {"prepare": keys.prepare, **_view(keys), "code": fingerprint.of_files(SOURCES, LIBRARIES)}
+
+
+def _view(keys: RunKeys) -> dict[str, Any]:
+    """The evaluator, which images are the real ones, and the feature space: its network by the content of a
+    file that the user names; without one it is what the code says."""
+    config = keys.config
+    space = config.vocabulary.spaces[config.evaluate.fid_features]
+    code = fingerprint.of_plugins([space])
+    part = getattr(config.components, space.part) if space.part else None
+    return {
+        "evaluator": keys.part("evaluator"),
+        **({"space": code} if code else {}),
+        **({space.part: keys.contents.of_file(*PARTS[space.part](part).files())} if part else {}),
+        "evaluate": config.evaluate.model_dump(mode="json"),
+    }
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ablate.experiment.config import Components
-    from ablate.keys import RunKeys
+    from ablate.stages.keys import RunKeys
     from ablate.store import Store
     from ablate.store.growing import Arrays
 

@@ -1,6 +1,6 @@
-"""What stage prepare wrote, for those who read it: arrays that are mapped into memory.
+"""What stage prepare wrote, for those who read it, and what its keys are made of.
 
-Opening them takes no time, and only the rows that are asked for are read.
+Arrays are mapped into memory: opening them takes no time, and only the rows that are asked for are read.
 """
 
 from __future__ import annotations
@@ -12,12 +12,43 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+
+from ablate import fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
+
+    from ablate.stages.keys import RunKeys
+
+SOURCES = (
+    *("stages/prepare.py", "stages/prepared.py", "stages/device.py"),
+    *("store/growing.py", "parts/vae.py", "parts/text.py"),
+    *(f"data/{name}.py" for name in ("captions", "entries", "fields", "imagefolder", "images", "task")),
+)
+LIBRARIES = ("torch", "diffusers", "transformers", "pillow")
+
+
+def ingredients(keys: RunKeys) -> dict[str, Any]:
+    """Data, frozen parts and image size."""
+    return {
+        "data": keys.data,
+        "size": keys.config.data.size,
+        **{name: keys.part(name) for name in ("vae", "text_encoder", "tokenizer")},
+        "numerics": keys.numerics,
+        "code": fingerprint.of_files(SOURCES, LIBRARIES),
+    }
+
+
+def augmented_ingredients(keys: RunKeys) -> dict[str, Any]:
+    """The prepared images, and the forms that are made of each. The same for all seeds."""
+    augmentation = keys.config.augmentation
+    return {
+        "prepare": keys.prepare,
+        "augmentation": augmentation.contribution(),
+        "code": fingerprint.of_class(type(augmentation)) | fingerprint.of_files(("diffusion/randomness.py",)),
+    }
 
 
 @dataclass(frozen=True)
@@ -80,6 +111,8 @@ class Prepared(Encoded):
 
 def _mapped(file: Path) -> Tensor:
     """An array file as a tensor whose rows are read from the disk when they are used."""
+    import torch
+
     array = np.load(file, mmap_mode="r", allow_pickle=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it cannot be written to is meant

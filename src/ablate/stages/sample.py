@@ -1,8 +1,4 @@
-"""Stage sample: trained weights and prompts → one PNG for each prompt.
-
-``sample/<key>/`` holds ``images/<image_name>`` and ``sampled.json`` (seconds, evaluations, digest of
-the weights, the training's history); ``ablate.stages.sampled`` reads it.
-"""
+"""Stage sample: trained weights and prompts → one PNG for each prompt. ``sampled.py`` reads them."""
 
 from __future__ import annotations
 
@@ -21,7 +17,8 @@ from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
 from ablate.stages.prepare import encode_texts, to_uint8
 from ablate.stages.prepared import Prepared
-from ablate.stages.sampled import PREVIEW, SAMPLED, Sampled, png_name, weights_file
+from ablate.stages.sampled import PREVIEW, SAMPLED, Sampled, png_name, preview_ingredients
+from ablate.stages.trained import Trained, weights_file
 from ablate.stages.training import initial_unet
 from ablate.store import file_digest, key_of
 
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ablate.experiment.config import Config
-    from ablate.keys import RunKeys
+    from ablate.stages.keys import RunKeys
     from ablate.stages.training import Training
     from ablate.store import Store
 
@@ -78,7 +75,7 @@ def _sample(keys: RunKeys, store: Store, folder: Path, progress: Callable[[str],
         "seconds": time.perf_counter() - started,
         "evaluations_per_image": evaluations / max(len(prompts), 1),
         "weights": file_digest(weights_file(keys, store)),
-        "history": json.loads((store.path("train", keys.chain[-1]) / "state.json").read_text())["history"],
+        "history": Trained(store.path("train", keys.chain[-1])).history,
     }
     (folder / SAMPLED).write_text(json.dumps(record))
 
@@ -138,7 +135,7 @@ def decoded(
 def preview(training: Training, store: Store) -> str:
     """Draws the first prompts with the weights of this moment; the key of ``preview/<key>/preview.png``."""
     config = training.config
-    ingredients = training.keys.preview_ingredients(training.epoch)
+    ingredients = preview_ingredients(training.keys, training.epoch)
 
     def fill(folder: Path) -> None:
         prompts = training.data.prompts[: config.track.preview_prompts]

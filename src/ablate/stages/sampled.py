@@ -1,4 +1,4 @@
-"""What stage sample wrote, for those who read it. Imports no torch."""
+"""What stage sample wrote, for those who read it, and what its keys are made of. No torch."""
 
 from __future__ import annotations
 
@@ -8,20 +8,47 @@ from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from ablate import fingerprint
+from ablate.stages.trained import observer_ingredients
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ablate.keys import RunKeys
     from ablate.records import EpochRow
+    from ablate.stages.keys import RunKeys
     from ablate.store import Store
+
+SOURCES = (
+    *("stages/sample.py", "stages/sampled.py", "stages/trained.py", "stages/device.py"),
+    *("diffusion", "parts/vae.py"),
+)
+LIBRARIES = ("torch", "diffusers")
 
 SAMPLED = "sampled.json"
 PREVIEW = "preview.png"
 
 
+def ingredients(keys: RunKeys) -> dict[str, Any]:
+    """The trained weights, the prompts (they are part of the prepared data) and the sampler."""
+    return {
+        "state": keys.chain[-1],
+        "observer": keys.observer and observer_ingredients(keys.observer, keys.chain[-1]),
+        "seed": keys.sample_seed,
+        # The observer says which weights are meant.
+        "sample": keys.config.sample.model_dump(mode="json", exclude={"weights", "seed"}),
+        "numerics": keys.numerics,
+        "code": fingerprint.of_files(SOURCES, LIBRARIES),
+    }
+
+
+def preview_ingredients(keys: RunKeys, epoch: int) -> dict[str, Any]:
+    """The state and the number of prompts. Not the sampler: runs on one trunk share previews."""
+    return {"state": keys.chain[epoch], "prompts": keys.config.track.preview_prompts}
+
+
 @dataclass(frozen=True)
 class Sampled:
-    """The samples of a run: a PNG for each prompt, and what they cost and came from."""
+    """The samples of a run: a PNG for each prompt, and in ``sampled.json`` what they cost and came from."""
 
     folder: Path
 
@@ -59,12 +86,6 @@ class Sampled:
         """What each epoch of the training measured."""
         history: list[EpochRow] = self._content["history"]
         return history
-
-
-def weights_file(keys: RunKeys, store: Store) -> Path:
-    """The file of the weights that a run samples from: those at the end of its chain, or an observer's."""
-    stage, key = keys.weights
-    return store.path(stage, key) / ("unet.safetensors" if stage == "train" else "shadow.safetensors")
 
 
 def preview_image(store: Store, key: str) -> Path:

@@ -15,8 +15,8 @@ import torch
 from ablate.diffusion import randomness
 from ablate.errors import RunError
 from ablate.factors.base import Step
-from ablate.keys import newest_stored_state
 from ablate.stages.batch import draw_batch
+from ablate.stages.trained import newest_stored_state
 from ablate.stages.training import Training, forget
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from ablate.factors import Acting
     from ablate.factors.observer import Observer
-    from ablate.keys import RunKeys
     from ablate.records import EpochRow
     from ablate.stages.batch import Batch
+    from ablate.stages.keys import RunKeys
     from ablate.store import Store
 
 

@@ -1,11 +1,4 @@
-"""The state of a training: its weights, optimizer, averages and data, and how they are stored.
-
-``train/<K[e]>/`` holds the state at the beginning of epoch e:
-    unet.safetensors       the weights
-    optimizer.safetensors  AdamW's moments and step counts
-    state.json             epoch, digest of the weights, the history of all epochs before
-``ema/<key>/shadow.safetensors`` holds one observer's average at one state.
-"""
+"""The state of a training: its weights, optimizer, averages and data, stored as ``trained.py`` says."""
 
 from __future__ import annotations
 
@@ -23,11 +16,11 @@ from ablate import factors
 from ablate.diffusion.schedule import ForwardProcess
 from ablate.diffusion.unet import build_unet
 from ablate.factors.base import Loss
-from ablate.keys import observer_ingredients, observer_key
 from ablate.parts import PARTS
 from ablate.stages import device as devices
 from ablate.stages.prepare import augmented, batch_size
 from ablate.stages.prepared import Prepared
+from ablate.stages.trained import AVERAGE, Trained, observer_ingredients, observer_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,8 +29,8 @@ if TYPE_CHECKING:
 
     from ablate.experiment.config import Config
     from ablate.factors.observer import Observer, Weights
-    from ablate.keys import RunKeys
     from ablate.records import EpochRow
+    from ablate.stages.keys import RunKeys
     from ablate.store import Store
 
 
@@ -111,23 +104,20 @@ class Training:
         return training
 
     def _restore(self, store: Store) -> None:
-        folder = store.path("train", self.state_key)
-        self.unet.load_state_dict(load_file(folder / "unet.safetensors"))
-        moments = load_file(folder / "optimizer.safetensors")
+        stored = Trained(store.path("train", self.state_key))
+        self.unet.load_state_dict(load_file(stored.weights))
+        moments = load_file(stored.moments)
         for name, parameter in self.weights.items():
             self.optimizer.state[parameter] = {
                 "step": moments[f"{name}|step"].to(self.device),
                 "exp_avg": _like(parameter, moments[f"{name}|exp_avg"]),
                 "exp_avg_sq": _like(parameter, moments[f"{name}|exp_avg_sq"]),
             }
-        self.history = json.loads((folder / "state.json").read_text())["history"]
+        self.history = stored.history
         for observer in self.observers:
             if self.epoch > observer.begins:
-                entry = store.path("ema", observer_key(observer, self.state_key))
-                stored = load_file(entry / "shadow.safetensors")
-                self.averages[observer] = {
-                    name: self._placed(name, tensor) for name, tensor in stored.items()
-                }
+                average = load_file(store.path("ema", observer_key(observer, self.state_key)) / AVERAGE)
+                self.averages[observer] = {name: self._placed(name, t) for name, t in average.items()}
 
     def save(self, store: Store, *, kept: bool) -> None:
         """Stores the observers' averages, then the state: a stored state is a complete one."""
@@ -136,7 +126,7 @@ class Training:
             key = observer_key(observer, state_key)
             if not store.has("ema", key):
                 with store.writing("ema", key, observer_ingredients(observer, state_key)) as folder:
-                    save_file(_contiguous(average), folder / "shadow.safetensors")
+                    save_file(_contiguous(average), folder / AVERAGE)
         ingredients = {**self.keys.state_ingredients(self.epoch), "kept": kept}
         if store.has("train", state_key):
             if kept:
@@ -148,10 +138,10 @@ class Training:
             for moment, value in self.optimizer.state[parameter].items()
         }
         with store.writing("train", state_key, ingredients) as folder:
-            save_file(_contiguous(self.unet.state_dict()), folder / "unet.safetensors")
-            save_file(_contiguous(moments), folder / "optimizer.safetensors")
-            state = {"epoch": self.epoch, "history": self.history}
-            (folder / "state.json").write_text(json.dumps(state))
+            stored = Trained(folder)
+            save_file(_contiguous(self.unet.state_dict()), stored.weights)
+            save_file(_contiguous(moments), stored.moments)
+            stored.state.write_text(json.dumps({"epoch": self.epoch, "history": self.history}))
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:

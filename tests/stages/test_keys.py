@@ -15,8 +15,10 @@ from ablate.errors import DataError
 from ablate.experiment.config import Config, kit_parts
 from ablate.factors.ema import Ema
 from ablate.fingerprint import Contents
-from ablate.keys import RunKeys, differences, newest_stored_state, observer_key
 from ablate.parts.base import EMBEDDED_KIT
+from ablate.plan import differences
+from ablate.stages.keys import RunKeys
+from ablate.stages.trained import newest_stored_state, observer_key
 from ablate.store import ENTRY, Store
 
 if TYPE_CHECKING:
