@@ -150,14 +150,14 @@ class Training:
 
     def begin_observers(self, epoch: int) -> None:
         """Shows the weights to the observers that begin now."""
+        initial = self.initial_weights if epoch else lambda: self.weights
         for observer in self.observers:
             if epoch == observer.begins:
-                self.averages[observer] = observer.begin(self.weights, self.initial_weights)
+                self.averages[observer] = observer.begin(self.weights, initial)
 
     def initial_weights(self) -> Weights:
         """The U-Net's parameters at the beginning of the training, by name."""
-        unet = placed_unet(self.config, self.seed, self.device) if self.epoch else self.unet
-        return dict(unet.named_parameters())
+        return dict(placed_unet(self.config, self.seed, self.device).named_parameters())
 
     def _placed(self, name: str, stored: Tensor) -> Tensor:
         """A tensor of an observer on the device, as the weight of its name lies in memory."""
