@@ -36,7 +36,8 @@ from ablate.stages.batch import draw_batch
 from ablate.stages.keys import RunKeys
 from ablate.stages.prepare import prepare, to_model
 from ablate.stages.sample import sample_images
-from ablate.stages.train import batch_losses, epoch_batches, forward, optimizer_step, weighted_sum
+from ablate.stages.step import batch_losses, forward, optimizer_step, weighted_sum
+from ablate.stages.train import epoch_batches
 from ablate.stages.training import Training
 from ablate.store import Store
 

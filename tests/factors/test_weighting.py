@@ -9,7 +9,7 @@ from diffusers.training_utils import compute_snr
 
 from ablate.diffusion.schedule import ForwardProcess
 from ablate.factors.min_snr import MinSnr
-from ablate.stages.train import weighted
+from ablate.stages.step import weighted
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])

@@ -20,7 +20,8 @@ from ablate.factors.lpips import lpips
 from ablate.plan import Run, segments
 from ablate.stages.batch import draw_batch
 from ablate.stages.prepare import prepare, to_model
-from ablate.stages.train import batch_losses, epoch_batches, forward, optimizer_step, train, weighted_sum
+from ablate.stages.step import batch_losses, forward, optimizer_step, weighted_sum
+from ablate.stages.train import epoch_batches, train
 from ablate.stages.trained import observer_key
 from ablate.stages.training import Training, initial_unet
 from ablate.store import file_digest

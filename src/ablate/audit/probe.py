@@ -19,7 +19,8 @@ from ablate.records import LAYERS
 from ablate.stages.batch import caption_rows, draw_batch
 from ablate.stages.prepare import to_uint8
 from ablate.stages.sample import decoded
-from ablate.stages.train import batch_losses, epoch_batches, forward, optimizer_step, weighted_sum
+from ablate.stages.step import batch_losses, forward, optimizer_step, weighted_sum
+from ablate.stages.train import epoch_batches
 from ablate.stages.training import Training
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Stage train: a segment of the training, one stored state an epoch.
 
-The loop that everything else is about. ``stages/batch.py`` draws what a step needs, ``stages/training.py`` is
-the training's state and how it is stored.
+The loop that everything else is about. ``batch.py`` draws what a step needs, ``step.py`` computes it,
+``training.py`` is the training's state and how it is stored.
 """
 
 from __future__ import annotations
@@ -10,24 +10,20 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-import torch
-
 from ablate.diffusion import randomness
 from ablate.errors import RunError
-from ablate.factors.base import Step
 from ablate.stages.batch import draw_batch
+from ablate.stages.step import batch_losses, forward, optimizer_step, weighted_sum
 from ablate.stages.trained import newest_stored_state
 from ablate.stages.training import Training, forget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
-    from ablate.factors import Acting
     from ablate.factors.observer import Observer
     from ablate.records import EpochRow
-    from ablate.stages.batch import Batch
     from ablate.stages.keys import RunKeys
     from ablate.store import Store
 
@@ -106,52 +102,6 @@ def epoch_batches(images: int, batch: int, seed: int, epoch: int) -> list[Tensor
     """The images' rows in this epoch's order, in full batches (one smaller batch if there is none)."""
     order = randomness.permutation(images, seed, epoch, "order")
     return list(order[: max(images - images % batch, min(images, batch))].split(batch))
-
-
-def forward(training: Training, batch: Batch) -> Step:
-    """Noises the latents of a batch and lets the U-Net predict."""
-    process = training.process
-    x_t = process.noised(batch.x0, batch.noise, batch.t)
-    with training.autocast():
-        prediction = training.forward(x_t, batch.t, encoder_hidden_states=batch.context).sample
-    return Step(process, x_t=x_t, prediction=prediction.float(), **batch.for_losses())
-
-
-def batch_losses(training: Training, step: Step, acting: Acting) -> dict[str, Tensor]:
-    """The losses that act on a step, each a scalar with its graph: ``mse``, ``lpips``, ``kl``."""
-    parts = {loss.name: loss.loss(step, training.frozen) for loss in acting.losses}
-    if acting.weighting:
-        weights = acting.weighting.weights(step.t, step.process)
-        parts |= {loss.name: weighted(parts[loss.name], weights) for loss in acting.losses if loss.weighted}
-    return {name: part.mean() for name, part in parts.items()}
-
-
-def weighted(loss: Tensor, weights: Tensor) -> Tensor:
-    """A loss [B, …] with each image's ``weights`` [B]."""
-    return loss * weights.view(-1, *[1] * (loss.ndim - 1))
-
-
-def weighted_sum(parts: Mapping[str, Tensor], acting: Acting) -> Tensor:
-    """The training loss: each loss with its weight, in their order."""
-    first, *others = (loss.weight * parts[loss.name] for loss in acting.losses)
-    return sum(others, start=first)
-
-
-def optimizer_step(training: Training, acting: Acting, epoch: int, step: int) -> Tensor:
-    """Clips the gradient, updates the weights and the averages; the gradient's norm before clipping."""
-    clipping, parameters = acting.clipping, training.weights.values()
-    for group in training.optimizer.param_groups:
-        group["lr"] = acting.learning_rate.at(epoch, step)
-    if clipping and clipping.when == "after-step":
-        training.optimizer.step()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, clipping.limit)
-    else:
-        norm = torch.nn.utils.clip_grad_norm_(parameters, clipping.limit if clipping else math.inf)
-        training.optimizer.step()
-    training.optimizer.zero_grad(set_to_none=True)
-    for observer, average in training.averages.items():
-        observer.update(average, training.weights)
-    return norm.detach()
 
 
 def _refuse_infinite(row: EpochRow, seed: int, epoch: int) -> None:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from ablate.store import Store
 
 SOURCES = (
-    *("stages/train.py", "stages/trained.py", "stages/batch.py", "stages/training.py", "stages/device.py"),
+    *(f"stages/{name}.py" for name in ("train", "trained", "batch", "step", "training", "device")),
     *("diffusion/randomness.py", "diffusion/schedule.py", "diffusion/unet.py"),
-    *("factors/base.py", "factors/observer.py", "parts/vae.py"),
+    *("factors/base.py", "parts/vae.py"),
 )
 """Of every training. Those of factors enter where they act."""
 LIBRARIES = ("torch", "diffusers")

@@ -1,0 +1,65 @@
+"""One training step: the forward pass, the losses, the update. The loop is in ``stages/train.py``."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from ablate.factors.base import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from ablate.factors import Acting
+    from ablate.stages.batch import Batch
+    from ablate.stages.training import Training
+
+
+def forward(training: Training, batch: Batch) -> Step:
+    """Noises the latents of a batch and lets the U-Net predict."""
+    process = training.process
+    x_t = process.noised(batch.x0, batch.noise, batch.t)
+    with training.autocast():
+        prediction = training.forward(x_t, batch.t, encoder_hidden_states=batch.context).sample
+    return Step(process, x_t=x_t, prediction=prediction.float(), **batch.for_losses())
+
+
+def batch_losses(training: Training, step: Step, acting: Acting) -> dict[str, Tensor]:
+    """The losses that act on a step, each a scalar with its graph: ``mse``, ``lpips``, ``kl``."""
+    parts = {loss.name: loss.loss(step, training.frozen) for loss in acting.losses}
+    if acting.weighting:
+        weights = acting.weighting.weights(step.t, step.process)
+        parts |= {loss.name: weighted(parts[loss.name], weights) for loss in acting.losses if loss.weighted}
+    return {name: part.mean() for name, part in parts.items()}
+
+
+def weighted(loss: Tensor, weights: Tensor) -> Tensor:
+    """A loss [B, …] with each image's ``weights`` [B]."""
+    return loss * weights.view(-1, *[1] * (loss.ndim - 1))
+
+
+def weighted_sum(parts: Mapping[str, Tensor], acting: Acting) -> Tensor:
+    """The training loss: each loss with its weight, in their order."""
+    first, *others = (loss.weight * parts[loss.name] for loss in acting.losses)
+    return sum(others, start=first)
+
+
+def optimizer_step(training: Training, acting: Acting, epoch: int, step: int) -> Tensor:
+    """Clips the gradient, updates the weights and the averages; the gradient's norm before clipping."""
+    clipping, parameters = acting.clipping, training.weights.values()
+    for group in training.optimizer.param_groups:
+        group["lr"] = acting.learning_rate.at(epoch, step)
+    if clipping and clipping.when == "after-step":
+        training.optimizer.step()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, clipping.limit)
+    else:
+        norm = torch.nn.utils.clip_grad_norm_(parameters, clipping.limit if clipping else math.inf)
+        training.optimizer.step()
+    training.optimizer.zero_grad(set_to_none=True)
+    for observer, average in training.averages.items():
+        observer.update(average, training.weights)
+    return norm.detach()
