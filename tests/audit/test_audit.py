@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ablate.keys import RunKeys
     from tests.conftest import MakeKeys
 
-LPIPS = {"losses": {"lpips": {"weight": 0.1, "start": 1}}}
+LPIPS = {"losses": {"lpips": {"weight": 0.1, "start": 1, "images": 4}}}
 KL = {"losses": {"kl": {"weight": 0.1, "start": 1}}}
 FLIP = {"augmentation": {"kind": "flip", "start": 1}}
 STRONG = {"augmentation": {"kind": "strong", "start": 2}}

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 EPOCHS = 4
 BASE: dict[str, Any] = {"train": {"epochs": EPOCHS}}
 LATE: dict[str, Any] = {
-    "losses": {"lpips": {"weight": 0.1, "start": 2}, "kl": {"weight": 0.01, "start": 3}},
+    "losses": {"lpips": {"weight": 0.1, "start": 2, "images": 4}, "kl": {"weight": 0.01, "start": 3}},
     "augmentation": {"kind": "strong", "start": 2},
 }
 EARLY_EMA: dict[str, Any] = {"ema": {"decay": 0.8, "start": 1}}
