@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from functools import cache
 from pathlib import Path
@@ -45,10 +46,14 @@ def bench(make_parts: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyP
 def test_the_published_setting_ends_with_a_report(
     make_parts: Callable[..., dict[str, Any]],
     ablate: Ablate,
+    databases: Path,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     import true_shapes
+
+    for database in databases.glob("*.db"):
+        shutil.copy(database, tmp_path)
 
     def run(command: list[str], cwd: Path, check: bool) -> SimpleNamespace:
         """The command in this process."""

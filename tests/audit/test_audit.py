@@ -16,7 +16,6 @@ from ablate.audit import compare
 from ablate.audit import probe as probing
 from ablate.audit.audit import audit
 from ablate.audit.compare import first_difference, moment
-from ablate.audit.probe import probe
 from ablate.diffusion.schedule import ForwardProcess
 from ablate.factors.ema import EmaObserver
 from ablate.factors.learning_rate import LearningRate
@@ -30,8 +29,7 @@ from ablate.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ablate.audit.probe import Moment, Probe
-    from ablate.keys import RunKeys
+    from ablate.audit.probe import Probe
     from tests.conftest import MakeKeys
 
 LPIPS = {"losses": {"lpips": {"weight": 0.1, "start": 1, "images": 4}}}
@@ -51,20 +49,6 @@ def store(make_keys: MakeKeys, tmp_path_factory: pytest.TempPathFactory) -> Stor
     store = Store(tmp_path_factory.mktemp("store"))
     prepare(make_keys(), store, lambda text: None)
     return store
-
-
-@pytest.fixture(scope="module")
-def look(store: Store) -> Callable[[RunKeys, Moment, Store], Probe]:
-    """``probe``, which looks once at what several tests ask about; only for code without planted faults."""
-    taken: dict[tuple[str, int, Moment], Probe] = {}
-
-    def look(keys: RunKeys, moment: Moment, store: Store) -> Probe:
-        question = (keys.config.model_dump_json(), keys.seed, moment)
-        if question not in taken:
-            taken[question] = probe(keys, moment, store)
-        return taken[question]
-
-    return look
 
 
 @pytest.fixture
