@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cheap_collection() -> None:
     """statsmodels' Holm collects garbage each time: half a second, unless it leaves out what was there."""
     import statsmodels.stats.multitest  # noqa: F401
