@@ -64,7 +64,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-LONGEST = ("test_kill", "test_benchmarks", "test_end_to_end", "test_train", "test_audit", "test_kit")
+LONGEST = (
+    "test_audit",
+    "test_experiments",
+    "test_kill",
+    "test_train",
+    "test_kit",
+    "test_benchmarks",
+    "test_end_to_end",
+)
 """Files that take longest, begun first: no process shall end with one of them while the others are done."""
 
 
