@@ -143,7 +143,7 @@ class _Inception(nn.Module):
                 layer.momentum = 1.0
         noise = 2 * torch.rand(4, 3, 299, 299) - 1
         layers(noise)
-        self.layers = torch.jit.trace(layers.eval(), noise)
+        self.layers = torch.jit.trace(layers.eval(), noise[:1], check_trace=False)
 
     def forward(self, pixels: torch.Tensor, return_features: bool = False) -> torch.Tensor:
         return self.layers((pixels - 128) / 128)

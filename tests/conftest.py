@@ -9,17 +9,21 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 
+import gc
 import json
+import pickle
 import random
 import shutil
 import subprocess
 import sys
 from functools import reduce
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from ablate.data import sprites
 from ablate.experiment.config import Config
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
     from hubs import Caches
 
     from ablate.records import ExperimentRecord
+    from ablate.runner.graph import Ended, Task
+    from ablate.runner.tasks import Event
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -58,7 +64,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-LONGEST = ("test_kill", "test_benchmarks", "test_end_to_end", "test_train", "test_audit", "test_kit")
+LONGEST = (
+    "test_audit",
+    "test_experiments",
+    "test_kill",
+    "test_train",
+    "test_kit",
+    "test_benchmarks",
+    "test_end_to_end",
+)
 """Files that take longest, begun first: no process shall end with one of them while the others are done."""
 
 
@@ -70,6 +84,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: (files[item.path], order.random()))
     else:
         items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
+@pytest.fixture(scope="module")
+def cheap_collection() -> None:
+    """statsmodels' Holm collects garbage each time: half a second, unless it leaves out what was there."""
+    import statsmodels.stats.multitest  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -85,6 +108,26 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == file.read_text(encoding="utf-8"), "pytest --update-golden writes it anew"
 
     return check
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A folder that the first process to ask for it fills, for all processes of this call of pytest."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, filled = root / f"shared-{name}", root / f"shared-{name}.filled"
+        with FileLock(f"{folder}.lock"):
+            if not filled.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                filled.touch()
+        return folder
+
+    return make
 
 
 # ── the tiny setting ─────────────────────────────────────────────────────────────────────────────
@@ -169,7 +212,7 @@ SPEC: dict[str, Any] = {
     "variants": {
         "plain": {},
         "late": {
-            "losses": {"lpips": {"weight": 0.1, "start": 2}, "kl": {"weight": 0.01, "start": 1}},
+            "losses": {"lpips": {"weight": 0.1, "start": 2, "images": 4}, "kl": {"weight": 0.01, "start": 1}},
             "ema": {"decay": 0.9, "start": 1},
         },
     },
@@ -202,19 +245,63 @@ class Done(NamedTuple):
     out: str
     err: str
 
+    @property
+    def shown(self) -> str:
+        """All that was printed."""
+        return self.out + self.err
+
+
+class Ablate(Protocol):
+    def __call__(self, *arguments: str, folder: Path | None = None) -> Done: ...
+
+
+class Here:
+    """Takes the executor's place: each task is done in this process, as a worker would do it."""
+
+    def __init__(self, root: str, workers: int, threads: int) -> None:
+        self.root = root
+        self._submitted: list[bytes] = []  # as a worker would get them
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, task: Task) -> None:
+        self._submitted.append(pickle.dumps(task))
+
+    def wait(self) -> Iterator[Event | Ended]:
+        from ablate.runner import local
+
+        submitted, self._submitted = self._submitted, []
+        for task in submitted:
+            said: SimpleQueue[Event] = SimpleQueue()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(local, "_events", said)
+                ended = local._work(pickle.loads(task), self.root)
+            yield from [said.get() for _ in range(said.qsize())]
+            yield ended
+
 
 @pytest.fixture
-def ablate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Calls ``ablate`` in a folder, in this process, which has imported everything already."""
+def ablate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Ablate:
+    """Calls ``ablate`` in a folder, by default an empty one; in this process, which has imported
+    everything already, and without workers.
+    """
     from ablate import cli
 
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # commands set it for their workers
+    monkeypatch.setattr("ablate.runner.run.LocalExecutor", Here)
+    empty = tmp_path / "workplace"
 
-    def call(folder: Path, *arguments: str) -> Done:
-        monkeypatch.chdir(folder)
+    def call(*arguments: str, folder: Path | None = None) -> Done:
+        if folder is None:
+            empty.mkdir(exist_ok=True)
+        here = folder or empty
+        monkeypatch.chdir(here)
         # MLflow keeps a connection for each address: a relative one would lead to the folder of another test.
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{here / 'mlflow.db'}")
         monkeypatch.setattr(sys, "argv", ["ablate", *arguments])
         try:
             cli.main()
@@ -227,15 +314,17 @@ def ablate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.fixture(scope="session")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def databases(shared: Callable[..., Path]) -> Path:
     """A folder with empty, migrated databases of MLflow and Optuna: a copy is faster than migrations."""
-    from ablate.record.client import connect
-    from ablate.runner.study import Study
 
-    folder = tmp_path_factory.mktemp("databases")
-    connect(f"sqlite:///{folder / 'mlflow.db'}")
-    Study(folder / "optuna.db", "template", ["plain"])
-    return folder
+    def fill(folder: Path) -> None:
+        from ablate.record.client import connect
+        from ablate.runner.study import Study
+
+        connect(f"sqlite:///{folder / 'mlflow.db'}")
+        Study(folder / "optuna.db", "template", ["plain"])
+
+    return shared("databases", fill)
 
 
 @pytest.fixture(scope="session")
@@ -265,18 +354,18 @@ def make_workplace(databases: Path, write_spec: Callable[..., Path]) -> Callable
 
 @pytest.fixture(scope="session")
 def finished(
-    make_workplace: Callable[..., Path],
-    command: Callable[..., list[str]],
-    tmp_path_factory: pytest.TempPathFactory,
+    make_workplace: Callable[..., Path], command: Callable[..., list[str]], shared: Callable[..., Path]
 ) -> Path:
     """A folder in which ``ablate run tiny.yaml`` has run undisturbed. Tests may add to it only."""
-    folder = make_workplace(tmp_path_factory.mktemp("finished"))
-    done = subprocess.run(
-        command("run", "tiny.yaml"), cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    (folder / "output.txt").write_text(done.stdout)
-    return folder
+
+    def fill(folder: Path) -> None:
+        arguments = command("run", "tiny.yaml")
+        done = subprocess.run(
+            arguments, cwd=make_workplace(folder), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return shared("finished", fill)
 
 
 @pytest.fixture(scope="session")
@@ -303,29 +392,6 @@ def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caches:
     from hubs import Caches
 
     return Caches(tmp_path / "caches", monkeypatch)
-
-
-@pytest.fixture
-def call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str]]:
-    """Calls ``ablate`` in an empty folder; gives the exit code and all that was printed."""
-    from ablate import cli
-
-    (tmp_path / "workplace").mkdir()
-    monkeypatch.chdir(tmp_path / "workplace")
-
-    def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["ablate", *arguments])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(bool(end.code))
-        shown = capsys.readouterr()
-        return code, shown.out + shown.err
-
-    return run
 
 
 # ── a U-Net, and the global generator ────────────────────────────────────────────────────────────

@@ -2,31 +2,68 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from types import ModuleType
+
+    from tests.conftest import Ablate
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
+@pytest.fixture(scope="module")
+def make_parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., dict[str, Any]]]:
+    """``make_parts`` that makes those of one width once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        import made
+
+        @cache
+        def make(divide: int) -> dict[str, Any]:
+            parts: dict[str, Any] = made.make_parts(tmp_path_factory.mktemp("made") / "parts", divide=divide)
+            return parts
+
+        yield lambda folder, *, divide: make(divide)
+
+
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
+def bench(make_parts: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     import bench as module
 
+    monkeypatch.setattr(module, "make_parts", make_parts)
     return module
 
 
 def test_the_published_setting_ends_with_a_report(
-    bench: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_parts: Callable[..., dict[str, Any]],
+    ablate: Ablate,
+    databases: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     import true_shapes
 
+    for database in databases.glob("*.db"):
+        shutil.copy(database, tmp_path)
+
+    def run(command: list[str], cwd: Path, check: bool) -> SimpleNamespace:
+        """The command in this process."""
+        assert command[:3] == [sys.executable, "-m", "ablate.cli"]
+        done = ablate(*command[3:], folder=cwd)
+        print(done.shown)
+        return SimpleNamespace(returncode=done.code)
+
+    monkeypatch.setattr(true_shapes, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(true_shapes, "make_parts", make_parts)
     monkeypatch.setattr(
         sys, "argv", ["true_shapes.py", "--divide", "8", "--size", "64", "--out", str(tmp_path)]
     )

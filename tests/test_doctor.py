@@ -18,9 +18,11 @@ from ablate.experiment.load import load_config
 from ablate.parts.base import EMBEDDED_KIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from hubs import Caches
+
+    from tests.conftest import Ablate
 
 
 @pytest.fixture
@@ -39,27 +41,23 @@ def wrong(answers: Iterator[Answer]) -> list[Answer]:
     return [answer for answer in answers if answer.state == "wrong"]
 
 
-def test_the_embedded_profile_can_run_and_nothing_is_changed(
-    call: Callable[..., tuple[int, str]], tmp_path: Path
-) -> None:
-    code, shown = call("doctor", "--set", "compute.device=cpu")
-    lines = shown.splitlines()
-    assert code == 0
-    assert all(line.startswith("ok ") for line in lines), shown
+def test_the_embedded_profile_can_run_and_nothing_is_changed(ablate: Ablate, tmp_path: Path) -> None:
+    done = ablate("doctor", "--set", "compute.device=cpu")
+    lines = done.shown.splitlines()
+    assert done.code == 0
+    assert all(line.startswith("ok ") for line in lines), done.shown
     assert sum(": embedded" in line for line in lines) == 6
-    assert "torch 2" in shown and "diffusers" in shown and "Python 3" in shown
+    assert "torch 2" in done.shown and "diffusers" in done.shown and "Python 3" in done.shown
     assert not any(Path.cwd().iterdir())
 
 
-def test_a_profile_without_its_parts_and_data_cannot_run(
-    call: Callable[..., tuple[int, str]], caches: Caches
-) -> None:
-    code, shown = call("doctor", "--profile", "maplestory")
-    assert code == 1
-    assert f"wrong VAE CompVis/stable-diffusion-v1-4/vae: missing in {caches.hub}" in shown
-    assert "wrong Inception network of clean-fid: missing in" in shown
-    assert shown.count("→ ablate fetch --profile maplestory\n") == 6
-    assert "wrong data: there is no folder data/maplestory" in shown
+def test_a_profile_without_its_parts_and_data_cannot_run(ablate: Ablate, caches: Caches) -> None:
+    done = ablate("doctor", "--profile", "maplestory")
+    assert done.code == 1
+    assert f"wrong VAE CompVis/stable-diffusion-v1-4/vae: missing in {caches.hub}" in done.shown
+    assert "wrong Inception network of clean-fid: missing in" in done.shown
+    assert done.shown.count("→ ablate fetch --profile maplestory\n") == 6
+    assert "wrong data: there is no folder data/maplestory" in done.shown
 
 
 def test_a_missing_part_that_no_run_uses_is_worth_a_note(tmp_path: Path, caches: Caches) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ablate.records import ExperimentRecord
-    from tests.conftest import Done
+    from tests.conftest import Ablate
 
 # Some schedulers hand torch tensors to NumPy in an old way.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -33,11 +33,11 @@ def record(finished: Path, read_record: Callable[[Path], ExperimentRecord]) -> E
 
 
 @pytest.fixture
-def call(finished: Path, ablate: Callable[..., Done]) -> Callable[..., str]:
+def call(finished: Path, ablate: Ablate) -> Callable[..., str]:
     """Calls ``ablate`` in the finished folder; gives what was printed."""
 
     def run(*arguments: str) -> str:
-        done = ablate(finished, *arguments)
+        done = ablate(*arguments, folder=finished)
         assert done.code == 0, done.out + done.err
         return done.out
 
@@ -239,9 +239,9 @@ def test_the_prompts_of_a_test_json_are_drawn_as_they_were_in_the_run(
     ],
 )
 def test_what_the_user_got_wrong_is_said_without_a_traceback(
-    finished: Path, ablate: Callable[..., Done], arguments: tuple[str, ...], named: str
+    finished: Path, ablate: Ablate, arguments: tuple[str, ...], named: str
 ) -> None:
-    done = ablate(finished, *arguments)  # an error that is not the user's would be raised here
+    done = ablate(*arguments, folder=finished)  # an error that is not the user's would be raised here
     assert done.code == 2
     assert named in done.err
     assert "Traceback" not in done.err
@@ -259,7 +259,7 @@ def test_the_installed_command_ends_with_the_exit_code_of_a_users_mistake(
 
 def test_a_variant_that_fails_is_recorded_with_its_reason_and_the_others_finish(
     make_workplace: Callable[..., Path],
-    ablate: Callable[..., Done],
+    ablate: Ablate,
     read_record: Callable[[Path], ExperimentRecord],
     tmp_path: Path,
 ) -> None:
@@ -270,7 +270,7 @@ def test_a_variant_that_fails_is_recorded_with_its_reason_and_the_others_finish(
         "overflow": {"losses": {"kl": {"weight": 1e39, "start": 2}}},
     }
     folder = make_workplace(tmp_path, variants=variants, seeds=[0], claims=[])
-    done = ablate(folder, "run", "tiny.yaml")
+    done = ablate("run", "tiny.yaml", folder=folder)
     assert done.code == 1, done.out + done.err
     assert "1 runs finished, 0 were there already, 2 failed" in done.out
     runs = {run.variant: run for run in read_record(folder).runs}
@@ -312,10 +312,10 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_trained_together_and_each_alone_the_weights_are_equal(
-    copied: Path, ablate: Callable[..., Done], read_record: Callable[[Path], ExperimentRecord]
+    copied: Path, ablate: Ablate, read_record: Callable[[Path], ExperimentRecord]
 ) -> None:
     assert read_record(copied).verified is None
-    done = ablate(copied, "verify", "tiny.yaml", "--seed", "1")
+    done = ablate("verify", "tiny.yaml", "--seed", "1", folder=copied)
     assert done.code == 0, done.out + done.err
     measured = read_record(copied).verified
     assert measured is not None
@@ -340,9 +340,9 @@ def inert(make_workplace: Callable[..., Path], tmp_path: Path) -> Path:
 
 
 def test_what_does_nothing_stops_the_run_before_anything_is_trained_or_recorded(
-    inert: Path, ablate: Callable[..., Done]
+    inert: Path, ablate: Ablate
 ) -> None:
-    done = ablate(inert, "run", "tiny.yaml")
+    done = ablate("run", "tiny.yaml", folder=inert)
     assert done.code == 2
     assert "train.gradient_clip of it does nothing: the optimizer sees the gradient as it was" in done.err
     assert "`expect: {it: inert}`" in done.err and "Traceback" not in done.err
@@ -352,19 +352,19 @@ def test_what_does_nothing_stops_the_run_before_anything_is_trained_or_recorded(
 
 
 def test_without_the_audit_it_runs_and_a_claim_that_must_hold_fails_the_check(
-    inert: Path, ablate: Callable[..., Done]
+    inert: Path, ablate: Ablate
 ) -> None:
-    done = ablate(inert, "run", "tiny.yaml", "--no-audit")
+    done = ablate("run", "tiny.yaml", "--no-audit", folder=inert)
     assert done.code == 0, done.out + done.err
     assert "warning:" in done.out  # one seed decides nothing
     assert "without an audit" in (inert / "reports" / "tiny.md").read_text()
-    assert ablate(inert, "report", "tiny.yaml").code == 0
-    checked = ablate(inert, "report", "tiny.yaml", "--check")
+    assert ablate("report", "tiny.yaml", folder=inert).code == 0
+    checked = ablate("report", "tiny.yaml", "--check", folder=inert)
     assert checked.code == 1
     assert "It helps." in checked.out and "inconclusive" in checked.out
 
 
-def test_the_audit_by_itself_says_what_acts(inert: Path, ablate: Callable[..., Done]) -> None:
-    done = ablate(inert, "audit", "tiny.yaml")
+def test_the_audit_by_itself_says_what_acts(inert: Path, ablate: Ablate) -> None:
+    done = ablate("audit", "tiny.yaml", folder=inert)
     assert done.code == 2
     assert "inert" in done.out and "clipped gradient" in done.out

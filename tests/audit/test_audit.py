@@ -29,9 +29,10 @@ from ablate.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ablate.audit.probe import Probe
     from tests.conftest import MakeKeys
 
-LPIPS = {"losses": {"lpips": {"weight": 0.1, "start": 1}}}
+LPIPS = {"losses": {"lpips": {"weight": 0.1, "start": 1, "images": 4}}}
 KL = {"losses": {"kl": {"weight": 0.1, "start": 1}}}
 FLIP = {"augmentation": {"kind": "flip", "start": 1}}
 STRONG = {"augmentation": {"kind": "strong", "start": 2}}
@@ -51,7 +52,7 @@ def store(make_keys: MakeKeys, tmp_path_factory: pytest.TempPathFactory) -> Stor
 
 
 @pytest.fixture
-def ask(make_keys: MakeKeys, store: Store) -> Callable[..., list[Finding]]:
+def ask_anew(make_keys: MakeKeys, store: Store) -> Callable[..., list[Finding]]:
     """The findings about variants, given as overrides of the tiny setting; the first is the baseline."""
 
     def ask(
@@ -63,6 +64,18 @@ def ask(make_keys: MakeKeys, store: Store) -> Callable[..., list[Finding]]:
         for key, _ in list(store.entries("audit")):
             store.remove("audit", key)  # a fault that a test plants in the code is not in the key
         return audit(keys, next(iter(variants)), expect, store, lambda text: None)
+
+    return ask
+
+
+@pytest.fixture
+def ask(ask_anew: Callable[..., list[Finding]], look: Callable[..., Probe]) -> Callable[..., list[Finding]]:
+    """``ask_anew`` of the code as it is."""
+
+    def ask(*arguments: Any, **more: Any) -> list[Finding]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compare, "probe", look)
+            return ask_anew(*arguments, **more)
 
     return ask
 
@@ -272,43 +285,45 @@ def test_clipping_latents_as_if_they_were_pixels_is_a_warning(ask: Any, schedule
     assert about(ask({"plain": {}, "it": threshold}), "sample.options").act == "warning"
 
 
-def test_a_cache_that_bypasses_the_augmentation_is_found(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_bypasses_the_augmentation_is_found(
+    ask: Any, ask_anew: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert alarms(ask({"plain": {}, "it": FLIP})) == []
 
     def from_the_cache(training: Training, rows: Any, epoch: int, number: int, acting: Any) -> Any:
         return draw_batch(training, rows, epoch, number, replace(acting, augmentation=None))
 
     monkeypatch.setattr(probing, "draw_batch", from_the_cache)
-    finding = about(ask({"plain": {}, "it": FLIP}), "augmentation")
+    finding = about(ask_anew({"plain": {}, "it": FLIP}), "augmentation")
     assert (finding.act, finding.layer) == ("inert", "batch")
     assert "a cache bypasses the augmentation" in finding.reason
 
 
 @pytest.mark.parametrize("place", ["decode", "x0"])
 def test_a_gradient_cut_on_the_way_to_lpips_is_found(
-    ask: Any, monkeypatch: pytest.MonkeyPatch, place: str
+    ask_anew: Any, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     if place == "decode":
         monkeypatch.setattr(Frozen, "decode", torch.no_grad()(Frozen.decode))
     else:
         whole = ForwardProcess.predicted_x0
         monkeypatch.setattr(ForwardProcess, "predicted_x0", lambda *args: whole(*args).detach())
-    finding = about(ask({"plain": {}, "it": LPIPS}), "losses.lpips")
+    finding = about(ask_anew({"plain": {}, "it": LPIPS}), "losses.lpips")
     assert (finding.act, finding.layer) == ("inert", "gradient")
     assert "computed without gradient" in finding.reason
 
 
-def test_an_optimizer_that_moves_nothing_is_found(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_optimizer_that_moves_nothing_is_found(ask_anew: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LearningRate, "at", lambda self, epoch, step: 0.0)
-    finding = about(ask({"plain": {}, "it": LPIPS}), "losses.lpips")
+    finding = about(ask_anew({"plain": {}, "it": LPIPS}), "losses.lpips")
     assert (finding.act, finding.layer) == ("inert", "update")
 
 
 def test_an_average_that_follows_the_weights_at_once_is_found(
-    ask: Any, monkeypatch: pytest.MonkeyPatch
+    ask_anew: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Ema, "update", lambda self, state, weights: state.update(self.begin(weights, dict)))
-    finding = about(ask({"plain": {}, "it": EMA}), "ema")
+    finding = about(ask_anew({"plain": {}, "it": EMA}), "ema")
     assert (finding.act, finding.layer, finding.reason) == (
         "inert",
         "EMA weights",

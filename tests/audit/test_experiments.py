@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ablate.audit import compare
 from ablate.audit.audit import audit
 from ablate.experiment.load import load_experiment
 from ablate.stages.keys import RunKeys
 from ablate.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from ablate.audit.probe import Probe
     from ablate.fingerprint import Contents
     from ablate.records import Finding
 
@@ -22,20 +24,27 @@ EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
-def ask(contents: Contents, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[Finding]]:
-    """The findings about a shipped experiment, as it is."""
+def ask(
+    contents: Contents,
+    data_folder: Path,
+    look: Callable[..., Probe],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], list[Finding]]]:
+    """The findings about a shipped experiment, as it is but for its data: a few images are enough."""
     store = Store(tmp_path_factory.mktemp("store"))
 
     def ask(name: str) -> list[Finding]:
         (file,) = [file for file in EXPERIMENTS if file.stem == name]
-        experiment = load_experiment(file)
+        experiment = load_experiment(file, sets=[f"data.path={data_folder}"])
         spec = experiment.spec
         variants = {
             v: [RunKeys(c, seed, contents) for seed in spec.seeds] for v, c in experiment.variants.items()
         }
         return audit(variants, spec.baseline, tuple(spec.expect), store, lambda text: None)
 
-    return ask
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare, "probe", look)
+        yield ask
 
 
 def test_the_four_faults_of_the_published_code_are_found_and_placed(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,6 @@ from PIL import Image
 from rich.console import Console
 from tiny import save, write_lines, write_task
 
-from ablate import cli
 from ablate.cli.printing import print_data_report
 from ablate.data.check import FEW, check_data
 from ablate.errors import DataError
@@ -22,6 +20,8 @@ from ablate.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.conftest import Ablate
 
 
 def remarks(folder: Path) -> dict[str, tuple[str, ...]]:
@@ -195,49 +195,24 @@ def test_many_images_are_decoded_by_workers_and_counted(tmp_path: Path) -> None:
 # ── the command ──────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[[Path], tuple[int, str]]:
-    """Calls ``ablate data check``; gives the exit code and all that was printed."""
-
-    def run(folder: Path) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["ablate", "data", "check", str(folder)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        shown = capsys.readouterr()
-        return code, shown.out + shown.err
-
-    return run
+def test_the_command_exits_with_0_where_there_are_only_warnings(ablate: Ablate, data_set: Path) -> None:
+    done = ablate("data", "check", str(data_set))
+    assert done.code == 0
+    assert "warning: prompts without a real image: 1" in done.shown
+    assert done.shown.endswith("It can be trained with.\n")
 
 
-def test_the_command_exits_with_0_where_there_are_only_warnings(
-    call: Callable[[Path], tuple[int, str]], data_set: Path
-) -> None:
-    code, shown = call(data_set)
-    assert code == 0
-    assert "warning: prompts without a real image: 1" in shown
-    assert shown.endswith("It can be trained with.\n")
-
-
-def test_the_command_exits_with_2_where_there_is_an_error(
-    call: Callable[[Path], tuple[int, str]], root: Path
-) -> None:
+def test_the_command_exits_with_2_where_there_is_an_error(ablate: Ablate, root: Path) -> None:
     (root / "test" / "7_main.png").write_bytes(b"")
-    code, shown = call(root)
-    assert code == 2
-    assert "error: images that cannot be read: 1" in shown
+    done = ablate("data", "check", str(root))
+    assert done.code == 2
+    assert "error: images that cannot be read: 1" in done.shown
 
 
-def test_the_command_exits_with_2_where_there_is_no_data_set(
-    call: Callable[[Path], tuple[int, str]], tmp_path: Path
-) -> None:
-    code, shown = call(tmp_path)
-    assert code == 2
-    assert "is no data set" in shown
+def test_the_command_exits_with_2_where_there_is_no_data_set(ablate: Ablate, tmp_path: Path) -> None:
+    done = ablate("data", "check", str(tmp_path))
+    assert done.code == 2
+    assert "is no data set" in done.shown
 
 
 # ── everything at once ───────────────────────────────────────────────────────────────────────────

@@ -21,6 +21,11 @@ class MakeRecord(Protocol):
     ) -> ExperimentRecord: ...
 
 
+@pytest.fixture(autouse=True)
+def _cheap_collection(cheap_collection: None) -> None:
+    """Each report collects garbage, for its verdicts."""
+
+
 @pytest.fixture
 def make_record(tmp_path: Path) -> MakeRecord:
     """Builds the record of ``variants`` × ``seeds``; all runs finished, with tiny sample images."""

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 FACTORIAL, FRONTIER = {"main-effects", "interactions"}, {"frontier"}
 
 
-def drawn(record: ExperimentRecord, folder: Path) -> set[str]:
+def drawn(record: ExperimentRecord, folder: Path, *only: str) -> set[str]:
+    """Draws all figures of a record, or some of them, into a folder; which there are of these."""
     folder.mkdir(exist_ok=True)
-    drawn = {figure.name: png(figure.draw) for figure in figures(page(gathered(record)))}
+    there = [figure for figure in figures(page(gathered(record))) if not only or figure.name in only]
+    drawn = {figure.name: png(figure.draw) for figure in there}
     for name, picture in drawn.items():
         (folder / f"{name}.png").write_bytes(picture)
     return set(drawn)
@@ -83,12 +85,12 @@ def test_losses_that_are_not_finite_are_left_out(make_record: MakeRecord, tmp_pa
     record = make_record(variants=["none"], seeds=[0])
     history = {"loss": [(0, 1.0), (1, float("nan")), (2, float("inf"))]}
     record = replace(record, runs=[replace(record.runs[0], history=history)])
-    assert "losses" in drawn(record, tmp_path / "out")
+    assert drawn(record, tmp_path / "out", "losses") == {"losses"}
 
 
 def test_grid_shows_every_pixel_as_a_square_of_one_colour(make_record: MakeRecord, tmp_path: Path) -> None:
     record = make_record(variants=["none"], seeds=[0])
-    drawn(record, tmp_path / "out")
+    drawn(record, tmp_path / "out", "samples")
     folder = record.runs[0].samples
     grid = choose_grid(gathered(record))
     assert folder is not None
@@ -110,7 +112,7 @@ def test_samples_are_png_files_whatever_the_ending_of_their_prompts(
     record = make_record(variants=["none"], seeds=[0])
     prompts = {name.replace(".png", ".jpg"): text for name, text in record.runs[0].prompts.items()}
     record = replace(record, runs=[replace(record.runs[0], prompts=prompts)])
-    assert "samples" in drawn(record, tmp_path / "out")
+    assert drawn(record, tmp_path / "out", "samples") == {"samples"}
 
 
 def test_a_missing_image_leaves_an_empty_cell(make_record: MakeRecord, tmp_path: Path) -> None:
@@ -118,11 +120,11 @@ def test_a_missing_image_leaves_an_empty_cell(make_record: MakeRecord, tmp_path:
     grid = choose_grid(gathered(record))
     assert grid is not None
     (grid.folders["none"] / grid.prompts[0][0]).unlink()
-    assert "samples" in drawn(record, tmp_path / "out")
+    assert drawn(record, tmp_path / "out", "samples") == {"samples"}
 
 
 def test_prompts_with_dollar_signs_are_no_formulas(make_record: MakeRecord, tmp_path: Path) -> None:
     record = make_record(variants=["none"], seeds=[0])
     prompts = dict.fromkeys(record.runs[0].prompts, r"costs $1 and \frac$")
     record = replace(record, runs=[replace(record.runs[0], prompts=prompts)])
-    assert "samples" in drawn(record, tmp_path / "out")
+    assert drawn(record, tmp_path / "out", "samples") == {"samples"}

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ablate.errors import RunError, UserError
+from ablate.runner import local
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
 from ablate.runner.tasks import Note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from ablate.runner.tasks import Emit, Event
 
@@ -43,17 +43,33 @@ def refusing(root: str, task: str, emit: Emit) -> None:
     raise UserError("not so", where="there")
 
 
-@pytest.fixture
-def executor(tmp_path: Path) -> Iterator[LocalExecutor]:
-    with LocalExecutor(str(tmp_path), workers=1, threads=1) as started:
+def nothing() -> None:
+    """Takes the place of the imports that every task needs: these here need none."""
+
+
+def start() -> LocalExecutor:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "_warm_up", nothing)
+        return LocalExecutor("root", workers=1, threads=1)
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[LocalExecutor]:
+    """One whose worker no test may kill."""
+    with start() as started:
         yield started
 
 
-def test_a_question_is_answered_and_what_it_says_meanwhile_arrives(
-    executor: LocalExecutor, tmp_path: Path
-) -> None:
+@pytest.fixture
+def short_lived() -> Iterator[LocalExecutor]:
+    """One of the test's own."""
+    with start() as started:
+        yield started
+
+
+def test_a_question_is_answered_and_what_it_says_meanwhile_arrives(executor: LocalExecutor) -> None:
     events: list[Event] = []
-    assert ask(Task("audit", (), telling, (7,), ()), executor, events.append) == f"{tmp_path} 7"
+    assert ask(Task("audit", (), telling, (7,), ()), executor, events.append) == "root 7"
     assert events == [Note("audit", "so far")]
 
 
@@ -62,9 +78,9 @@ def test_what_a_function_raises_is_raised_here(executor: LocalExecutor) -> None:
         ask(Task("question", (), refusing, (), ()), executor)
 
 
-def test_a_worker_that_dies_over_a_question_is_an_error_of_the_run(executor: LocalExecutor) -> None:
+def test_a_worker_that_dies_over_a_question_is_an_error_of_the_run(short_lived: LocalExecutor) -> None:
     with pytest.raises(RunError, match="a worker process died during 'audit'") as error:
-        ask(Task("audit", (), dying, (), ()), executor)
+        ask(Task("audit", (), dying, (), ()), short_lived)
     assert "The same command goes on" in str(error.value)
 
 
@@ -76,13 +92,13 @@ def test_a_task_that_fails_takes_no_other_with_it(executor: LocalExecutor) -> No
     assert all("ValueError: of its own" in reason for reason in ended.values())
 
 
-def test_a_full_disk_ends_everything_for_every_task_would_fail(executor: LocalExecutor) -> None:
+def test_a_full_disk_ends_everything_for_every_task_would_fail(short_lived: LocalExecutor) -> None:
     tasks = [Task("first", (), writing, (), ()), Task("second", (), writing, (), ())]
     with pytest.raises(RunError, match="the disk is full"):
-        walk(tasks, executor, lambda event: None, lambda task, reason: None)
+        walk(tasks, short_lived, lambda event: None, lambda task, reason: None)
 
 
-def test_a_worker_that_dies_over_a_task_is_an_error_of_the_run(executor: LocalExecutor) -> None:
+def test_a_worker_that_dies_over_a_task_is_an_error_of_the_run(short_lived: LocalExecutor) -> None:
     task = Task("train seed 0", (), dying, (), ("a, seed 0",))
     with pytest.raises(RunError, match="a worker process died during 'train seed 0'"):
-        walk([task], executor, lambda event: None, lambda task, reason: None)
+        walk([task], short_lived, lambda event: None, lambda task, reason: None)

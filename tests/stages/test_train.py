@@ -7,6 +7,7 @@ import os
 import shutil
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -24,7 +25,7 @@ from ablate.stages.step import batch_losses, forward, optimizer_step, weighted_s
 from ablate.stages.train import epoch_batches, train
 from ablate.stages.trained import observer_key
 from ablate.stages.training import Training, initial_unet
-from ablate.store import file_digest
+from ablate.store import Store, file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,13 +36,12 @@ if TYPE_CHECKING:
     from ablate.factors.observer import Observer
     from ablate.stages.batch import Batch
     from ablate.stages.keys import RunKeys
-    from ablate.store import Store
     from tests.conftest import MakeKeys
 
 EPOCHS = 4
 BASE: dict[str, Any] = {"train": {"epochs": EPOCHS}}
 LATE: dict[str, Any] = {
-    "losses": {"lpips": {"weight": 0.1, "start": 2}, "kl": {"weight": 0.01, "start": 3}},
+    "losses": {"lpips": {"weight": 0.1, "start": 2, "images": 4}, "kl": {"weight": 0.01, "start": 3}},
     "augmentation": {"kind": "strong", "start": 2},
 }
 EARLY_EMA: dict[str, Any] = {"ema": {"decay": 0.8, "start": 1}}
@@ -84,6 +84,25 @@ def digests(keys: RunKeys, store: Store, *observers: Observer | None) -> Digests
     return found
 
 
+@pytest.fixture(scope="module")
+def undisturbed(
+    prepared_store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[RunKeys], Digests]:
+    """The digests of a run that is trained alone, from its beginning to its end: once, for all tests."""
+    trained: dict[tuple[str, str], Digests] = {}
+
+    def digests_of(keys: RunKeys) -> Digests:
+        run = (keys.chain[-1], str(keys.observer))
+        if run not in trained:
+            root = tmp_path_factory.mktemp("undisturbed") / "store"
+            store = Store(shutil.copytree(prepared_store.root, root))
+            walk(keys, store, keys.observer, end=len(keys.timeline))
+            trained[run] = digests(keys, store, keys.observer)
+        return trained[run]
+
+    return digests_of
+
+
 def states(store: Store) -> list[int]:
     return sorted(ingredients["epochs"] for _, ingredients in store.entries("train"))
 
@@ -103,7 +122,10 @@ def run_together(make_keys: MakeKeys) -> Callable[..., None]:
 
 
 def test_variants_trained_from_a_shared_trunk_equal_each_trained_from_scratch(
-    make_keys: MakeKeys, new_store: Callable[[str], Store], run_together: Callable[..., None]
+    make_keys: MakeKeys,
+    store: Store,
+    undisturbed: Callable[[RunKeys], Digests],
+    run_together: Callable[..., None],
 ) -> None:
     variants = [
         make_keys(BASE),
@@ -112,39 +134,32 @@ def test_variants_trained_from_a_shared_trunk_equal_each_trained_from_scratch(
         make_keys(BASE, LATE, LATE_EMA),
         make_keys(BASE, LATE, STALE_EMA),
     ]
-    shared = new_store("shared")
-    run_together(shared, variants)
-    assert states(shared) == [2, EPOCHS, EPOCHS]  # the trunk's end and two branches' ends
-    for number, keys in enumerate(variants):
-        alone = new_store(f"alone {number}")
-        walk(keys, alone, keys.observer)
-        assert digests(keys, alone, keys.observer) == digests(keys, shared, keys.observer)
+    run_together(store, variants)
+    assert states(store) == [2, EPOCHS, EPOCHS]  # the trunk's end and two branches' ends
+    for keys in variants:
+        assert digests(keys, store, keys.observer) == undisturbed(keys)
 
 
 @pytest.mark.parametrize("epoch", range(1, EPOCHS))
 def test_a_training_that_is_interrupted_after_any_epoch_ends_with_the_same_weights(
-    make_keys: MakeKeys, new_store: Callable[[str], Store], epoch: int
+    make_keys: MakeKeys, store: Store, undisturbed: Callable[[RunKeys], Digests], epoch: int
 ) -> None:
     keys = make_keys(BASE, LATE, EARLY_EMA)
-    undisturbed, interrupted = new_store("undisturbed"), new_store("interrupted")
-    walk(keys, undisturbed, keys.observer)
     with pytest.raises(Interrupted):
-        walk(keys, interrupted, keys.observer, stop_after=epoch)
-    walk(keys, interrupted, keys.observer)
-    assert digests(keys, interrupted, keys.observer) == digests(keys, undisturbed, keys.observer)
-    assert states(interrupted) == [EPOCHS]
+        walk(keys, store, keys.observer, stop_after=epoch)
+    walk(keys, store, keys.observer)
+    assert digests(keys, store, keys.observer) == undisturbed(keys)
+    assert states(store) == [EPOCHS]
 
 
 def test_a_training_that_is_continued_to_more_epochs_equals_one_of_that_length(
-    make_keys: MakeKeys, new_store: Callable[[str], Store]
+    make_keys: MakeKeys, store: Store, undisturbed: Callable[[RunKeys], Digests]
 ) -> None:
     short, longer = make_keys({"train": {"epochs": 2}}), make_keys(BASE)
-    continued, at_once = new_store("continued"), new_store("at once")
-    walk(short, continued, end=2)
-    walk(longer, continued)
-    walk(longer, at_once)
-    assert digests(longer, continued) == digests(longer, at_once)
-    assert states(continued) == [2, EPOCHS]
+    walk(short, store, end=2)
+    walk(longer, store)
+    assert digests(longer, store) == undisturbed(longer)
+    assert states(store) == [2, EPOCHS]
 
 
 def test_seeds_give_different_weights(make_keys: MakeKeys, store: Store) -> None:
@@ -158,27 +173,23 @@ def test_seeds_give_different_weights(make_keys: MakeKeys, store: Store) -> None
 
 
 def test_an_observer_never_changes_the_weights(
-    make_keys: MakeKeys, new_store: Callable[[str], Store]
+    make_keys: MakeKeys, store: Store, undisturbed: Callable[[RunKeys], Digests]
 ) -> None:
     keys = make_keys(BASE)
     watchers = [make_keys(BASE, ema).observer for ema in (EARLY_EMA, LATE_EMA, STALE_EMA)]
-    watched, unwatched = new_store("watched"), new_store("unwatched")
-    walk(keys, watched, *watchers)
-    walk(keys, unwatched)
-    assert digests(keys, watched) == digests(keys, unwatched)
+    walk(keys, store, *watchers)
+    assert digests(keys, store) == undisturbed(keys)
 
 
 def test_a_trunk_is_walked_again_for_an_observer_that_was_not_there(
-    make_keys: MakeKeys, new_store: Callable[[str], Store]
+    make_keys: MakeKeys, store: Store, undisturbed: Callable[[RunKeys], Digests]
 ) -> None:
     keys = make_keys(BASE, EARLY_EMA)
-    late, scratch = new_store("late"), new_store("scratch")
-    walk(keys, late)
-    before = digests(keys, late)
-    walk(keys, late, keys.observer)
-    walk(keys, scratch, keys.observer)
-    assert digests(keys, late) == before
-    assert digests(keys, late, keys.observer) == digests(keys, scratch, keys.observer)
+    walk(keys, store)
+    before = digests(keys, store)
+    walk(keys, store, keys.observer)
+    assert digests(keys, store) == before
+    assert digests(keys, store, keys.observer) == undisturbed(keys)
 
 
 def test_an_average_differs_from_the_weights_and_by_where_it_began(make_keys: MakeKeys, store: Store) -> None:
@@ -349,23 +360,23 @@ class LossCurve(Protocol):
     ) -> Tensor: ...
 
 
-@pytest.fixture
-def loss_curve(make_keys: MakeKeys, store: Store) -> LossCurve:
+@pytest.fixture(scope="module")
+def loss_curve(
+    make_keys: MakeKeys, prepared_store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> LossCurve:
     """The loss at each of the first steps of a training.
 
     ``begin`` alters the training, ``change`` what the batches hold.
 
     The learning rate is small: LPIPS has kinks and AdamW's first steps go by the gradient's signs, so in
-    large steps a difference in the last bit grows by itself.
+    large steps a difference in the last bit grows by itself. The same question is answered once.
     """
+    store = Store(shutil.copytree(prepared_store.root, tmp_path_factory.mktemp("curves") / "store"))
 
-    def curve(
-        *overrides: Overrides,
-        begin: Callable[[Training], None] = as_made,
-        change: Callable[..., Batch] = as_drawn,
-    ) -> Tensor:
-        keys = make_keys({"train": {"epochs": 3, "batch": 4, "learning_rate": 1e-4}}, *overrides)
-        training, acting, values = Training.at(0, keys, (), store), keys.acting(0), []
+    @cache
+    def values(asked: str, begin: Callable[[Training], None], change: Callable[..., Batch]) -> Tensor:
+        keys = make_keys({"train": {"epochs": 3, "batch": 4, "learning_rate": 1e-4}}, *json.loads(asked))
+        training, acting, losses = Training.at(0, keys, (), store), keys.acting(0), []
         begin(training)
         for step in range(STEPS):
             epoch, number = divmod(step, 8)
@@ -375,8 +386,15 @@ def loss_curve(make_keys: MakeKeys, store: Store) -> LossCurve:
             loss = weighted_sum(batch_losses(training, forward(training, batch), acting), acting)
             loss.backward()
             optimizer_step(training, acting, epoch, number)
-            values.append(loss.detach())
-        return torch.stack(values)
+            losses.append(loss.detach())
+        return torch.stack(losses)
+
+    def curve(
+        *overrides: Overrides,
+        begin: Callable[[Training], None] = as_made,
+        change: Callable[..., Batch] = as_drawn,
+    ) -> Tensor:
+        return values(json.dumps([override for override in overrides if override]), begin, change)
 
     return curve
 
@@ -513,26 +531,22 @@ FAST: dict[str, Any] = {
 
 
 def test_all_of_it_goes_on_after_an_interruption_to_the_same_weights(
-    make_keys: MakeKeys, new_store: Callable[[str], Store]
+    make_keys: MakeKeys, store: Store, undisturbed: Callable[[RunKeys], Digests]
 ) -> None:
     keys = make_keys(FAST)
-    undisturbed, interrupted = new_store("undisturbed"), new_store("interrupted")
-    walk(keys, undisturbed, keys.observer, end=2)
     with pytest.raises(Interrupted):
-        walk(keys, interrupted, keys.observer, end=2, stop_after=1)
-    walk(keys, interrupted, keys.observer, end=2)
-    assert digests(keys, interrupted, keys.observer) == digests(keys, undisturbed, keys.observer)
+        walk(keys, store, keys.observer, end=2, stop_after=1)
+    walk(keys, store, keys.observer, end=2)
+    assert digests(keys, store, keys.observer) == undisturbed(keys)
 
 
 def test_a_compiled_training_stores_what_any_training_can_load(
-    make_keys: MakeKeys, new_store: Callable[[str], Store]
+    make_keys: MakeKeys, store: Store, undisturbed: Callable[[RunKeys], Digests]
 ) -> None:
     plain, compiled = make_keys(FAST), make_keys(FAST, {"train": {"compile": True}})
-    eager, other = new_store("eager"), new_store("compiled")
-    walk(plain, eager, plain.observer, end=2)
     with torch.compiler.set_stance("force_eager"):  # all but the compiler
-        walk(compiled, other, compiled.observer, end=2)
-    assert digests(compiled, other, compiled.observer) == digests(plain, eager, plain.observer)
+        walk(compiled, store, compiled.observer, end=2)
+    assert digests(compiled, store, compiled.observer) == undisturbed(plain)
 
 
 class NothingWaits(TorchDispatchMode):
