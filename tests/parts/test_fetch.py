@@ -59,7 +59,7 @@ def test_what_is_here_but_broken_is_named(call: Callable[..., tuple[int, str]], 
     (folder / "diffusion_pytorch_model.safetensors").write_bytes(bytes(100))
     code, shown = call("fetch", "--set", VAE)
     assert code == 2
-    assert "failed VAE owner/name/vae: owner/name/vae: no VAE can be loaded from there" in shown
+    assert "failed VAE owner/name/vae: owner/name/vae: the VAE cannot be loaded from there" in shown
     assert f"Delete them in {caches.hub}" in shown
 
 

@@ -40,7 +40,7 @@ def export_hub(name: str, folder: Path, progress: Callable[[str], None]) -> None
     matched = NAME.fullmatch(name.removeprefix(PREFIX))
     if matched is None:
         raise DataError(
-            "is no name of a data set", where=name, fix=f"Write {PREFIX}owner/name or …@revision."
+            "is not the name of a data set", where=name, fix=f"Write {PREFIX}owner/name or …@revision."
         )
     progress(f"downloading {matched['name']}")
     write_splits(_load(matched["name"], matched["revision"], name), folder, progress, name)
@@ -63,7 +63,7 @@ def _load(name: str, revision: str | None, where: str) -> Mapping[str, Dataset]:
         import datasets
     except ImportError:
         raise DataError(
-            "data sets of the hub need the package datasets",
+            "data sets on the hub need the package datasets",
             where=where,
             fix="Install it with: pip install 'ablate[hub]'",
         ) from None
@@ -75,7 +75,7 @@ def _load(name: str, revision: str | None, where: str) -> Mapping[str, Dataset]:
         raise DataError(
             f"cannot be loaded ({type(error).__name__}: {lines[0] if lines else ''})",
             where=where,
-            fix="Check the name and the revision, and whether the hub can be reached.",
+            fix="Check the name and the revision, and that the hub can be reached.",
         ) from error
     return loaded
 

@@ -82,7 +82,7 @@ def _splits(root: Path, on_problem: OnProblem) -> tuple[list[_Row], list[_Row]]:
                 row.entry.error(
                     "file_name",
                     f"there is no image {row.path.relative_to(root)}",
-                    "Add the image, or take its line out.",
+                    "Add the image, or remove its line.",
                     NoImageError,
                 )
             )
@@ -113,7 +113,7 @@ def _rows(file: Path, root: Path, split: str, on_problem: OnProblem) -> list[_Ro
             row = _row(entry, root, split)
             if row.path.as_posix() in rows:
                 other = rows[row.path.as_posix()].entry.name
-                raise entry.error("file_name", f"{row.name!r} is also that of {other}", "Keep one line.")
+                raise entry.error("file_name", f"{row.name!r} is also in {other}", "Keep one line.")
             rows[row.path.as_posix()] = row
         except DataError as problem:
             on_problem(problem)

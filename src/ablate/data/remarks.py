@@ -83,9 +83,9 @@ def entries(data: DataSet) -> Iterator[Remark]:
     def of(wanted: type[DataError]) -> tuple[str, ...]:
         return tuple(place for place, kind in kinds.items() if kind is wanted)
 
-    out = "or take the entries out."
+    out = "or remove the entries."
     yield Remark("error", "entries without an image", of(NoImageError), f"Add images, {out}")
-    yield Remark("error", "empty texts", of(EmptyTextError), f"Write them, {out}")
+    yield Remark("error", "entries with empty text", of(EmptyTextError), f"Write it, {out}")
     yield Remark("error", "other mistakes", of(DataError), "docs/how-to.md describes the formats.")
 
 
@@ -98,13 +98,13 @@ def broken_images(data: DataSet) -> Iterator[Remark]:
         "error",
         "images that cannot be read",
         tuple(map(data.place_of, unreadable)),
-        "Copy them again from their source, or take their entries out.",
+        "Copy them again from their source, or remove their entries.",
     )
     yield Remark(
         "error",
         f"images of more than {MOST_PIXELS // 1_000_000} megapixels",
         tuple(map(data.place_of, oversized)),
-        "Make them smaller, or take their entries out.",
+        "Make them smaller, or remove their entries.",
     )
 
 
@@ -116,7 +116,7 @@ def frames(data: DataSet) -> Iterator[Remark]:
                 f"{entry}: {found} of {said} frames" for entry, found, said in task.odd_frames(data.folder)
             )
             yield Remark(
-                "warning", "entries with missing frames, or too many", odd, "Those that are there are used."
+                "warning", "entries with missing frames, or too many", odd, "The frames that exist are used."
             )
 
 
@@ -141,7 +141,7 @@ def long_captions(data: DataSet) -> Iterator[Remark]:
         "warning",
         f"captions of more than {MOST_TOKENS} tokens",
         tuple(f"{count} tokens: {text}" for text, count in counts.items() if count > MOST_TOKENS),
-        "What is beyond is cut off (CLIP's tokens, start and end included).",
+        "The rest is cut off (CLIP's tokens, start and end included).",
     )
 
 
@@ -154,11 +154,11 @@ def equal_images(data: DataSet) -> Iterator[Remark]:
         "warning",
         "images in both splits",
         tuple(f"{name} = {trained[digest][0]}" for digest in both for name in tested[digest]),
-        "An image that was trained with tests nothing: take it out of one of them.",
+        "An image that the model trains on tests nothing: remove it from one split.",
     )
     for split, images in (("training", trained), ("test", tested)):
         repeated = tuple(" = ".join(names) for names in images.values() if len(names) > 1)
-        yield Remark("info", f"images repeated in the {split}", repeated)
+        yield Remark("info", f"images repeated in the {split} split", repeated)
 
 
 def torn_groups(data: DataSet) -> Iterator[Remark]:
@@ -169,18 +169,18 @@ def torn_groups(data: DataSet) -> Iterator[Remark]:
         "warning",
         "groups in both splits",
         tuple(
-            f"{name}: {trained[name]} in the training, {tested[name]} in the test"
+            f"{name}: {trained[name]} in training, {tested[name]} in test"
             for name in tested
             if name in trained
         ),
-        "Put all of a group into one of them.",
+        "Put all of a group into one split.",
     )
 
 
 def prompts_without_image(data: DataSet) -> Iterator[Remark]:
     """Prompts that only CLIP-T can judge."""
     without = tuple(f"{p.image_name}: {p.text}" for p in data.prompts if p.reference is None)
-    yield Remark("warning", "prompts without a real image", without, "They are not in CLIP-I.")
+    yield Remark("warning", "prompts without a real image", without, "CLIP-I leaves them out.")
 
 
 def changes(data: DataSet) -> Iterator[Remark]:
@@ -190,7 +190,7 @@ def changes(data: DataSet) -> Iterator[Remark]:
     modes = Counter(seen.mode for seen in images.values() if seen.mode != "RGB")
     sizes = Counter(f"{seen.size[0]} × {seen.size[1]}" for seen in images.values())
     yield Remark("info", "images that are not square", oblong, "They are padded with white.")
-    yield Remark("info", "kinds of pixels that become RGB", _counted(modes), "Transparency becomes white.")
+    yield Remark("info", "pixel formats that become RGB", _counted(modes), "Transparency becomes white.")
     yield Remark("info", "sizes that become data.size", _counted(sizes))
 
 

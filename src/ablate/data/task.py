@@ -33,7 +33,7 @@ def read_train(root: Path, on_problem: OnProblem) -> list[TrainImage]:
                 raise entry.error(
                     "",
                     f"there is no image train/{entry.name}_<frame>.png",
-                    "Add an image for this entry, or take the entry out of train_info.json.",
+                    "Add an image for this entry, or remove the entry from train_info.json.",
                     NoImageError,
                 )
         except DataError as problem:

@@ -39,7 +39,7 @@ TRAININGS = ("vae", "evaluator", "text_encoder", "perceptual")
 
 @dataclass(frozen=True)
 class Job:
-    """What all trainings of one kit have in common. Small enough to send to a worker process."""
+    """What all training runs of one kit have in common. Small enough to send to a worker process."""
 
     data: Path
     out: Path
@@ -174,7 +174,7 @@ def bar_progress() -> Iterator[Progress]:
 
 
 def _train_all(job: Job, workers: int | None, progress: Progress | None) -> None:
-    """Run all trainings in worker processes and pass on what they report."""
+    """Train all parts in worker processes and pass on what they report."""
     context = multiprocessing.get_context("spawn")
     on_terminal = progress is None and sys.stderr.isatty()
     with (

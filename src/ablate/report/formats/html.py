@@ -30,14 +30,19 @@ nav { columns: 3 14rem; font-size: .9rem; }
 nav a { display: block; padding: .1rem 0; }
 aside { margin: 1rem 0; padding: .6rem 1rem; border-left: 4px solid #d55e00; background: #fdf4ee; }
 aside p { margin: .3rem 0; }
-.wide { margin: 1rem 0; overflow-x: auto; }
+.wide { margin: 1rem 0; overflow-x: auto; background:
+  linear-gradient(to right, #fff, #fff) left / 1rem 100% no-repeat local,
+  linear-gradient(to right, #fff, #fff) right / 1rem 100% no-repeat local,
+  linear-gradient(to right, #0002, #0000) left / .8rem 100% no-repeat scroll,
+  linear-gradient(to left, #0002, #0000) right / .8rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 caption { padding-bottom: .4rem; color: #555; text-align: left; }
 th, td { padding: .4rem .7rem; border-bottom: 1px solid #e8e8e8; text-align: left; vertical-align: top; }
-th { background: #f6f7f8; font-weight: 600; vertical-align: bottom; }
+th { background: #1234560a; font-weight: 600; vertical-align: bottom; }
 .number { text-align: center; white-space: nowrap; }
 th.number { white-space: normal; }
-td:not(.number) { min-width: 6rem; max-width: 26rem; }
+td:not([class]) { white-space: nowrap; }
+.long { min-width: 10rem; max-width: 26rem; }
 figure { margin: 1.5rem 0; }
 img { max-width: 100%; height: auto; }
 figcaption { color: #555; font-size: .875rem; }
@@ -46,6 +51,15 @@ pre { padding: .8rem 1rem; border-radius: 4px; background: #f3f4f5; overflow-x: 
 pre code { padding: 0; background: none; }
 details { margin: 1rem 0; padding: .5rem 1rem; border: 1px solid #e3e3e3; border-radius: 4px; }
 summary { cursor: pointer; font-weight: 600; }
+@media (max-width: 40rem) {
+  body { margin-top: 1rem; padding: 0 1rem; }
+  ul, ol { padding-left: 1.4rem; }
+  nav a { padding: .3rem 0; }
+  details { padding: .5rem .7rem; }
+  th, td { padding: .4rem .5rem; }
+  figure .wide { margin: 0; }
+  figure img { max-width: none; height: 22rem; }
+}
 """
 
 # What the policy forbids no text of a report can bring about: scripts, and loading from elsewhere.
