@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 STYLE = """
 :root { color-scheme: light; }
-body { margin: 2rem auto 4rem; max-width: 62rem; padding: 0 1.25rem; background: #fff; color: #222;
+body { margin: 2rem auto 4rem; max-width: 72rem; padding: 0 1.25rem; background: #fff; color: #222;
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; overflow-wrap: break-word; }
 h1, h2, h3 { line-height: 1.25; }
 h1 { margin-bottom: .5rem; }
 h2 { margin-top: 2.75rem; padding-bottom: .3rem; border-bottom: 1px solid #e3e3e3; }
+p, li, figcaption { max-width: 50rem; }
 a { color: #0060a8; }
 nav { columns: 3 14rem; font-size: .9rem; }
 nav a { display: block; padding: .1rem 0; }
@@ -44,6 +45,7 @@ th.number { white-space: normal; }
 td:not([class]) { white-space: nowrap; }
 .long { min-width: 10rem; max-width: 26rem; }
 figure { margin: 1.5rem 0; }
+figure .wide { margin: 0; }
 img { max-width: 100%; height: auto; }
 figcaption { color: #555; font-size: .875rem; }
 code { padding: .1em .3em; border-radius: 3px; background: #f3f4f5; font-size: .9em; }
@@ -57,10 +59,12 @@ summary { cursor: pointer; font-weight: 600; }
   nav a { padding: .3rem 0; }
   details { padding: .5rem .7rem; }
   th, td { padding: .4rem .5rem; }
-  figure .wide { margin: 0; }
-  figure img { max-width: none; height: 22rem; }
+  figure img { width: 44rem; max-width: none; }
 }
 """
+
+LONGEST_NAME = 22
+"""Characters of a cell of words that stays on one line."""
 
 # What the policy forbids no text of a report can bring about: scripts, and loading from elsewhere.
 PAGE = """<!doctype html>
@@ -126,7 +130,9 @@ def _block(block: b.Block) -> str:  # noqa: PLR0911 (a case for each kind of blo
         case b.Figure(_, alt, caption, draw):
             picture = f"data:image/png;base64,{b64encode(png(draw)).decode()}"
             image = f'<img src="{picture}" alt="{escape(alt)}">'
-            return f"<figure>{image}<figcaption>{words(caption)}</figcaption></figure>"
+            return (
+                f'<figure><div class="wide">{image}</div><figcaption>{words(caption)}</figcaption></figure>'
+            )
         case b.Code(_, text):
             return f"<pre><code>{escape(text)}</code></pre>"
         case b.Fold(title, inner):
@@ -149,10 +155,15 @@ def _table(table: b.Table) -> str:
 
 
 def _row(cells: Sequence[str], tag: str, left: int) -> str:
-    kinds = ["" if column < left else ' class="number"' for column in range(len(cells))]
+    kinds = [_kind(cell, number=column >= left) for column, cell in enumerate(cells)]
     texts = [words(cell).replace("\n", "<br>") for cell in cells]
     marked = (f"<{tag}{kind}>{text}</{tag}>" for kind, text in zip(kinds, texts, strict=True))
     return f"<tr>{''.join(marked)}</tr>"
+
+
+def _kind(cell: str, *, number: bool) -> str:
+    """A number and a name stay on one line; a sentence gets room."""
+    return ' class="number"' if number else ' class="long"' if len(cell) > LONGEST_NAME else ""
 
 
 TAGS = {"plain": "{}", "code": "<code>{}</code>", "bold": "<strong>{}</strong>", "italic": "<em>{}</em>"}
@@ -165,6 +176,8 @@ def words(text: str) -> str:
 
 def _span(span: b.Span) -> str:
     text = escape(span.text)
+    if span.kind != "code":
+        text = re.sub(r"(?<=\d) %", "&nbsp;%", text)
     if span.target:
         return f'<a href="{escape(span.target)}">{text}</a>'
     return TAGS[span.kind].format(text)
