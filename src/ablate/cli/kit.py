@@ -35,7 +35,7 @@ def check(
     kit: Annotated[Path | None, typer.Option("--kit", help="Kit folder. Default: the embedded kit.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Data set. Default: the embedded one.")] = None,
 ) -> None:
-    """Measure again how good a kit is."""
+    """Measure how good a kit is."""
     from ablate.cli.printing import print_qualities
     from ablate.kit.check import check_kit
     from ablate.parts.base import EMBEDDED_KIT
