@@ -79,12 +79,13 @@ HEAD = """\
 
 Generated from the models by `python docs/make_spec.py`; do not edit.
 
-An experiment is one YAML file. A variant's configuration is its **profile**, then the spec's `config`,
-then `--set` from the command line, then the variant's own overrides; each is put onto the one before,
-mappings key by key. `null` switches something off. A mapping put onto `null` switches it on, with defaults
-for what it does not say. Unknown fields are refused, and a mistake is shown with its line.
+Look up here what a field means and which values it takes. An experiment is one YAML file. The configuration
+of a variant is made in four layers: its **profile**, the spec's `config`, `--set` from the command line,
+and the variant's overrides. Each layer overrides the one before; mappings are merged key by key. `null`
+switches something off. A mapping in place of `null` switches it on again, with defaults for the fields that
+it leaves out. Unknown fields are refused, and a mistake is shown with its line.
 
-`ablate schema > experiment.schema.json` writes the JSON schema, with which editors complete fields.
+`ablate schema > experiment.schema.json` writes the JSON schema. With it, editors can complete fields.
 
 A **position** is an epoch (`130`) or a share of all epochs (`43%`).
 
@@ -96,10 +97,10 @@ DESIGN = """\
 ### The design
 
 An experiment has one of three designs, and at most 256 variants. [Design an
-experiment](how-to.md#design-an-experiment) says when to take which.
+experiment](how-to.md#design-an-experiment) says when to choose which.
 
-**`variants`**, one at a time: each is written out, and `baseline` names the one that the others are compared
-with.
+**`variants`**, one at a time: you write out each variant, and `baseline` names the one that the others are
+compared with.
 
 ```yaml
 question: Does an average of the weights help?
@@ -111,8 +112,8 @@ variants:
 seeds: [0, 1, 2, 3, 4, 5]
 ```
 
-**`factors`**, a full factorial: a variant for each combination of levels, called `<factor>-<level>` for each
-factor, joined by dots. The baseline is that of all first levels, here `lpips-off.ema-off`.
+**`factors`**, a full factorial: one variant for each combination of levels. Its name is `<factor>-<level>`
+for each factor, joined by dots. The first levels make the baseline, here `lpips-off.ema-off`.
 
 ```yaml
 question: Do LPIPS and an average of the weights help, and do they help each other?
@@ -128,8 +129,8 @@ factors:
 seeds: [0, 1, 2, 3, 4, 5]
 ```
 
-**`leave_one_out`**, the parts of a recipe: the baseline `full` has all of them, put onto each other in their
-order, and `no-<part>` all but one.
+**`leave_one_out`**, the parts of a recipe: the baseline `full` has all of them, each overriding the ones
+before, and `no-<part>` has all except one.
 
 ```yaml
 question: Which part of the recipe is needed?
@@ -141,20 +142,21 @@ leave_one_out:
 seeds: [0, 1, 2, 3, 4, 5]
 ```
 
-A name is 1 to 64 letters, digits and `. _ -`, and so is the name of a variant that is put together. Numbers,
-`on` and `off` are names as they are written; `true`, `false` and `null` need quotes.
+A name has 1 to 64 letters, digits and `. _ -`; this also holds for the combined names of variants. You can
+write numbers, `on` and `off` as names without quotes; `true`, `false` and `null` need quotes.
 
 """
 
 EXPECT = """\
 ### What is expected
 
-With a probability of at least 1 − `alpha` no verdict of the experiment is wrong, however many claims it has
-(Holm's correction). *n* seeds give no *p* below 2^(1−n), so more claims need more seeds: `ablate plan` warns
-where there are too few, and says how many would do.
+The probability that any verdict of the experiment is wrong is at most `alpha`, however many claims it has
+(Holm's correction). *n* seeds give no *p* below 2^(1−n), so more claims need more seeds. `ablate plan` warns
+if there are too few, and says how many would be enough.
 
-`expect` names variants that are known to hold something without effect; the audit stops a run at any other.
-`published` has figures of others, which the report prints beside its own.
+`expect` names variants that are known to hold something without effect. If the audit finds such a thing in
+any other variant, it stops the run. `published` has results from elsewhere, which the report prints next to
+its own.
 
 ```yaml
 question: Does a published loss do anything?
@@ -186,7 +188,7 @@ published:
 BODY = """\
 ## The configuration
 
-`config` and each variant may override any of these fields. The last columns are the profiles' values.
+`config` and each variant may override any of these fields. The last columns show the values of the profiles.
 
 """
 

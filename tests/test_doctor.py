@@ -95,7 +95,7 @@ def test_the_disk_must_hold_two_states_of_a_training(tmp_path: Path, monkeypatch
 
     assert disk(6e9).state == "ok"
     assert "6.0 GB free" in disk(6e9).found
-    assert "a training's state takes 2.7" in disk(6e9).found  # three times 4 bytes of 224.6 M parameters
+    assert "the state of a training run takes 2.7" in disk(6e9).found  # 3 × 4 bytes of 224.6 M parameters
     assert disk(5e9).state == "wrong"
 
 
@@ -113,7 +113,7 @@ def test_mlflow_is_asked_where_it_is(tmp_path: Path, databases: Path) -> None:
     def mlflow(uri: str) -> Answer:
         return next(answer for answer in look(tmp_path, uri=uri) if answer.about == f"MLflow {uri}")
 
-    assert mlflow(f"sqlite:///{tmp_path}/none.db").found == "the first run makes this database"
+    assert mlflow(f"sqlite:///{tmp_path}/none.db").found == "the first run will create this database"
     assert mlflow(f"sqlite:///{databases}/mlflow.db") == Answer(
         f"MLflow sqlite:///{databases}/mlflow.db", "ok", "1 experiments"
     )

@@ -1,4 +1,4 @@
-"""``ablate doctor``: can a profile run on this machine, and if not, what mends it?"""
+"""``ablate doctor``: can a profile run on this machine, and if not, what can be done?"""
 
 from __future__ import annotations
 
@@ -103,10 +103,12 @@ def _disk(config: Config, store: Path) -> Answer:
     if not os.access(folder, os.W_OK):
         return Answer("disk", "wrong", f"{folder} cannot be written to", elsewhere)
     free, state = shutil.disk_usage(folder).free, _state_size(config)
-    found = f"{free / 1e9:.1f} GB free for the store {store}; a training's state takes {state / 1e9:.2g}"
+    found = (
+        f"{free / 1e9:.1f} GB free for the store {store}; the state of a training run takes {state / 1e9:.2g}"
+    )
     # A state is forgotten when the next one is stored.
     if free < 2 * state:
-        return Answer("disk", "wrong", found, f"make room, or {elsewhere}")
+        return Answer("disk", "wrong", found, f"free some space, or {elsewhere}")
     return Answer("disk", "ok", found)
 
 
@@ -153,7 +155,7 @@ def _mlflow(uri: str) -> Answer:
     if database is None:
         return Answer(about, "note", "not tried: neither a server nor an SQLite file")
     if not database.exists():
-        return Answer(about, "ok", "the first run makes this database")
+        return Answer(about, "ok", "the first run will create this database")
     try:
         return Answer(about, "ok", f"{count_experiments(database)} experiments")
     except UserError as error:
@@ -171,7 +173,7 @@ def _device(config: Config, kind: str) -> Answer:
         remedy = "install a CUDA build, or --set compute.device=cpu"
         return Answer(about, "wrong", "this torch cannot use CUDA here", remedy)
     if config.data.size > 64:
-        return Answer(about, "note", f"none: at {config.data.size} px a training on the CPU takes weeks")
+        return Answer(about, "note", f"none: at {config.data.size} px, training on the CPU takes weeks")
     return Answer(about, "ok", "none, and none is needed")
 
 

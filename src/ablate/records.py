@@ -46,7 +46,7 @@ class Verification:
 
     @property
     def ratio(self) -> float:
-        """How many times as long the separate trainings took."""
+        """How many times as long the separate training runs took."""
         return sum(self.separate_seconds.values()) / self.shared_seconds
 
 

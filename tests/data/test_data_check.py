@@ -93,7 +93,7 @@ def test_entries_without_an_image(root: Path) -> None:
 
 def test_empty_texts(root: Path) -> None:
     change(root / "test.json", **{"7_main": {"text_prompt": " "}})
-    assert remarks(root)["empty texts"] == ("test.json: 7_main.text_prompt: is empty",)
+    assert remarks(root)["entries with empty text"] == ("test.json: 7_main.text_prompt: is empty",)
     assert not check_data(root).trainable
 
 
@@ -139,7 +139,7 @@ def test_images_of_the_test_that_are_trained_with_whatever_their_files(root: Pat
 def test_images_that_are_there_twice(root: Path) -> None:
     for frame in (9, 10):
         shutil.copy(root / "train" / "10_attack1_0.png", root / "train" / f"2_attack1_{frame}.png")
-    twice = next(r for r in check_data(root).remarks if r.what == "images repeated in the training")
+    twice = next(r for r in check_data(root).remarks if r.what == "images repeated in the training split")
     assert twice.places == ("train/2_attack1_9.png = train/2_attack1_10.png = train/10_attack1_0.png",)
     assert twice.level == "info"
 
@@ -147,7 +147,7 @@ def test_images_that_are_there_twice(root: Path) -> None:
 def test_groups_that_are_torn_apart(root: Path) -> None:
     content = json.loads((root / "test.json").read_text())
     change(root / "test.json", **{"7_main": None, "10_main": content["7_main"]})
-    expected = ("10: 2 in the training, 1 in the test",)
+    expected = ("10: 2 in training, 1 in test",)
     assert remarks(root) == {"groups in both splits": expected}
 
 
@@ -156,7 +156,7 @@ def test_what_decoding_changes(root: Path) -> None:
     infos = {remark.what: remark.places for remark in check_data(root).remarks}
     assert infos == {
         "images that are not square": ("test/7_main.png",),
-        "kinds of pixels that become RGB": ("LA: 1",),
+        "pixel formats that become RGB": ("LA: 1",),
         "sizes that become data.size": ("4 × 4: 5", "8 × 4: 1"),
     }
 
@@ -199,7 +199,7 @@ def test_the_command_exits_with_0_where_there_are_only_warnings(ablate: Ablate, 
     done = ablate("data", "check", str(data_set))
     assert done.code == 0
     assert "warning: prompts without a real image: 1" in done.shown
-    assert done.shown.endswith("It can be trained with.\n")
+    assert done.shown.endswith("You can train on it.\n")
 
 
 def test_the_command_exits_with_2_where_there_is_an_error(ablate: Ablate, root: Path) -> None:

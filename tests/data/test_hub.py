@@ -121,7 +121,7 @@ def test_a_data_set_of_another_shape_is_refused(
 
 @pytest.mark.parametrize("name", ["hub:", "hub:mnist", "hub:a/b/c", "hub:../b/c", "hub:a/b@", "hub:a/b@r v"])
 def test_a_name_that_is_none_is_refused(export: Callable[..., Path], name: str) -> None:
-    with pytest.raises(DataError, match="no name of a data set"):
+    with pytest.raises(DataError, match="not the name of a data set"):
         export(name)
 
 

@@ -52,7 +52,7 @@ def test_images_may_lie_in_folders(imagefolder: Path) -> None:
 def test_prompts_that_would_be_saved_as_one_file_are_refused(imagefolder: Path) -> None:
     lines = [{"file_name": name, "text": "A bat."} for name in ("a/b.png", "a-b.jpg")]
     write_lines(imagefolder / "test" / "metadata.jsonl", lines)
-    with pytest.raises(DataError, match="is also that of"):
+    with pytest.raises(DataError, match="is also the name of"):
         read_prompts(imagefolder)
 
 
@@ -61,15 +61,15 @@ def test_prompts_that_would_be_saved_as_one_file_are_refused(imagefolder: Path) 
     [
         ({"text": None}, ".text", "is missing"),
         ({"text": ""}, ".text", "is empty"),
-        ({"text": []}, ".text", "holds no text"),
-        ({"text": ["A slime.", ""]}, ".text", "holds an empty text"),
+        ({"text": []}, ".text", "is an empty list"),
+        ({"text": ["A slime.", ""]}, ".text", "holds an empty string"),
         ({"text": 3}, ".text", "holds a number"),
         ({"text": {"en": "A slime."}}, ".text", "holds an object"),
         ({"file_name": None}, ".file_name", "is missing"),
         ({"file_name": "../metadata.jsonl"}, ".file_name", "not a path below its folder"),
         ({"file_name": "/etc/passwd"}, ".file_name", "not a path below its folder"),
         ({"file_name": "x.png"}, ".file_name", "there is no image train/x.png"),
-        ({"file_name": "10_attack1_0.png"}, ".file_name", "is also that of line"),
+        ({"file_name": "10_attack1_0.png"}, ".file_name", "is also in line"),
         ({"group": []}, ".group", "holds a list"),
     ],
 )

@@ -111,7 +111,7 @@ def test_an_image_name_cannot_leave_its_folder(root: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["7_main.png", "7_main.jpg"])
 def test_two_prompts_cannot_share_an_image_name(root: Path, name: str) -> None:
     write(root / "test.json", {"7_main": PROMPT, "8_main": {**PROMPT, "image_name": name}})
-    with pytest.raises(DataError, match="is also that of 7_main"):
+    with pytest.raises(DataError, match="is also the name of 7_main"):
         read_prompts(root)
 
 

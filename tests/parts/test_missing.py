@@ -82,7 +82,7 @@ def test_without_a_network_all_that_is_missing_is_said_at_once_with_its_place_an
         f"  evaluator ViT-B-32:openai: not in {empty.hub}, {silence}",
         f"  LPIPS network alex: not in {empty.checkpoints}, {silence}",
         f"  Inception network of clean-fid: not in {empty.checkpoints}, {silence}",
-        "  What to do, where there is a network:",
+        "  What to do, on a machine with a network:",
         "  ablate fetch --profile maplestory",
     ]
 

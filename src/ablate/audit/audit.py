@@ -112,7 +112,7 @@ class _Audit:
         """The findings about all variants, the baseline first."""
         found: list[Finding] = []
         for name in self.variants:
-            self.progress(f"audit of {name}")
+            self.progress(f"variant {name}")
             try:
                 prepare(self.variants[name][0], self.store, self.progress)
                 found += self._findings(name)

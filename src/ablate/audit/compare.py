@@ -27,7 +27,7 @@ FieldPath = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two configurations at the same moment of their trainings."""
+    """Two configurations at the same moment of their training."""
 
     moment: Moment
     ours: Probe

@@ -15,7 +15,7 @@ from ablate.cli import data, experiment, kit, parts, results
 from ablate.errors import AblateError
 
 app = typer.Typer(
-    help="Which training choices of a latent diffusion model helped, by how much, how sure are we?",
+    help="Find out which training choices helped, by how much, and how sure you can be.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

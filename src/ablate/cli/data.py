@@ -10,20 +10,20 @@ import typer
 from ablate.cli.options import STORE, RandomSeed, StoreFolder
 from ablate.errors import UserError
 
-app = typer.Typer(help="Data sets.", no_args_is_help=True)
+app = typer.Typer(help="Make, download and check data sets.", no_args_is_help=True)
 
 
 @app.command()
 def sprites(
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder to write the data set to.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="New folder for the data set.")],
     seed: RandomSeed = 0,
 ) -> None:
-    """Draw the embedded data set: monsters with captions, in the published task's format."""
+    """Write the embedded data set to a folder: monsters with captions, in the published task's format."""
     from ablate.cli.printing import say
     from ablate.data.sprites import generate
 
     if out_folder.exists() and (not out_folder.is_dir() or any(out_folder.iterdir())):
-        raise UserError("there is something there already", where=str(out_folder), fix="Give a new folder.")
+        raise UserError("there is something here already", where=str(out_folder), fix="Choose a new folder.")
     generate(out_folder, seed)
     say(f"Data set: {out_folder}")
 
@@ -33,23 +33,25 @@ def fetch(
     name: Annotated[str, typer.Argument(help="hub:owner/name, or hub:owner/name@revision.")],
     store: StoreFolder = STORE,
 ) -> None:
-    """Download a data set of the Hugging Face hub into the store, for data.path. Needs ablate[hub]."""
+    """Download a data set from the Hugging Face hub into the store. Needs the extra "hub" of ablate."""
     from ablate.cli.printing import say
     from ablate.data.hub import PREFIX
     from ablate.data.place import Hub
     from ablate.store import Store
 
     if not Hub.takes(name):
-        raise UserError("is no data set of the hub", where=name, fix=f"Write {PREFIX}owner/name.")
+        raise UserError(
+            "is not the name of a data set on the hub", where=name, fix=f"Write {PREFIX}owner/name."
+        )
     kept = Hub(name).folder(Store(store), name, say)
     say(f"In the store: {kept}. Use it as data.path: {name}")
 
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set's folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")],
 ) -> None:
-    """List what is wrong or odd about a data set. Exits with 2 if it cannot be trained with."""
+    """List what is wrong or unusual in a data set. Exits with 2 if you cannot train on it."""
     from ablate.cli.printing import print_data_report
     from ablate.cli.screens import decoding_bar
     from ablate.data.check import check_data

@@ -30,18 +30,19 @@ def run(
     seeds: Seeds = None,
     plugins: Plugins = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes. Default: as many as cores allow.")
+        int | None,
+        typer.Option("--workers", min=1, help="Worker processes. Default: as many as the cores allow."),
     ] = None,
     audited: Annotated[
-        bool, typer.Option("--audit/--no-audit", help="Ask first whether each factor acts.")
+        bool, typer.Option("--audit/--no-audit", help="First check that each factor has an effect.")
     ] = True,
     store: StoreFolder = STORE,
     tracking_uri: TrackingUri = None,
     reports: Reports = REPORTS,
 ) -> None:
-    """Train, sample and evaluate what is missing of an experiment, record it, and write its report.
+    """Train, sample and evaluate whatever an experiment still lacks, record it, and write the report.
 
-    The same command goes on where it was interrupted.
+    If it is interrupted, give the same command again: it goes on from there.
     """
     made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import print_outcome, print_warnings
@@ -56,7 +57,7 @@ def run(
         try:
             outcome = run_experiment(made, uri, screen, workers, audited=audited)
         except KeyboardInterrupt:
-            screen.say("interrupted; the same command goes on where it stopped")
+            screen.say("interrupted; give the same command again to go on from here")
             raise typer.Exit(130) from None
     from ablate.report.write import write_report
 
@@ -75,7 +76,7 @@ def plan(
     plugins: Plugins = None,
     store: StoreFolder = STORE,
 ) -> None:
-    """Show the runs, the shared trunks, what is in the store, and why a stage has to run."""
+    """Show the runs, the training they share, what the store has, and why a stage has to run."""
     made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import print_plan
     from ablate.plan import reasons
@@ -91,9 +92,9 @@ def audit(
     plugins: Plugins = None,
     store: StoreFolder = STORE,
 ) -> None:
-    """Ask of each variant whether what it toggles acts, by a few steps of the real training.
+    """Check, with a few real training steps, that what each variant changes has an effect.
 
-    Exits with 2 if something was meant to act and does not, unless the spec expects it.
+    Exits with 2 if something has no effect that should have one, unless the spec expects it.
     """
     made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.screens import RunScreen
@@ -108,17 +109,19 @@ def verify(
     sets: Sets = None,
     seeds: Seeds = None,
     plugins: Plugins = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Default: the first seed.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed to train. Default: the first one.")] = None,
     store: StoreFolder = STORE,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Train the variants of one seed together and each by itself; compare weights and time.
+    """Train the variants of one seed together, then each by itself, and compare weights and times.
 
-    The result goes into the experiment's MLflow run, if it has run, and into its report.
+    If the experiment has run, the result goes into its MLflow run and its report.
     """
     made = plan_of(spec, profile, sets, seeds, plugins, store)
     if seed is not None and seed not in made.experiment.spec.seeds:
-        raise UserError(f"there is no seed {seed}", where=f"--seed {seed}", fix="Give one of the spec's.")
+        raise UserError(
+            f"there is no seed {seed}", where=f"--seed {seed}", fix="Choose one of the spec's seeds."
+        )
     from ablate.cli.printing import print_verification
     from ablate.cli.screens import RunScreen
     from ablate.record.client import default_uri
@@ -134,7 +137,7 @@ def verify(
 
 
 def schema(plugins: Plugins = None) -> None:
-    """Print the JSON schema of experiment files, for editors."""
+    """Print the JSON schema of experiment files. Editors use it to complete and check fields."""
     import json
 
     from ablate.experiment.schema import json_schema

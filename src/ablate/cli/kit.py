@@ -10,18 +10,20 @@ import typer
 from ablate.cli.options import Effort, RandomSeed
 
 app = typer.Typer(
-    help="Kits: the frozen parts (VAE, text encoder, evaluator, LPIPS backbone).", no_args_is_help=True
+    help="Train or check a kit: VAE, text encoder, evaluator, LPIPS backbone.", no_args_is_help=True
 )
 
 
 @app.command()
 def build(
-    data: Annotated[Path, typer.Option("--data", help="Folder in the task's format.")],
+    data: Annotated[
+        Path, typer.Option("--data", help="Data set to train on: a folder in the task's format.")
+    ],
     out_folder: Annotated[Path, typer.Option("--out", help="Folder to write the kit to.")],
     effort: Effort = 1.0,
     seed: RandomSeed = 0,
 ) -> None:
-    """Train the frozen parts on a data set and print their qualities."""
+    """Train the frozen parts on a data set, and print how good they are."""
     from ablate.cli.printing import print_qualities
     from ablate.cli.screens import training_bars
     from ablate.kit.build import build_kit
@@ -36,7 +38,7 @@ def check(
     kit: Annotated[Path | None, typer.Option("--kit", help="Kit folder. Default: the embedded kit.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Data set. Default: the embedded one.")] = None,
 ) -> None:
-    """Measure a kit's qualities again."""
+    """Measure how good a kit is."""
     from ablate.cli.printing import print_qualities
     from ablate.kit.check import check_kit
     from ablate.parts.base import EMBEDDED_KIT

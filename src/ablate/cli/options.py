@@ -11,26 +11,30 @@ if TYPE_CHECKING:
     from ablate.plan import Plan
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The experiment's YAML file.")]
-Profile = Annotated[str | None, typer.Option("--profile", help="Profile instead of the spec's own.")]
+Profile = Annotated[str | None, typer.Option("--profile", help="Profile to use instead of the spec's.")]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B.C=VALUE", help="Override a field in all variants; repeatable."),
 ]
-Seeds = Annotated[str | None, typer.Option("--seeds", help="Seeds instead of the spec's own: 0,1,2 or 0-5.")]
+Seeds = Annotated[
+    str | None, typer.Option("--seeds", help="Seeds to use instead of the spec's: 0,1,2 or 0-5.")
+]
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", metavar="FILE", help="A file with losses, metrics and the like; repeatable."),
+    typer.Option(
+        "--plugin", metavar="FILE", help="Python file that adds losses, metrics and so on; repeatable."
+    ),
 ]
-StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of the store, a cache.")]
+StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of the store, which is a cache.")]
 TrackingUri = Annotated[
     str | None,
     typer.Option(
         "--tracking-uri", help="MLflow address. Default: MLFLOW_TRACKING_URI, or sqlite:///mlflow.db."
     ),
 ]
-Reports = Annotated[Path, typer.Option("--reports", help="Folder that reports are written to.")]
+Reports = Annotated[Path, typer.Option("--reports", help="Folder to write reports to.")]
 Effort = Annotated[float, typer.Option("--effort", min=0.001, help="Share of the usual training steps.")]
-RandomSeed = Annotated[int, typer.Option("--seed", min=0)]
+RandomSeed = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
 
 STORE = Path(".ablate")
 REPORTS = Path("reports")

@@ -10,11 +10,12 @@ from ablate.cli.options import STORE, Sets, StoreFolder, TrackingUri
 
 
 def fetch(
-    profile: Annotated[str, typer.Option("--profile", help="Whose parts.")] = "sprites", sets: Sets = None
+    profile: Annotated[str, typer.Option("--profile", help="Profile whose parts to get.")] = "sprites",
+    sets: Sets = None,
 ) -> None:
-    """Download the pretrained parts that a profile names, ahead of any run, and load each once.
+    """Download the pretrained parts of a profile before any run, and load each of them once.
 
-    What is there is skipped; the same command goes on where it was interrupted.
+    Parts that are already there are skipped. If it is interrupted, give the same command again.
     """
     from ablate.cli.screens import FetchScreen
     from ablate.experiment.load import load_config
@@ -24,14 +25,14 @@ def fetch(
 
 
 def doctor(
-    profile: Annotated[str, typer.Option("--profile", help="What shall run.")] = "sprites",
+    profile: Annotated[str, typer.Option("--profile", help="Profile to check.")] = "sprites",
     sets: Sets = None,
     store: StoreFolder = STORE,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Say whether a profile can run on this machine: parts, devices, libraries, disk, MLflow.
 
-    Exits with 1 if it cannot, and says what mends it.
+    Exits with 1 if it cannot, and says what to do about it.
     """
     from ablate.cli.printing import print_answers
     from ablate.doctor import diagnose

@@ -58,7 +58,7 @@ def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
     total = len(plan.runs)
     out().print(
         f"In the store: prepared data for {stored['prepare']} of {total} runs, samples of "
-        f"{stored['sample']}, figures of {stored['evaluate']}."
+        f"{stored['sample']}, results of {stored['evaluate']}."
     )
     if not reasons:
         out().print("Nothing has to run.")
@@ -76,7 +76,7 @@ def print_warnings(plan: Plan) -> None:
 
 def _print_variants(plan: Plan) -> None:
     spec = plan.experiment.spec
-    table = Table("variant", "overrides", "seeds", "figures in the store")
+    table = Table("variant", "overrides", "seeds", "results in the store")
     for name in plan.experiment.variants:
         runs = [run for run in plan.runs if run.variant == name]
         done = sum(plan.store.has("evaluate", run.keys.evaluate) for run in runs)
@@ -185,12 +185,12 @@ def print_data_report(report: DataReport, console: Console | None = None) -> Non
             if len(remark.places) > EXAMPLES:
                 line(f"    and {len(remark.places) - EXAMPLES} more")
             line(f"  {escape(remark.fix)}\n" if remark.fix else "")
-    line("It can be trained with." if report.trainable else "It cannot be trained with: see the errors.")
+    line("You can train on it." if report.trainable else "You cannot train on it yet: see the errors.")
 
 
 def print_qualities(qualities: KitQualities, console: Console | None = None) -> None:
     """Print the table that ``ablate kit build`` and ``ablate kit check`` end with."""
-    title = "Kit qualities on held-out images"
+    title = "How good the kit is on held-out images"
     table = Table("part", "quality", Column("value", justify="right"), title=title, title_justify="left")
     table.add_row("vae", "PSNR", f"{qualities.vae_psnr:.1f} dB")
     for part, pair in (("text_encoder", qualities.text_encoder), ("evaluator", qualities.evaluator)):
@@ -212,4 +212,4 @@ def print_outcome(outcome: Outcome, runs: int, page: Path) -> None:
     """What ``ablate run`` has done of so many runs, and where the report is."""
     finished, failed = len(outcome.finished), len(outcome.failed)
     there = runs - finished - failed
-    out().print(f"{finished} runs finished, {there} were there already, {failed} failed. Report: {page}")
+    out().print(f"{finished} runs finished, {there} were already there, {failed} failed. Report: {page}")

@@ -1,4 +1,4 @@
-"""``ablate report``, ``sample`` and ``ui``: what an experiment has brought."""
+"""``ablate report``, ``sample`` and ``ui``: what an experiment has found."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def report(
     sets: Sets = None,
     seeds: Seeds = None,
     plugins: Plugins = None,
-    form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format("markdown"),  # noqa: B008
+    form: Annotated[Format, typer.Option("--format", help="Format to write.")] = Format("markdown"),  # noqa: B008
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 if a claim that must be supported is not.")
     ] = False,
@@ -46,7 +46,7 @@ def report(
     tracking_uri: TrackingUri = None,
     reports: Reports = REPORTS,
 ) -> None:
-    """Write an experiment's report from MLflow alone."""
+    """Write an experiment's report, from what MLflow has recorded."""
     made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import say
     from ablate.record.client import default_uri
@@ -57,7 +57,7 @@ def report(
     record = read_experiment(tracking_uri or default_uri(), made)
     if record is None:
         raise UserError(
-            "MLflow has no run of this experiment with these settings",
+            "MLflow has no record of this experiment with these settings",
             where=str(spec),
             fix=f"Run it first: ablate run {spec} (with the same --profile, --set and --seeds).",
         )
@@ -71,12 +71,12 @@ def report(
 def sample(
     spec: Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment's YAML file.")],
     variant: Annotated[str, typer.Argument(help="Name of the variant.")],
-    prompt: Annotated[list[str] | None, typer.Option("--prompt", help="What to draw; repeatable.")] = None,
+    prompt: Annotated[list[str] | None, typer.Option("--prompt", help="Text to draw; repeatable.")] = None,
     prompts: Annotated[
-        Path | None, typer.Option("--prompts", help="A text file, one prompt a line, or a test.json.")
+        Path | None, typer.Option("--prompts", help="Text file with one prompt per line, or a test.json.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Run to sample from. Default: the first seed.")
+        int | None, typer.Option("--seed", help="Seed of the run to sample from. Default: the first one.")
     ] = None,
     out_folder: Annotated[Path, typer.Option("--out", help="Folder for the PNGs.")] = Path("samples"),
     profile: Profile = None,
@@ -101,7 +101,7 @@ def sample(
 
 def ui(
     tracking_uri: TrackingUri = None,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 5000,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Open the MLflow UI on the recorded runs."""

@@ -65,9 +65,9 @@ def format_of(root: Path) -> Format:
     found = {name: form for form in FORMATS for name in form.markers if (root / name).is_file()}
     if not found:
         looked_for = ", ".join(name for form in FORMATS for name in form.markers)
-        raise DataError(f"is no data set: there is none of {looked_for}", where=str(root), fix=EXPECTED)
+        raise DataError(f"is not a data set: it has none of {looked_for}", where=str(root), fix=EXPECTED)
     first, last = next(iter(found)), next(reversed(found))
     if found[first] is not found[last]:
         what = f"is in two formats: there are {first} and {last}"
-        raise DataError(what, where=str(root), fix="Take one of them away.")
+        raise DataError(what, where=str(root), fix="Remove one of them.")
     return found[first]

@@ -21,7 +21,7 @@ E = TypeVar("E")
 T = TypeVar("T")
 
 EXPECTED = (
-    "A data set is train_info.json, train/, test.json and test/, or train/metadata.jsonl and "
+    "A data set has train_info.json, train/, test.json and test/, or train/metadata.jsonl and "
     "test/metadata.jsonl: see “Data” in docs/how-to.md."
 )
 
@@ -72,11 +72,11 @@ class Entry:
         """A list of at least one text, none of them empty."""
         value = self.field(name)
         if not isinstance(value, list):
-            raise self._another_kind(name, value, "a list of texts", "Write a list of at least one.")
+            raise self._another_kind(name, value, "a list of strings", "Write a list with at least one.")
         texts = tuple(self._checked(name, text) for text in value)
         if not texts or not all(texts):
-            what = "holds an empty text" if texts else "holds no text"
-            raise self.error(name, what, "Give at least one text, and none that is empty.", EmptyTextError)
+            what = "holds an empty string" if texts else "is an empty list"
+            raise self.error(name, what, "Write at least one, and none that is empty.", EmptyTextError)
         return texts
 
     def file_name(self, name: str, *, folders: bool = False) -> str:
@@ -86,12 +86,12 @@ class Entry:
         plain = all(part not in ("", ".", "..") and len(part.encode()) < 256 for part in parts)
         if not plain or "\\" in value or "\0" in value or (len(parts) > 1 and not folders):
             kind = "path below its folder" if folders else "plain file name"
-            raise self.error(name, f"{value!r} is not a {kind}", "Give the name of a file in there.")
+            raise self.error(name, f"{value!r} is not a {kind}", "Give the name of a file in that folder.")
         return value
 
     def _checked(self, name: str, value: object) -> str:
         if not isinstance(value, str):
-            raise self._another_kind(name, value, "a text")
+            raise self._another_kind(name, value, "a string")
         try:
             value.encode()
         except UnicodeEncodeError as error:
@@ -145,8 +145,8 @@ class Names:
         """Raises DataError if another entry has this name."""
         owner = self._owners.setdefault(PurePosixPath(name).stem, entry.name)
         if owner != entry.name:
-            what = f"{name!r} is also that of {owner} (the ending does not count)"
-            raise entry.error(field, what, "Make names unique.")
+            what = f"{name!r} is also the name of {owner} (extensions do not count)"
+            raise entry.error(field, what, "Make the names unique.")
 
 
 def natural(text: str) -> tuple[object, ...]:
@@ -160,7 +160,7 @@ def natural(text: str) -> tuple[object, ...]:
 
 def kind_of(value: object) -> str:
     """A JSON value's type in words."""
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "nothing"}
+    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "nothing"}
     return names.get(type(value), "a number")
 
 

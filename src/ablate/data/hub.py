@@ -39,7 +39,7 @@ def export_hub(name: str, folder: Path, progress: Callable[[str], None]) -> None
     matched = NAME.fullmatch(name.removeprefix(PREFIX))
     if matched is None:
         fix = f"Write {PREFIX}owner/name or …@revision."
-        raise DataError("is no name of a data set", where=name, fix=fix)
+        raise DataError("is not the name of a data set", where=name, fix=fix)
     progress(f"downloading {matched['name']}")
     write_splits(_load(matched["name"], matched["revision"], name), folder, progress, name)
 
@@ -61,7 +61,7 @@ def _load(name: str, revision: str | None, where: str) -> Mapping[str, Dataset]:
         import datasets
     except ImportError:
         what, fix = (
-            "data sets of the hub need the package datasets",
+            "data sets on the hub need the package datasets",
             "Install it with: pip install 'ablate[hub]'",
         )
         raise DataError(what, where=where, fix=fix) from None
@@ -70,7 +70,7 @@ def _load(name: str, revision: str | None, where: str) -> Mapping[str, Dataset]:
         loaded: Mapping[str, Dataset] = datasets.load_dataset(name, revision=revision)
     except Exception as error:  # network, hub, Arrow and file errors of half a dozen libraries
         reason, *_ = str(error).strip().splitlines() or [""]
-        fix = "Check the name and the revision, and whether the hub can be reached."
+        fix = "Check the name and the revision, and that the hub can be reached."
         raise DataError(
             f"cannot be loaded ({type(error).__name__}: {reason})", where=where, fix=fix
         ) from error

@@ -71,7 +71,7 @@ def _splits(root: Path, on_problem: OnProblem) -> tuple[list[_Row], list[_Row]]:
     def with_image(row: _Row) -> _Row:
         if row.path.is_file():
             return row
-        what, fix = f"there is no image {row.path.relative_to(root)}", "Add the image, or take its line out."
+        what, fix = f"there is no image {row.path.relative_to(root)}", "Add the image, or remove its line."
         raise row.entry.error("file_name", what, fix, NoImageError)
 
     train = list(read_each((row for row in rows if row.split != "test"), with_image, on_problem))
@@ -98,7 +98,7 @@ def _rows(file: Path, root: Path, split: str, on_problem: OnProblem) -> list[_Ro
     for row in read_each(read_lines(file, on_problem), lambda entry: _row(entry, root, split), on_problem):
         same = rows.setdefault(row.path.as_posix(), row)
         if same is not row:
-            what = f"{row.name!r} is also that of {same.entry.name}"
+            what = f"{row.name!r} is also in {same.entry.name}"
             on_problem(row.entry.error("file_name", what, "Keep one line."))
     if not rows:
         on_problem(DataError("has no entries", where=str(file), fix="A data set needs at least one image."))

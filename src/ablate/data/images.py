@@ -33,7 +33,7 @@ class OversizedImageError(DataError):
 def load_image(path: Path, size: int) -> NDArray[np.uint8]:
     """An image as uint8 [size, size, 3], resized with antialiasing.
 
-    Upright as its EXIF data says, transparency on white, the sides of what is no square padded with
+    Upright as its EXIF data says, transparency on white, the sides of what is not square padded with
     white; of an animation the first frame. Raises DataError if the file is missing, truncated, no
     image, or larger than ``MOST_PIXELS``.
     """
@@ -72,7 +72,7 @@ def decode(path: Path) -> tuple[Image.Image, str]:
     except DataError:
         raise
     except UnidentifiedImageError:
-        raise _unreadable(path, "it is no " + ", ".join(FORMATS[:-1]) + f" or {FORMATS[-1]}") from None
+        raise _unreadable(path, "it is not a " + ", ".join(FORMATS[:-1]) + f" or {FORMATS[-1]}") from None
     except Exception as error:  # Pillow's readers raise nearly everything for damaged files
         raise _unreadable(path, str(error) or type(error).__name__) from error
 
@@ -112,7 +112,7 @@ def _square(rgb: Image.Image, size: int) -> Image.Image:
 
 def _oversized(path: Path, pixels: str) -> DataError:
     return OversizedImageError(
-        f"has {pixels} pixels, and {MOST_PIXELS // 1_000_000} megapixels are the most",
+        f"has {pixels} pixels; the limit is {MOST_PIXELS // 1_000_000} megapixels",
         where=str(path),
         fix="Make the image smaller, or leave it out.",
     )
@@ -122,5 +122,5 @@ def _unreadable(path: Path, why: str) -> DataError:
     return DataError(
         f"cannot be read as an image ({why})",
         where=str(path),
-        fix="The file is damaged or no image: copy it again from its source.",
+        fix="The file is damaged or is not an image: copy it again from its source.",
     )

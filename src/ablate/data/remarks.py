@@ -83,9 +83,9 @@ def entries(data: DataSet) -> Iterator[Remark]:
     def of(wanted: type[DataError]) -> tuple[str, ...]:
         return tuple(place for place, kind in kinds.items() if kind is wanted)
 
-    out = "or take the entries out."
+    out = "or remove the entries."
     yield Remark("error", "entries without an image", of(NoImageError), f"Add images, {out}")
-    yield Remark("error", "empty texts", of(EmptyTextError), f"Write them, {out}")
+    yield Remark("error", "entries with empty text", of(EmptyTextError), f"Write it, {out}")
     yield Remark("error", "other mistakes", of(DataError), "docs/how-to.md describes the formats.")
 
 
@@ -94,10 +94,10 @@ def broken_images(data: DataSet) -> Iterator[Remark]:
     problems = [seen.problem for seen in data.images.values() if seen.problem]
     unreadable = tuple(data.place_of(p) for p in problems if not isinstance(p, OversizedImageError))
     oversized = tuple(data.place_of(p) for p in problems if isinstance(p, OversizedImageError))
-    fix = "Copy them again from their source, or take their entries out."
+    fix = "Copy them again from their source, or remove their entries."
     yield Remark("error", "images that cannot be read", unreadable, fix)
     what = f"images of more than {MOST_PIXELS // 1_000_000} megapixels"
-    yield Remark("error", what, oversized, "Make them smaller, or take their entries out.")
+    yield Remark("error", what, oversized, "Make them smaller, or remove their entries.")
 
 
 def frames(data: DataSet) -> Iterator[Remark]:
@@ -107,7 +107,7 @@ def frames(data: DataSet) -> Iterator[Remark]:
         with suppress(DataError):  # which is an error already
             counts = task.odd_frames(data.folder)
             odd = tuple(f"{entry}: {found} of {said} frames" for entry, found, said in counts)
-            yield Remark("warning", what, odd, "Those that are there are used.")
+            yield Remark("warning", what, odd, "The frames that exist are used.")
 
 
 def unnamed_images(data: DataSet) -> Iterator[Remark]:
@@ -128,7 +128,7 @@ def long_captions(data: DataSet) -> Iterator[Remark]:
     texts += [prompt.text for prompt in data.prompts]
     counts = {text: len(tokenizer.encode(text)) + 2 for text in dict.fromkeys(texts)}
     long = tuple(f"{count} tokens: {text}" for text, count in counts.items() if count > MOST_TOKENS)
-    fix = "What is beyond is cut off (CLIP's tokens, start and end included)."
+    fix = "The rest is cut off (CLIP's tokens, start and end included)."
     yield Remark("warning", f"captions of more than {MOST_TOKENS} tokens", long, fix)
 
 
@@ -138,11 +138,11 @@ def equal_images(data: DataSet) -> Iterator[Remark]:
     tested = _by_pixels(data, [prompt.reference for prompt in data.prompts if prompt.reference])
     both = [digest for digest in tested if digest in trained]
     equal = tuple(f"{name} = {trained[digest][0]}" for digest in both for name in tested[digest])
-    fix = "An image that was trained with tests nothing: take it out of one of them."
+    fix = "An image that the model trains on tests nothing: remove it from one split."
     yield Remark("warning", "images in both splits", equal, fix)
     for split, images in (("training", trained), ("test", tested)):
         repeated = tuple(" = ".join(names) for names in images.values() if len(names) > 1)
-        yield Remark("info", f"images repeated in the {split}", repeated)
+        yield Remark("info", f"images repeated in the {split} split", repeated)
 
 
 def torn_groups(data: DataSet) -> Iterator[Remark]:
@@ -150,14 +150,14 @@ def torn_groups(data: DataSet) -> Iterator[Remark]:
     trained = Counter(image.group for image in data.train)
     tested = Counter(prompt.group for prompt in data.prompts)
     both = [name for name in tested if name in trained]
-    torn = tuple(f"{name}: {trained[name]} in the training, {tested[name]} in the test" for name in both)
-    yield Remark("warning", "groups in both splits", torn, "Put all of a group into one of them.")
+    torn = tuple(f"{name}: {trained[name]} in training, {tested[name]} in test" for name in both)
+    yield Remark("warning", "groups in both splits", torn, "Put all of a group into one split.")
 
 
 def prompts_without_image(data: DataSet) -> Iterator[Remark]:
     """Prompts that only CLIP-T can judge."""
     without = tuple(f"{p.image_name}: {p.text}" for p in data.prompts if p.reference is None)
-    yield Remark("warning", "prompts without a real image", without, "They are not in CLIP-I.")
+    yield Remark("warning", "prompts without a real image", without, "CLIP-I leaves them out.")
 
 
 def changes(data: DataSet) -> Iterator[Remark]:
@@ -167,7 +167,7 @@ def changes(data: DataSet) -> Iterator[Remark]:
     modes = Counter(seen.mode for seen in images.values() if seen.mode != "RGB")
     sizes = Counter(f"{seen.size[0]} × {seen.size[1]}" for seen in images.values())
     yield Remark("info", "images that are not square", oblong, "They are padded with white.")
-    yield Remark("info", "kinds of pixels that become RGB", _counted(modes), "Transparency becomes white.")
+    yield Remark("info", "pixel formats that become RGB", _counted(modes), "Transparency becomes white.")
     yield Remark("info", "sizes that become data.size", _counted(sizes))
 
 

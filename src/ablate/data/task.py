@@ -30,7 +30,7 @@ def read_train(root: Path, on_problem: OnProblem) -> list[TrainImage]:
         action = entry.text("action_description", required=False)
         if entry.name not in frames:
             what = f"there is no image train/{entry.name}_<frame>.png"
-            fix = "Add an image for this entry, or take the entry out of train_info.json."
+            fix = "Add an image for this entry, or remove the entry from train_info.json."
             raise entry.error("", what, fix, NoImageError)
         monster = _monster(entry.name)
         return [TrainImage(path, descriptions, action, monster) for path in frames[entry.name]]

@@ -170,7 +170,7 @@ _SYNTAX = (
 )
 # The same where the beginning is the better place to point at.
 _UNFINISHED = (
-    ("could not find expected ':'", "this is no `key: value` line", ""),
+    ("could not find expected ':'", "this is not a `key: value` line", ""),
     ("found unexpected end of stream", "this quote is not closed", ""),
 )
 

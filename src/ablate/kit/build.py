@@ -41,7 +41,7 @@ TRAININGS = ("vae", "evaluator", "text_encoder", "perceptual")
 
 @dataclass(frozen=True)
 class Job:
-    """What all trainings of one kit have in common. Small enough to send to a worker process."""
+    """What all training runs of one kit have in common. Small enough to send to a worker process."""
 
     data: Path
     out: Path
@@ -112,7 +112,7 @@ def attributes(content: KitData) -> dict[str, dict[str, str]]:
 
 
 def _train_all(job: Job, workers: int | None, progress: Progress) -> None:
-    """Run all trainings in worker processes and pass on what they report."""
+    """Train all parts in worker processes and pass on what they report."""
     context = multiprocessing.get_context("spawn")
     with (
         context.Manager() as manager,  # its queue can be sent to a worker as an argument

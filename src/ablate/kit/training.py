@@ -1,4 +1,4 @@
-"""What the kit's four trainings share: seeding, the optimizer's schedule, and progress."""
+"""What the kit's four training runs share: seeding, the optimizer's schedule, and progress."""
 
 from __future__ import annotations
 

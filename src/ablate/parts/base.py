@@ -64,7 +64,7 @@ class PretrainedPart(ABC):
         return self.published()
 
     def published(self) -> Source:
-        """Where its files come from if the reference is no folder. Raises ComponentError if from nowhere."""
+        """Where its files come from if the reference is not a folder. Raises ComponentError if nowhere."""
         return HubFiles(self.reference.source, self.file_sets, self.reference.subfolder)
 
     def files(self) -> tuple[Path, ...]:

@@ -46,6 +46,6 @@ def fetch_parts(config: Config, progress: Progress) -> None:
         raise ComponentError(
             f"{len(lost)} of {len(parts)} parts are not ready",
             where=", ".join(part.title for part in lost),
-            fix="The same command goes on with these, where there is a network. A folder can stand for a "
-            f"part: --set components.{lost[0].field}=FOLDER",
+            fix="With a network, the same command goes on with these. Or give a folder instead: "
+            f"--set components.{lost[0].field}=FOLDER",
         )

@@ -28,11 +28,11 @@ def no_folder(folder: Path) -> ComponentError:
 
 def not_loadable(title: str, shown: str, source: Source, error: Exception) -> ComponentError:
     """Files that are there and that the library cannot load."""
-    fetched = f"Delete them in {source.place}, and `ablate fetch` gets them again."
+    fetched = f"Delete them in {source.place}; `ablate fetch` downloads them again."
     return ComponentError(
-        f"no {title} can be loaded from there ({first_line(error)})",
+        f"the {title} cannot be loaded from there ({first_line(error)})",
         where=shown,
-        fix=f"Its files are broken or of another kind. {fetched if source.address else 'Replace them.'}",
+        fix=f"Its files are broken, or hold something else. {fetched if source.address else 'Replace them.'}",
     )
 
 
@@ -48,7 +48,7 @@ def tokens_differ(tokenizer: int, encoder: int, shown: str) -> ComponentError:
 def no_evaluator(source: str) -> ComponentError:
     """Neither a folder nor a name in open_clip's table."""
     return ComponentError(
-        "no evaluator can be loaded from there: neither a folder nor a model that open_clip can fetch",
+        "is neither a folder with an evaluator nor a model that open_clip can download",
         where=source,
         fix="Name an open_clip folder, or architecture:weights as in ViT-B-32:openai.",
     )

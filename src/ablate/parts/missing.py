@@ -73,7 +73,7 @@ def require_parts(configs: Iterable[Config], profile: str) -> None:
     raise ComponentError(
         f"pretrained parts are missing and cannot be downloaded now:{''.join(lines)}",
         where=f"profile {profile}",
-        fix="\n  ".join(["What to do, where there is a network:", *commands]),
+        fix="\n  ".join(["What to do, on a machine with a network:", *commands]),
     )
 
 

@@ -160,7 +160,7 @@ def ready(source: Source, what: str) -> tuple[Path, ...]:
         raise ComponentError(
             f"{what} is not there, and {host(source)} cannot be reached ({silence})",
             where=str(source.place),
-            fix="Where there is a network, `ablate fetch` with the experiment's --profile and --set gets it.",
+            fix="With a network, `ablate fetch` with the experiment's --profile and --set downloads it.",
         )
     try:
         source.fetch()
@@ -169,7 +169,7 @@ def ready(source: Source, what: str) -> tuple[Path, ...]:
         raise ComponentError(
             f"{what} could not be downloaded ({first_line(error)})",
             where=source.address,
-            fix="The same command goes on with what is still missing.",
+            fix="Give the same command again: it goes on with what is still missing.",
         ) from error
     if files := source.found():
         return files

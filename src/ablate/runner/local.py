@@ -92,7 +92,7 @@ class LocalExecutor:
 def _died(task: str) -> RunError:
     return RunError(
         f"a worker process died during {task!r}",
-        fix="It may have run out of memory (try fewer --workers). The same command goes on where it stopped.",
+        fix="It may have run out of memory: try fewer --workers. The same command goes on from there.",
     )
 
 
@@ -103,7 +103,7 @@ def _start_worker(events: Any, stop: Any, parent: int) -> None:
     threading.Thread(target=_end_with, args=(parent, stop), daemon=True).start()
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # loading a part of 1 MB is no news
+    logging.disable_progress_bar()  # loading a part of 1 MB is not news
 
 
 def _end_with(parent: int, stop: Any) -> None:

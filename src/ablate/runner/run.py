@@ -97,7 +97,7 @@ def refuse_inert(findings: Sequence[Finding]) -> None:
         raise UserError(
             f"{first.about} of {first.variant} does nothing: {first.reason}",
             where="audit",
-            fix=f"Mend it, or write `expect: {{{first.variant}: inert}}` if that is what you study, or run "
+            fix=f"Fix it, or write `expect: {{{first.variant}: inert}}` if that is what you study, or run "
             f"with --no-audit. Variants with something inert: {variants}.",
         )
 

@@ -23,12 +23,12 @@ def explained(error: Exception) -> RunError | None:
         return RunError(
             "the disk is full",
             where="the store",
-            fix="Make room, or move it with --store. The same command goes on where it stopped.",
+            fix="Free some space, or move the store with --store. The same command goes on from there.",
         )
     if isinstance(error, torch.AcceleratorError):
         return RunError(
             f"the GPU failed ({str(error).splitlines()[0]})",
             where="compute.device",
-            fix="The same command goes on where it stopped; if it fails again, try compute.device=cpu.",
+            fix="The same command goes on from there; if it fails again, try compute.device=cpu.",
         )
     return None

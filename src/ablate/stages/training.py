@@ -249,7 +249,7 @@ def with_room(sources: Mapping[str, Tensor], device: torch.device) -> dict[str, 
     """``sources`` with those on the GPU that fit, one after the other, into a quarter of its free memory."""
     if device.type != "cuda":
         return dict(sources)
-    # What trainings before this one have left counts as taken until it is given back.
+    # What earlier training runs left behind counts as taken until it is given back.
     gc.collect()
     torch.cuda.empty_cache()
     room = torch.cuda.mem_get_info(device)[0] // 4

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class VarianceSplit:
     """Variance components of a metric, in its unit squared, each zero or more.
 
-    ``training`` is what differs between trainings, ``sampling`` between sampling seeds whatever the
+    ``training`` is what differs between training runs, ``sampling`` between sampling seeds whatever the
     training, ``residual`` the rest: their interaction and noise, which one value a cell cannot tell apart.
     """
 

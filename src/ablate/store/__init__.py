@@ -102,7 +102,7 @@ class Store:
         write_file(self.path(stage, key) / ENTRY, json.dumps(ingredients, sort_keys=True, indent=1))
 
     def remove(self, stage: str, key: str) -> None:
-        """Removes the entry; one that does not exist is no error."""
+        """Removes the entry; one that does not exist is not an error."""
         gone = self.root / "tmp" / f"gone-{uuid.uuid4().hex[:8]}"
         gone.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):

@@ -75,7 +75,7 @@ def grow(
 def _write(file: Path, rows: NDArray[Any], first: int, total: int) -> None:
     """Puts ``rows`` into an array file of ``total`` rows, from row ``first`` on, and onto the disk.
 
-    Not through a map of the file: there a full disk is no error but the end of the process.
+    Not through a map of the file: there a full disk would not be an error but the end of the process.
     """
     rows = np.ascontiguousarray(rows)
     header = np.lib.format.header_data_from_array_1_0(rows) | {"shape": (total, *rows.shape[1:])}

@@ -20,25 +20,32 @@ if TYPE_CHECKING:
 
 STYLE = """
 :root { color-scheme: light; }
-body { margin: 2rem auto 4rem; max-width: 62rem; padding: 0 1.25rem; background: #fff; color: #222;
+body { margin: 2rem auto 4rem; max-width: 72rem; padding: 0 1.25rem; background: #fff; color: #222;
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; overflow-wrap: break-word; }
 h1, h2, h3 { line-height: 1.25; }
 h1 { margin-bottom: .5rem; }
 h2 { margin-top: 2.75rem; padding-bottom: .3rem; border-bottom: 1px solid #e3e3e3; }
+p, li, figcaption { max-width: 50rem; }
 a { color: #0060a8; }
 nav { columns: 3 14rem; font-size: .9rem; }
 nav a { display: block; padding: .1rem 0; }
 aside { margin: 1rem 0; padding: .6rem 1rem; border-left: 4px solid #d55e00; background: #fdf4ee; }
 aside p { margin: .3rem 0; }
-.wide { margin: 1rem 0; overflow-x: auto; }
+.wide { margin: 1rem 0; overflow-x: auto; background:
+  linear-gradient(to right, #fff, #fff) left / 1rem 100% no-repeat local,
+  linear-gradient(to right, #fff, #fff) right / 1rem 100% no-repeat local,
+  linear-gradient(to right, #0002, #0000) left / .8rem 100% no-repeat scroll,
+  linear-gradient(to left, #0002, #0000) right / .8rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 caption { padding-bottom: .4rem; color: #555; text-align: left; }
 th, td { padding: .4rem .7rem; border-bottom: 1px solid #e8e8e8; text-align: left; vertical-align: top; }
-th { background: #f6f7f8; font-weight: 600; vertical-align: bottom; }
+th { background: #1234560a; font-weight: 600; vertical-align: bottom; }
 .number { text-align: center; white-space: nowrap; }
 th.number { white-space: normal; }
-td:not(.number) { min-width: 6rem; max-width: 26rem; }
+td:not([class]) { white-space: nowrap; }
+.long { min-width: 10rem; max-width: 26rem; }
 figure { margin: 1.5rem 0; }
+figure .wide { margin: 0; }
 img { max-width: 100%; height: auto; }
 figcaption { color: #555; font-size: .875rem; }
 code { padding: .1em .3em; border-radius: 3px; background: #f3f4f5; font-size: .9em; }
@@ -46,7 +53,18 @@ pre { padding: .8rem 1rem; border-radius: 4px; background: #f3f4f5; overflow-x: 
 pre code { padding: 0; background: none; }
 details { margin: 1rem 0; padding: .5rem 1rem; border: 1px solid #e3e3e3; border-radius: 4px; }
 summary { cursor: pointer; font-weight: 600; }
+@media (max-width: 40rem) {
+  body { margin-top: 1rem; padding: 0 1rem; }
+  ul, ol { padding-left: 1.4rem; }
+  nav a { padding: .3rem 0; }
+  details { padding: .5rem .7rem; }
+  th, td { padding: .4rem .5rem; }
+  figure img { width: 44rem; max-width: none; }
+}
 """
+
+LONGEST_NAME = 22
+"""Characters of a cell of words that stays on one line."""
 
 # What the policy forbids no text of a report can bring about: scripts, and loading from elsewhere.
 PAGE = """<!doctype html>
@@ -108,7 +126,9 @@ def _block(block: b.Block) -> str:  # noqa: PLR0911 (a case for each kind of blo
         case b.Figure(_, alt, caption, draw):
             picture = f"data:image/png;base64,{b64encode(png(draw)).decode()}"
             image = f'<img src="{picture}" alt="{escape(alt)}">'
-            return f"<figure>{image}<figcaption>{words(caption)}</figcaption></figure>"
+            return (
+                f'<figure><div class="wide">{image}</div><figcaption>{words(caption)}</figcaption></figure>'
+            )
         case b.Code(_, text):
             return f"<pre><code>{escape(text)}</code></pre>"
         case b.Fold(title, inner):
@@ -131,10 +151,15 @@ def _table(table: b.Table) -> str:
 
 
 def _row(cells: Sequence[str], tag: str, left: int) -> str:
-    kinds = ["" if column < left else ' class="number"' for column in range(len(cells))]
+    kinds = [_kind(cell, number=column >= left) for column, cell in enumerate(cells)]
     texts = [words(cell).replace("\n", "<br>") for cell in cells]
     marked = (f"<{tag}{kind}>{text}</{tag}>" for kind, text in zip(kinds, texts, strict=True))
     return f"<tr>{''.join(marked)}</tr>"
+
+
+def _kind(cell: str, *, number: bool) -> str:
+    """A number and a name stay on one line; a sentence gets room."""
+    return ' class="number"' if number else ' class="long"' if len(cell) > LONGEST_NAME else ""
 
 
 TAGS = {"plain": "{}", "code": "<code>{}</code>", "bold": "<strong>{}</strong>", "italic": "<em>{}</em>"}
@@ -142,9 +167,13 @@ TAGS = {"plain": "{}", "code": "<code>{}</code>", "bold": "<strong>{}</strong>",
 
 def words(text: str) -> str:
     """Words with their markup as tags; all else is escaped."""
-    return "".join(
-        f'<a href="{escape(span.target)}">{escape(span.text)}</a>'
-        if span.target
-        else TAGS[span.kind].format(escape(span.text))
-        for span in b.spans(text)
-    )
+    return "".join(map(_span, b.spans(text)))
+
+
+def _span(span: b.Span) -> str:
+    text = escape(span.text)
+    if span.kind != "code":
+        text = re.sub(r"(?<=\d) %", "&nbsp;%", text)
+    if span.target:
+        return f'<a href="{escape(span.target)}">{text}</a>'
+    return TAGS[span.kind].format(text)
