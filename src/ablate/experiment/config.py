@@ -34,10 +34,11 @@ def choice(names: Mapping[str, Any]) -> Any:
     return Literal[*names]
 
 
-def one_of(kinds: Mapping[str, type[Model]], default: str) -> Any:
-    """The type of a section whose field ``kind`` says which of ``kinds`` it is; without one, ``default``."""
+def one_of(kinds: Mapping[str, type[Model]]) -> Any:
+    """The type of a section whose field ``kind`` says which of ``kinds`` it is; without one, the first."""
+    default, first = next(iter(kinds.items()))
     if len(kinds) == 1:
-        return next(iter(kinds.values()))
+        return first
 
     def kind_of(section: Any) -> str:
         kind = (
@@ -64,9 +65,9 @@ if TYPE_CHECKING:
     SpaceName = str
 else:
     Losses = losses_of(OWN.losses)
-    AugmentationSection = one_of(OWN.augmentations, "none")
-    ObserverSection = one_of(OWN.observers, "ema")
-    WeightingSection = one_of(OWN.weightings, "min_snr")
+    AugmentationSection = one_of(OWN.augmentations)
+    ObserverSection = one_of(OWN.observers)
+    WeightingSection = one_of(OWN.weightings)
     SpaceName = choice(OWN.spaces)
 
 
@@ -319,9 +320,9 @@ def config_model(vocabulary: Vocabulary) -> type[Config]:
         Config,
         _WithPlugins,
         losses=losses_of(vocabulary.losses),
-        weighting=one_of(vocabulary.weightings, "min_snr") | None,
-        augmentation=one_of(vocabulary.augmentations, "none"),
-        ema=one_of(vocabulary.observers, "ema") | None,
+        weighting=one_of(vocabulary.weightings) | None,
+        augmentation=one_of(vocabulary.augmentations),
+        ema=one_of(vocabulary.observers) | None,
         evaluate=evaluate,
     )
     model.vocabulary = vocabulary

@@ -27,8 +27,16 @@ def spec_record(plan: Plan) -> dict[str, Any]:
 
 
 def spec_key(plan: Plan) -> str:
-    """The identity of a resolved spec: what its parent run is found again by."""
-    return key_of(spec_record(plan))
+    """The identity of a resolved spec: what its parent run is found again by.
+
+    Without defaults, so that a field that is new in a later version leaves recorded experiments as they are.
+    """
+    spec = plan.experiment.spec.model_dump(mode="json", exclude_defaults=True)
+    configs = {
+        name: config.model_dump(mode="json", exclude_defaults=True)
+        for name, config in plan.experiment.variants.items()
+    }
+    return key_of({"name": plan.experiment.name, "spec": spec, "configs": configs})
 
 
 def provenance(plan: Plan) -> dict[str, str]:

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 SOURCES = (
     *("stages/evaluate.py", "stages/evaluated.py", "stages/sampled.py", "stages/device.py"),
-    *("metrics", "metrics/spaces", "parts/evaluator.py", "parts/inception.py"),
+    *("metrics", "parts/evaluator.py", "parts/inception.py"),
 )
-"""Beside those of metrics and spaces from plug-ins."""
+"""Beside that of the feature space, and those of metrics from plug-ins."""
 LIBRARIES = ("torch", "open_clip_torch", "clean-fid", "scipy", "numpy")
 
 METRICS, SCORES, FEATURES = "metrics.json", "scores.json", "features.npz"
@@ -52,11 +52,10 @@ def _view(keys: RunKeys) -> dict[str, Any]:
     file that the user names; without one it is what the code says."""
     config = keys.config
     space = config.vocabulary.spaces[config.evaluate.fid_features]
-    code = fingerprint.of_plugins([space])
     part = getattr(config.components, space.part) if space.part else None
     return {
         "evaluator": keys.part("evaluator"),
-        **({"space": code} if code else {}),
+        "space": fingerprint.of_class(space),
         **({space.part: keys.contents.of_file(*PARTS[space.part](part).files())} if part else {}),
         "evaluate": config.evaluate.model_dump(mode="json"),
     }

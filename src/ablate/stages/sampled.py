@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SOURCES = (
     *("stages/sample.py", "stages/sampled.py", "stages/trained.py", "stages/device.py"),
-    *("diffusion", "parts/vae.py"),
+    *("diffusion/samplers.py", "diffusion/randomness.py", "diffusion/unet.py", "parts/vae.py"),
 )
 LIBRARIES = ("torch", "diffusers")
 
