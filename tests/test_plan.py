@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 
 from ablate.experiment.load import load_experiment
 from ablate.experiment.spec import MOST_CLAIMS
-from ablate.plan import Plan, Run, Segment, make_plan, reasons, segments, steps_per_epoch, warnings
+from ablate.plan import (
+    Plan,
+    Run,
+    Segment,
+    differences,
+    make_plan,
+    reasons,
+    segments,
+    steps_per_epoch,
+    warnings,
+)
 from ablate.store import ENTRY, Store
 
 if TYPE_CHECKING:
@@ -305,3 +315,8 @@ def test_planning_imports_nothing_heavy_and_writes_digests_only(spec: Path, tmp_
     assert "one at a time: late against plain" in shown
     assert "warning: 2 seeds cannot decide" in "\n".join(shown)
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["digests.json"]
+
+
+def test_many_ingredients_that_are_new_are_named_and_not_printed() -> None:
+    new = {"timeline": {"from epoch 2": {"mse": {"weight": 1.0}, "lpips": {"weight": 0.1}}}}
+    assert differences(new, {"timeline": {}}) == ["timeline.from epoch 2: None → mse, lpips"]

@@ -249,5 +249,10 @@ def differences(new: Mapping[str, Any], old: Mapping[str, Any], prefix: str = ""
         elif ".py" in name or name in ("data", "prepare", "state", "previous", "sample"):
             found.append(f"{label} changed")
         else:
-            found.append(f"{label}: {a} → {b}")
+            found.append(f"{label}: {_shown(a)} → {_shown(b)}")
     return found
+
+
+def _shown(ingredient: Any) -> str:
+    """An ingredient in a few words: of many, their names."""
+    return ", ".join(ingredient) if isinstance(ingredient, dict) and ingredient else str(ingredient)
