@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from ablate.data import sprites
 from ablate.experiment.config import Config
@@ -40,6 +41,11 @@ if TYPE_CHECKING:
     from ablate.records import ExperimentRecord
     from ablate.runner.graph import Ended, Task
     from ablate.runner.tasks import Event
+
+settings.register_profile(
+    "untimed", deadline=None
+)  # how long an example takes says nothing on a shared machine
+settings.load_profile("untimed")
 
 GOLDEN = Path(__file__).parent / "golden"
 

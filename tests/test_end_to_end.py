@@ -145,7 +145,7 @@ def test_the_same_command_again_does_nothing_and_writes_the_same_report(
 ) -> None:
     page = finished / "reports" / "tiny.md"
     before = page.read_text(), sorted(path for path in (finished / ".ablate").rglob("*"))
-    assert "0 runs finished, 4 were there already, 0 failed" in call("run", "tiny.yaml")
+    assert "0 runs finished, 4 were already there, 0 failed" in call("run", "tiny.yaml")
     assert without_time(page.read_text()) == without_time(before[0])
     assert sorted(path for path in (finished / ".ablate").rglob("*")) == before[1]
 
@@ -159,7 +159,7 @@ def test_without_the_store_no_result_is_lost_and_nothing_is_trained(
         shown = call(name, "tiny.yaml", "--store", str(empty), "--reports", str(reports))
         assert without_time((reports / "tiny.md").read_text()) == without_time(page)
         assert [path.name for path in empty.iterdir()] == ["digests.json"]
-    assert "4 were there already" in shown
+    assert "4 were already there" in shown
 
 
 def test_a_command_that_was_killed_when_all_was_recorded_is_ended_by_the_next(
@@ -272,7 +272,7 @@ def test_a_variant_that_fails_is_recorded_with_its_reason_and_the_others_finish(
     folder = make_workplace(tmp_path, variants=variants, seeds=[0], claims=[])
     done = ablate("run", "tiny.yaml", folder=folder)
     assert done.code == 1, done.out + done.err
-    assert "1 runs finished, 0 were there already, 2 failed" in done.out
+    assert "1 runs finished, 0 were already there, 2 failed" in done.out
     runs = {run.variant: run for run in read_record(folder).runs}
     assert {name: run.status for name, run in runs.items()} == {
         "plain": "FINISHED",

@@ -212,7 +212,7 @@ def test_the_command_exits_with_2_where_there_is_an_error(ablate: Ablate, root: 
 def test_the_command_exits_with_2_where_there_is_no_data_set(ablate: Ablate, tmp_path: Path) -> None:
     done = ablate("data", "check", str(tmp_path))
     assert done.code == 2
-    assert "is no data set" in done.shown
+    assert "is not a data set" in done.shown
 
 
 # ── everything at once ───────────────────────────────────────────────────────────────────────────

@@ -58,7 +58,7 @@ def test_what_is_here_but_broken_is_named(ablate: Ablate, caches: Caches) -> Non
     (folder / "diffusion_pytorch_model.safetensors").write_bytes(bytes(100))
     done = ablate("fetch", "--set", VAE)
     assert done.code == 2
-    assert "failed VAE owner/name/vae: owner/name/vae: no VAE can be loaded from there" in done.shown
+    assert "failed VAE owner/name/vae: owner/name/vae: the VAE cannot be loaded from there" in done.shown
     assert f"Delete them in {caches.hub}" in done.shown
 
 

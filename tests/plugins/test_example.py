@@ -89,7 +89,7 @@ def test_the_page_s_message_is_the_one_that_is_shown(
 ) -> None:
     (tmp_path / "edges.py").write_text(code("python")[0])
     (tmp_path / "edges.yaml").write_text(code("yaml")[0].replace("weight: 0.1", "weigth: 0.1"))
-    done = ablate(tmp_path, "plan", "edges.yaml")
+    done = ablate("plan", "edges.yaml", folder=tmp_path)
     assert done.code == 2
     assert done.err.strip() in PAGE
 

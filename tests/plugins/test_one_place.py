@@ -61,8 +61,8 @@ def plan_of(folder: Path, plugin: str | None = None) -> Plan:
 # ── where it shows ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_its_fields_and_names_are_in_the_schema(ablate: Callable[..., Done], tmp_path: Path) -> None:
-    schema = json.loads(ablate(tmp_path, "schema", "--plugin", str(EXAMPLES / "own_parts.py")).out)["$defs"]
+def test_its_fields_and_names_are_in_the_schema(ablate: Callable[..., Done]) -> None:
+    schema = json.loads(ablate("schema", "--plugin", str(EXAMPLES / "own_parts.py")).out)["$defs"]
     assert schema["Edges"]["properties"]["start"]["description"] == "First epoch with this loss."
     assert "edges" in schema["Losses"]["properties"]
     assert {"power", "kind"} <= schema["Clean"]["properties"].keys()
@@ -182,6 +182,6 @@ def test_an_edited_loss_is_trained_again_from_its_onset_and_no_other_variant_is(
     plan = plan_of(tmp_path / "copy", source.replace(old, new))
     assert sum(plan.epochs_to_train().values()) == EPOCHS - ONSET
     assert [run.variant for run in plan.to_sample] == ["edges"]
-    done = ablate(tmp_path / "copy", "run", "own.yaml", "--workers", "1")
+    done = ablate("run", "own.yaml", folder=tmp_path / "copy")
     assert done.code == 0, done.out + done.err
     assert f"{EPOCHS - ONSET} epochs to train, 1 runs to finish" in done.out

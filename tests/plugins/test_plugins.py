@@ -189,10 +189,10 @@ def test_an_error_inside_fails_that_variant_only_and_names_the_line(
     variants = {"plain": {}, "it": {"losses": {"mine": {}}}}
     folder = make_workplace(tmp_path, plugins=["mine.py"], variants=variants, claims=[], seeds=[0])
     (folder / "mine.py").write_text(loss(value="step.prediction.no_such_thing()"))
-    audited = ablate(folder, "audit", "tiny.yaml")
+    audited = ablate("audit", "tiny.yaml", folder=folder)
     assert "not looked at: AttributeError" in audited.out + audited.err
     assert "mine.py:11" in audited.out + audited.err
-    done = ablate(folder, "run", "tiny.yaml", "--no-audit", "--workers", "1")
+    done = ablate("run", "tiny.yaml", "--no-audit", folder=folder)
     assert done.code == 1
     runs = {run.variant: run for run in read_record(folder).runs}
     assert (runs["plain"].status, runs["it"].status) == ("FINISHED", "FAILED")
