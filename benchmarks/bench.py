@@ -127,7 +127,7 @@ def step(training: Training) -> None:
         batch_losses(training, forward(training, draw_batch(training, rows, 0, 0, acting)), acting), acting
     )
     loss.backward()
-    optimizer_step(training, acting, 0, 0)
+    optimizer_step(training, acting, 0)
 
 
 def naive_step(training: Training) -> Callable[[], None]:

@@ -23,7 +23,7 @@ from ablate.experiment.config import (
 from ablate.experiment.load import load_profile, profile_names
 from ablate.experiment.schema import json_schema
 from ablate.experiment.spec import Claim, ExperimentSpec, Published, PublishedResult
-from ablate.factors import LOSSES, OBSERVERS, WEIGHTINGS
+from ablate.factors import LOSSES, LR_SCHEDULES, OBSERVERS, WEIGHTINGS
 from ablate.factors.augmentation import Augmentation
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
     "unet": (UNet,),
     "noise": (Noise,),
     "train": (Train,),
+    "lr_schedule": tuple(LR_SCHEDULES.values()),
     "losses": (Losses,),
     **{loss.field: (loss,) for loss in LOSSES.values() if loss.field},
     "weighting": tuple(WEIGHTINGS.values()),

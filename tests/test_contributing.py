@@ -51,18 +51,12 @@ def named(module: str, thing: str) -> str:
     return f'__import__("ablate.{module}", fromlist=["x"]).{thing}'
 
 
-def factor(title: str, name: str, rows: str, first: str, seen: str) -> Addition:
+def factor(title: str, name: str, rows: str, seen: str) -> Addition:
+    """``rows`` is the whole line of the dict; the new one comes last."""
     module = f"added_{name}"
-    return Addition(
-        f"src/ablate/factors/{module}.py",
-        example(title),
-        (
-            "src/ablate/factors/__init__.py",
-            rows,
-            rows.replace("{" + first, "{" + f'"{name}": {named(f"factors.{module}", title)}, {first}'),
-        ),
-        seen,
-    )
+    row = f'{rows[:-1]}, "{name}": {named(f"factors.{module}", title)}}}'
+    place = ("src/ablate/factors/__init__.py", rows, row)
+    return Addition(f"src/ablate/factors/{module}.py", example(title), place, seen)
 
 
 def config(overrides: str) -> str:
@@ -91,29 +85,39 @@ ADDITIONS: dict[str, Addition] = {
     "a loss": factor(
         "Edges",
         "edges",
-        'LOSSES: dict[str, type[Loss]] = {"mse": Mse,',
-        '"mse"',
+        'LOSSES: dict[str, type[Loss]] = {"mse": Mse, "lpips": Lpips, "kl": Kl}',
         config("{'losses': {'edges': {'start': 1}}}") + ".losses.edges.weight == 0.1",
     ),
     "an augmentation": factor(
         "Cutout",
         "cutout",
-        'AUGMENTATIONS: dict[str, type[Augmentation]] = {"none"',
-        '"none"',
+        "AUGMENTATIONS: dict[str, type[Augmentation]] = "
+        '{"none": NoAugmentation, "flip": Flip, "strong": Strong}',
         config("{'augmentation': {'kind': 'cutout'}}") + ".augmentation.size == 0.25",
     ),
     "a weighting of timesteps": factor(
         "Clean",
         "clean",
-        'WEIGHTINGS: dict[str, type[Weighting]] = {"min_snr"',
-        '"min_snr"',
+        'WEIGHTINGS: dict[str, type[Weighting]] = {"min_snr": MinSnr}',
         config("{'weighting': {'kind': 'clean'}}") + ".weighting.power == 1",
+    ),
+    "a schedule of the learning rate": Addition(
+        "src/ablate/factors/halved.py",
+        "from typing import Literal\n\nfrom ablate.factors.lr_schedule import LrSchedule\n\n\n"
+        'class Halved(LrSchedule):\n    kind: Literal["halved"] = "halved"\n\n'
+        "    def share(self, passed, epochs):\n        return 0.5\n",
+        (
+            "src/ablate/factors/__init__.py",
+            'LR_SCHEDULES: dict[str, type[LrSchedule]] = {"cosine": Cosine}',
+            "LR_SCHEDULES: dict[str, type[LrSchedule]] = "
+            f'{{"cosine": Cosine, "halved": {named("factors.halved", "Halved")}}}',
+        ),
+        config("{'lr_schedule': {'kind': 'halved'}}") + ".lr_schedule.share(1, 2) == 0.5",
     ),
     "an observer": factor(
         "Mean",
         "mean",
-        'OBSERVERS: dict[str, type[Observer]] = {"ema"',
-        '"ema"',
+        'OBSERVERS: dict[str, type[Observer]] = {"ema": Ema}',
         config("{'ema': {'kind': 'mean', 'start': 2}}") + ".ema.start == 2",
     ),
     "a metric": Addition(

@@ -18,7 +18,6 @@ from ablate.audit.audit import audit
 from ablate.audit.compare import first_difference, moment
 from ablate.diffusion.schedule import ForwardProcess
 from ablate.factors.ema import Ema
-from ablate.factors.learning_rate import LearningRate
 from ablate.records import LAYERS, Finding
 from ablate.stages.batch import draw_batch
 from ablate.stages.prepare import prepare
@@ -314,7 +313,7 @@ def test_a_gradient_cut_on_the_way_to_lpips_is_found(
 
 
 def test_an_optimizer_that_moves_nothing_is_found(ask_anew: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LearningRate, "at", lambda self, epoch, step: 0.0)
+    monkeypatch.setattr("ablate.stages.step.learning_rate", lambda *_: 0.0)
     finding = about(ask_anew({"plain": {}, "it": LPIPS}), "losses.lpips")
     assert (finding.act, finding.layer) == ("inert", "update")
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EVERYTHING: dict[str, Any] = {
     "train": {"epochs": 4, "gradient_clip": 1.0},
     "losses": {"lpips": {"weight": 0.1, "start": 1}, "kl": {"weight": 0.01, "start": "50%"}},
+    "lr_schedule": {"kind": "cosine", "warmup": 0.1},
     "weighting": {"kind": "min_snr", "start": 1},
     "augmentation": {"kind": "flip", "start": 3},
     "ema": {"decay": 0.9, "start": 2},

@@ -138,6 +138,13 @@ def test_a_kind_that_no_one_added_is_refused_with_those_that_exist(spec: Callabl
         load_experiment(spec({"augmentation": {"kind": "cutout"}}))
 
 
+def test_a_field_of_another_kind_asks_for_the_kind(spec: Callable[..., Path]) -> None:
+    cutout = (Path(__file__).parents[2] / "examples" / "own_parts.py").read_text()
+    with pytest.raises(SpecError, match=r"augmentation\.size: unknown field") as caught:
+        load_experiment(spec({"augmentation": {"kind": "flip", "size": 0.5}}, source=cutout))
+    assert "write `kind` as well" in str(caught.value)
+
+
 def test_without_the_plug_in_its_loss_is_an_unknown_field(
     tmp_path: Path, write_spec: Callable[..., Path]
 ) -> None:

@@ -385,7 +385,7 @@ def loss_curve(
             batch = change(training, batch, rows, (keys.seed, epoch, number))
             loss = weighted_sum(batch_losses(training, forward(training, batch), acting), acting)
             loss.backward()
-            optimizer_step(training, acting, epoch, number)
+            optimizer_step(training, acting, epoch)
             losses.append(loss.detach())
         return torch.stack(losses)
 
@@ -568,7 +568,7 @@ def step(training: Training, batch: Batch) -> None:
     acting = training.keys.acting(0)
     assert {"lpips", "kl", "augmentation"} <= {factor.name for factor in acting}
     weighted_sum(batch_losses(training, forward(training, batch), acting), acting).backward()
-    optimizer_step(training, acting, 0, 0)
+    optimizer_step(training, acting, 0)
 
 
 def test_what_is_computed_from_a_batch_waits_for_no_number(make_keys: MakeKeys, store: Store) -> None:

@@ -130,7 +130,7 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
         layers["gradient"] = _gradients(training) if step == STEPS - 1 else []
         hook = training.optimizer.register_step_pre_hook(before_update)
         try:
-            norms.append(float(optimizer_step(training, acting, moment.epoch, step)))
+            norms.append(float(optimizer_step(training, acting, moment.epoch + group.start / len(batches))))
         finally:
             hook.remove()  # a cycle of references would keep this training beside the next ones
     for number in range(DRAWN):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeV
 from pydantic import Discriminator, Field, Tag, create_model, model_validator
 
 from ablate.experiment.schedulers import Scheduler
+from ablate.factors import LR_SCHEDULES
 from ablate.fields import FieldError, Fraction, Model, Positive, Seed
 from ablate.vocabulary import OWN, Vocabulary, vocabulary_of
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from ablate.factors.augmentation import Augmentation
     from ablate.factors.base import Loss
+    from ablate.factors.lr_schedule import LrSchedule
     from ablate.factors.observer import Observer
     from ablate.factors.weighting import Weighting
     from ablate.plugins import Plugin
@@ -62,12 +64,14 @@ if TYPE_CHECKING:
     AugmentationSection = Augmentation
     ObserverSection = Observer
     WeightingSection = Weighting
+    LrScheduleSection = LrSchedule
     SpaceName = str
 else:
     Losses = losses_of(OWN.losses)
     AugmentationSection = one_of(OWN.augmentations)
     ObserverSection = one_of(OWN.observers)
     WeightingSection = one_of(OWN.weightings)
+    LrScheduleSection = one_of(LR_SCHEDULES)
     SpaceName = choice(OWN.spaces)
 
 
@@ -97,9 +101,9 @@ class Components(Model):
     vae: Part
     """diffusers ``AutoencoderKL``."""
     text_encoder: Part
-    """transformers ``CLIPTextModel``."""
+    """The text encoder, from transformers: CLIP's."""
     tokenizer: Part
-    """transformers ``CLIPTokenizer`` that goes with the text encoder."""
+    """The tokenizer that goes with it, from transformers."""
     evaluator: Part
     """open_clip model for CLIP-I and CLIP-T: a folder, or ``architecture:weights``."""
     perceptual: Part
@@ -276,6 +280,8 @@ class Config(Model):
     unet: UNet
     noise: Noise
     train: Train
+    lr_schedule: LrScheduleSection | None
+    """The learning rate over the training; ``null``: constant."""
     losses: Losses
     weighting: WeightingSection | None
     """Weight of each timestep in the noise MSE; ``null``: 1."""
@@ -291,7 +297,12 @@ class Config(Model):
     def kinds(cls) -> dict[str, Mapping[str, type[Model]]]:
         """Section → its kinds, of the sections that have a field ``kind``."""
         words = cls.vocabulary
-        return {"weighting": words.weightings, "augmentation": words.augmentations, "ema": words.observers}
+        return {
+            "lr_schedule": LR_SCHEDULES,
+            "weighting": words.weightings,
+            "augmentation": words.augmentations,
+            "ema": words.observers,
+        }
 
     @property
     def sampling_noise(self) -> dict[str, Any]:

@@ -193,6 +193,8 @@ def _unknown_field(path: FieldPath, model: type[BaseModel], layers: Sequence[Lay
         fix = f"Write `{name}` below `config` for all variants, or below one variant."
     elif issubclass(model, Config) and len(path) == 1 and name in ExperimentSpec.model_fields:
         fix = f"`{name}` belongs to the top level of the file."
+    elif name in fields:
+        fix = "It is a field of another kind: write `kind` as well."
     else:
         fix = known(name, fields)
     return locate(path, layers).problem(path, "unknown field", fix, key=True)

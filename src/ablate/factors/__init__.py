@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.factors.augmentation import Augmentation, NoAugmentation
 from ablate.factors.clipping import Clipping
+from ablate.factors.cosine import Cosine
 from ablate.factors.ema import Ema
 from ablate.factors.flip import Flip
 from ablate.factors.kl import Kl
 from ablate.factors.learning_rate import LearningRate
 from ablate.factors.lpips import Lpips
+from ablate.factors.lr_schedule import LrSchedule
 from ablate.factors.min_snr import MinSnr
 from ablate.factors.mse import Mse
 from ablate.factors.observer import Observer
@@ -27,16 +29,20 @@ LOSSES: dict[str, type[Loss]] = {"mse": Mse, "lpips": Lpips, "kl": Kl}
 """The terms of the training loss, in the order in which they are added."""
 
 AUGMENTATIONS: dict[str, type[Augmentation]] = {"none": NoAugmentation, "flip": Flip, "strong": Strong}
-"""The values of ``augmentation.kind``."""
+"""The values of ``augmentation.kind``; the first is meant where none is written."""
 
 WEIGHTINGS: dict[str, type[Weighting]] = {"min_snr": MinSnr}
-"""The values of ``weighting.kind``."""
+"""The values of ``weighting.kind``; the first is meant where none is written."""
 
 OBSERVERS: dict[str, type[Observer]] = {"ema": Ema}
-"""The values of ``ema.kind``."""
+"""The values of ``ema.kind``; the first is meant where none is written."""
+
+LR_SCHEDULES: dict[str, type[LrSchedule]] = {"cosine": Cosine}
+"""The values of ``lr_schedule.kind``; the first is meant where none is written."""
 
 CHOICES: dict[str, type[Factor]] = {
     "learning_rate": LearningRate,
+    "lr_schedule": LrSchedule,
     "clipping": Clipping,
     "augmentation": Augmentation,
     "weighting": Weighting,
@@ -52,12 +58,13 @@ class Acting:
 
     learning_rate: LearningRate
     losses: tuple[Loss, ...]
+    lr_schedule: LrSchedule | None = None
     clipping: Clipping | None = None
     augmentation: Augmentation | None = None
     weighting: Weighting | None = None
 
     def __iter__(self) -> Iterator[Factor]:
-        others = (self.learning_rate, self.clipping, self.augmentation, self.weighting)
+        others = (self.learning_rate, self.lr_schedule, self.clipping, self.augmentation, self.weighting)
         yield from filter(None, (*others, *self.losses))
 
 

@@ -53,6 +53,8 @@ class Factor(Model):
     """Fields of ``components`` that it needs beside the VAE. They are part of its key."""
     libraries: ClassVar[tuple[str, ...]] = ()
     """Packages beside torch and diffusers whose version decides what it computes."""
+    looks_ahead: ClassVar[bool] = False
+    """Whether what it does depends on how long the training is: its epochs are then part of its key."""
     on: ClassVar[dict[str, Any]] = {}
     """Overrides with which it acts in any step, where it would act in some only: the audit sets them."""
     reasons: ClassVar[dict[str, str]] = {}

@@ -8,7 +8,7 @@ from ablate.factors.base import Factor
 
 
 class LearningRate(Factor):
-    """How far an optimizer step goes: a pure function of where the training is."""
+    """How far an optimizer step goes, before a schedule."""
 
     name: ClassVar[str] = "learning_rate"
     field: ClassVar[str] = "train.learning_rate"
@@ -25,7 +25,3 @@ class LearningRate(Factor):
     @classmethod
     def off(cls) -> None:
         """Every training has it."""
-
-    def at(self, epoch: int, step: int) -> float:
-        """The learning rate of an optimizer step of an epoch, both counted from 0. Constant."""
-        return self.value

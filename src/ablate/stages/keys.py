@@ -86,7 +86,8 @@ class RunKeys:
 
     def _contribution(self, factor: Factor) -> dict[str, Any]:
         parts = {name: self.part(name) for name in factor.parts}
-        return {**factor.contribution(), **parts, "code": fingerprint.of_class(type(factor))}
+        ahead = {"epochs": self.config.train.epochs} if factor.looks_ahead else {}
+        return {**factor.contribution(), **ahead, **parts, "code": fingerprint.of_class(type(factor))}
 
     def state_ingredients(self, epoch: int) -> dict[str, Any]:
         """What the state at K[epoch] was made of, in a form in which two states can be compared."""

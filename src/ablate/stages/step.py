@@ -48,11 +48,20 @@ def weighted_sum(parts: Mapping[str, Tensor], acting: Acting) -> Tensor:
     return sum(others, start=first)
 
 
-def optimizer_step(training: Training, acting: Acting, epoch: int, step: int) -> Tensor:
-    """Clips the gradient, updates the weights and the averages; the gradient's norm before clipping."""
+def learning_rate(acting: Acting, passed: float, epochs: int) -> float:
+    """The learning rate after ``passed`` of ``epochs``."""
+    schedule, value = acting.lr_schedule, acting.learning_rate.value
+    return value * schedule.share(passed, epochs) if schedule else value
+
+
+def optimizer_step(training: Training, acting: Acting, passed: float) -> Tensor:
+    """Clips the gradient, updates the weights and the averages; the gradient's norm before clipping.
+
+    ``passed``: epochs before this step, with the share of its own.
+    """
     clipping, parameters = acting.clipping, training.weights.values()
     for group in training.optimizer.param_groups:
-        group["lr"] = acting.learning_rate.at(epoch, step)
+        group["lr"] = learning_rate(acting, passed, training.config.train.epochs)
     if clipping and clipping.when == "after-step":
         training.optimizer.step()
         norm = torch.nn.utils.clip_grad_norm_(parameters, clipping.limit)

@@ -86,7 +86,7 @@ def train_epoch(training: Training, epoch: int, progress: Callable[[str], None])
             (loss / len(group)).backward()
             for name, part in {"loss": loss, **{f"loss_{k}": v for k, v in parts.items()}}.items():
                 totals[name] = totals.get(name, 0) + part.detach() / len(batches)
-        norm = optimizer_step(training, acting, epoch, first // train.accumulation)
+        norm = optimizer_step(training, acting, epoch + first / len(batches))
         totals["gradient_norm"] = totals.get("gradient_norm", 0) + norm
         progress(f"epoch {epoch}, {first + len(group)}/{len(batches)} batches")
 
