@@ -174,8 +174,9 @@ def test_an_edited_line_makes_stale_what_it_decides_and_nothing_else(
 
 
 def test_an_edited_loss_is_trained_again_from_its_onset_and_no_other_variant_is(
-    study: Path, tmp_path: Path, ablate: Callable[..., Done]
+    study: Path, tmp_path: Path, ablate: Callable[..., Done], recorded: Recorded
 ) -> None:
+    # A copied database leads to the artifacts of the original, so these are read before.
     shutil.copytree(study, tmp_path / "copy")
     source = (tmp_path / "copy" / "own_parts.py").read_text()
     old, new, _ = EDITS["a loss"]

@@ -13,12 +13,12 @@ from ablate.fingerprint import Contents
 from ablate.metrics.fid import Fid
 from ablate.metrics.kid import Kid
 from ablate.stages.evaluate import evaluate
-from ablate.stages.evaluated import Evaluated, Figures
+from ablate.stages.evaluated import Evaluated, Figures, reference_ingredients
 from ablate.stages.keys import RunKeys
 from ablate.stages.prepare import prepare
 from ablate.stages.sample import sample
 from ablate.stages.train import train
-from ablate.store import Store
+from ablate.store import Store, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,8 +79,8 @@ def test_the_features_are_read_without_pickles_and_give_the_figures_again(
     folder: Path, measured: tuple[RunKeys, Store]
 ) -> None:
     record, _ = read(folder)
-    _, store = measured
-    ((reference, _),) = store.entries("reference")
+    keys, store = measured
+    reference = key_of(reference_ingredients(keys))
     features, embeddings = Evaluated(folder).features, Evaluated(folder).embeddings
     with np.load(store.path("reference", reference) / "reference.npz", allow_pickle=False) as arrays:
         real = arrays["features"]
