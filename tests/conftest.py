@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from hubs import Caches
 
+    from ablate.plan import Plan
     from ablate.records import ExperimentRecord
     from ablate.runner.graph import Ended, Task
     from ablate.runner.tasks import Event
@@ -268,6 +269,10 @@ class Here:
         self.root = root
         self._submitted: list[bytes] = []  # as a worker would get them
 
+    @classmethod
+    def of(cls, plan: Plan, workers: int) -> Here:
+        return cls(str(plan.store.root), workers, 1)
+
     def __enter__(self) -> Here:
         return self
 
@@ -298,7 +303,9 @@ def ablate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     from ablate import cli
 
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("ablate.runner.run.LocalExecutor", Here)
+    for module in ("run", "verify"):
+        monkeypatch.setattr(f"ablate.runner.{module}.LocalExecutor", Here)
+    monkeypatch.setattr("ablate.runner.run.EXECUTORS", {"local": Here.of})
     empty = tmp_path / "workplace"
 
     def call(*arguments: str, folder: Path | None = None) -> Done:

@@ -172,6 +172,16 @@ ADDITIONS: dict[str, Addition] = {
         ),
         "type(place_of('cellar:x')).__name__ == 'Cellar'",
     ),
+    "an executor": Addition(
+        "src/ablate/runner/dry.py",
+        "class Dry:\n    @classmethod\n    def of(cls, plan, workers):\n        return cls()\n",
+        (
+            "src/ablate/runner/run.py",
+            '{"local": LocalExecutor.of}',
+            f'{{"local": LocalExecutor.of, "dry": {named("runner.dry", "Dry.of")}}}',
+        ),
+        "type(executor_of('dry')(None, 1)).__name__ == 'Dry'",
+    ),
     "a sampling scheduler": Addition(
         "",
         "",
@@ -198,6 +208,7 @@ from ablate.report.blocks import Heading
 from ablate.report.results import gather
 from ablate.report.sections import page
 from ablate.report.write import write_report
+from ablate.runner.run import executor_of
 from ablate.testing.report import study
 from ablate.vocabulary import OWN
 print(json.dumps({name: bool(eval(seen)) for name, seen in json.load(sys.stdin).items()}))

@@ -149,3 +149,13 @@ def test_a_data_set_of_the_hub_that_is_not_here_is_named_with_what_fetches_it(
     assert "ablate data fetch hub:owner/name" in done.shown
     done = ablate("data", "fetch", "owner/name", "--store", str(tmp_path))
     assert done.code == 2 and "hub:owner/name" in done.shown
+
+
+def test_an_executor_that_does_not_exist_is_refused_before_anything_runs(
+    ablate: Ablate, make_workplace: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_workplace(tmp_path)
+    done = ablate("run", "tiny.yaml", "--executor", "cloud", folder=folder)
+    assert done.code == 2
+    assert "--executor cloud: there is no such executor\n  There are: local." in done.err
+    assert not (folder / ".ablate" / "prepare").exists()

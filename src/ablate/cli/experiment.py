@@ -33,6 +33,9 @@ def run(
         int | None,
         typer.Option("--workers", min=1, help="Worker processes. Default: as many as the cores allow."),
     ] = None,
+    executor: Annotated[
+        str, typer.Option("--executor", help="Where training and sampling run: local, this machine.")
+    ] = "local",
     audited: Annotated[
         bool, typer.Option("--audit/--no-audit", help="First check that each factor has an effect.")
     ] = True,
@@ -55,7 +58,7 @@ def run(
     uri = tracking_uri or default_uri()
     with RunScreen() as screen:
         try:
-            outcome = run_experiment(made, uri, screen, workers, audited=audited)
+            outcome = run_experiment(made, uri, screen, workers, audited=audited, executor=executor)
         except KeyboardInterrupt:
             screen.say("interrupted; give the same command again to go on from here")
             raise typer.Exit(130) from None

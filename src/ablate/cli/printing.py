@@ -35,6 +35,14 @@ def say(text: str) -> None:
     out().print(text, markup=False, soft_wrap=True)
 
 
+def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table; its cells may hold rich's markup."""
+    table = Table(*head)
+    for row in rows:
+        table.add_row(*row)
+    out().print(table)
+
+
 def print_error(error: AblateError) -> None:
     """What is wrong, where, and what to do; never a traceback."""
     Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
@@ -76,30 +84,30 @@ def print_warnings(plan: Plan) -> None:
 
 def _print_variants(plan: Plan) -> None:
     spec = plan.experiment.spec
-    table = Table("variant", "overrides", "seeds", "results in the store")
+    rows = []
     for name in plan.experiment.variants:
         runs = [run for run in plan.runs if run.variant == name]
         done = sum(plan.store.has("evaluate", run.keys.evaluate) for run in runs)
         label = f"{name} (baseline)" if name == spec.baseline else name
         overrides = escape(_words(spec.variants.get(name, {})) or "–")
-        table.add_row(label, overrides, ", ".join(str(r.seed) for r in runs), f"{done} of {len(runs)}")
-    out().print(table)
+        rows.append([label, overrides, ", ".join(str(r.seed) for r in runs), f"{done} of {len(runs)}"])
+    print_table(["variant", "overrides", "seeds", "results in the store"], rows)
 
 
 def _print_trunks(plan: Plan) -> None:
     """One line for each segment that differs in more than its seed."""
     missing = plan.epochs_to_train()
-    table = Table("trained once", "for the variants", "EMA observers", "seeds", "epochs to train")
     shapes: dict[tuple[int, int, tuple[str, ...], int], list[tuple[int, int]]] = {}
     for segment in plan.segments:
         variants = tuple(dict.fromkeys(run.variant for run in segment.runs))
         shape = (segment.begin, segment.end, variants, len(segment.observers))
         shapes.setdefault(shape, []).append((segment.runs[0].seed, missing.get(segment.key, 0)))
+    rows = []
     for (begin, end, variants, observers), each in shapes.items():
         seeds = ", ".join(str(seed) for seed, _ in each)
         epochs = sum(epochs for _, epochs in each)
-        table.add_row(f"epochs {begin}–{end}", ", ".join(variants), str(observers), seeds, str(epochs))
-    out().print(table)
+        rows.append([f"epochs {begin}–{end}", ", ".join(variants), str(observers), seeds, str(epochs)])
+    print_table(["trained once", "for the variants", "EMA observers", "seeds", "epochs to train"], rows)
 
 
 def _words(overrides: object, prefix: str = "") -> str:
@@ -120,20 +128,21 @@ ACTS = {
 
 def print_findings(findings: Sequence[Finding]) -> None:
     """What the audit found: a line for each thing that was looked at."""
-    table = Table("variant", "what", "acts?", "dies in", "why")
+    rows = []
     for finding in findings:
         act = ACTS[finding.act] + (" (expected)" if finding.expected else "")
         reason = escape(finding.reason) or "–"
-        table.add_row(finding.variant, finding.about, act, finding.layer or "–", reason)
-    out().print(table)
+        rows.append([finding.variant, finding.about, act, finding.layer or "–", reason])
+    print_table(["variant", "what", "acts?", "dies in", "why"], rows)
 
 
 def print_verification(measured: Verification) -> None:
     """Whether weights agree, and how long training took."""
-    table = Table("variant", "weights equal to the last bit", "seconds alone")
-    for variant, seconds in measured.separate_seconds.items():
-        table.add_row(variant, "yes" if measured.equal[variant] else "[bold red]no[/]", f"{seconds:.1f}")
-    out().print(table)
+    rows = [
+        [variant, "yes" if measured.equal[variant] else "[bold red]no[/]", f"{seconds:.1f}"]
+        for variant, seconds in measured.separate_seconds.items()
+    ]
+    print_table(["variant", "weights equal to the last bit", "seconds alone"], rows)
     out().print(
         f"Seed {measured.seed}: together {measured.shared_seconds:.1f} s, each alone "
         f"{sum(measured.separate_seconds.values()):.1f} s, {measured.ratio:.2f} times as long."

@@ -1,19 +1,22 @@
 """A graph of tasks, and the walk over it: each task after those it needs, on any executor.
 
-An executor is a context manager with two methods, ``submit`` and ``wait``. ``runner/local.py`` has
-one; another is a file beside it.
+An executor is a context manager with two methods, ``submit`` and ``wait``. ``runner/local.py`` has one;
+another is a file beside it and a row in ``EXECUTORS`` of ``runner/run.py``.
 """
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from ablate.errors import AblateError, RunError
+from ablate.plugins import blamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ablate.errors import AblateError
     from ablate.runner.tasks import Event
 
 
@@ -43,6 +46,10 @@ class Ended:
 
 class Executor(Protocol):
     """Runs tasks on workers. Used in a ``with``; left by an error, it does not wait for its workers."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None: ...
 
     def submit(self, task: Task) -> None:
         """Gives a task to a worker as soon as one is free."""
@@ -92,6 +99,38 @@ def walk(
                 end(said.task, str(said.error) if said.error else "")
             else:
                 on_event(said)
+
+
+def perform(task: Task, root: str, emit: Callable[[Event], None]) -> Ended:
+    """What a worker does with a task. Raises RunError where every other task would fail as well.
+
+    Args:
+        root: the store's folder.
+        emit: where the task says what is going on.
+    """
+    try:
+        result = task.function(*task.arguments, root, task.name, emit)
+    except AblateError as error:
+        return Ended(task.name, error=error)
+    except Exception as error:
+        # One variant's failure must not end the others: it is recorded with its whole traceback.
+        return Ended(task.name, error=_explain(error))
+    return Ended(task.name, result)
+
+
+def _explain(error: Exception) -> RunError:
+    """Why a task failed. Raises RunError where every other would fail as well."""
+    import torch
+
+    from ablate.stages.failures import explained
+
+    failure = explained(error)
+    if failure and not isinstance(error, torch.OutOfMemoryError):
+        raise failure from error
+    what = "".join(traceback.format_exception(error))
+    if where := blamed(error):
+        what = f"{type(error).__name__}: {error}\n{what}"
+    return failure or RunError(what, where=where)
 
 
 def ask(task: Task, executor: Executor, on_event: Callable[[Event], None] = lambda event: None) -> Any:

@@ -8,19 +8,18 @@ import queue
 import signal
 import threading
 import time
-import traceback
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from ablate.errors import AblateError, RunError
-from ablate.plugins import blamed
-from ablate.runner.graph import Ended
+from ablate.errors import RunError
+from ablate.runner.graph import perform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ablate.runner.graph import Task
+    from ablate.plan import Plan
+    from ablate.runner.graph import Ended, Task
     from ablate.runner.tasks import Event
 
 _events: Any = None  # each worker's end of the event queue, set once when the worker starts
@@ -46,7 +45,12 @@ class LocalExecutor:
         for _ in range(workers):
             self._pool.submit(_warm_up)
 
-    def __enter__(self) -> LocalExecutor:
+    @classmethod
+    def of(cls, plan: Plan, workers: int) -> LocalExecutor:
+        """On a plan's store, with the threads that it configures."""
+        return cls(str(plan.store.root), workers, plan.runs[0].keys.config.compute.threads)
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
@@ -120,27 +124,4 @@ def _warm_up() -> None:
 
 
 def _work(task: Task, root: str) -> Ended:
-    """Runs a task in a worker. Raises RunError where every other task would fail as well."""
-    try:
-        result = task.function(*task.arguments, root, task.name, _events.put)
-    except AblateError as error:
-        return Ended(task.name, error=error)
-    except Exception as error:
-        # One variant's failure must not end the others: it is recorded with its whole traceback.
-        return Ended(task.name, error=_explain(error))
-    return Ended(task.name, result)
-
-
-def _explain(error: Exception) -> RunError:
-    """Why a task failed. Raises RunError where every other would fail as well."""
-    import torch
-
-    from ablate.stages.failures import explained
-
-    failure = explained(error)
-    if failure and not isinstance(error, torch.OutOfMemoryError):
-        raise failure from error
-    what = "".join(traceback.format_exception(error))
-    if where := blamed(error):
-        what = f"{type(error).__name__}: {error}\n{what}"
-    return failure or RunError(what, where=where)
+    return perform(task, root, _events.put)

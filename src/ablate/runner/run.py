@@ -18,7 +18,7 @@ from ablate.runner.study import Study, results_of, study_database
 from ablate.runner.tasks import Event, Note, audit, check_schedulers, tasks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ablate.plan import Plan, Run
     from ablate.progress import RunProgress
@@ -46,9 +46,20 @@ def default_workers(plan: Plan) -> int:
     return max(1, min(cores // compute.threads, len(plan.runs)))
 
 
-def local_executor(plan: Plan, workers: int) -> LocalExecutor:
-    """Worker processes on a plan's store, with the threads that it configures."""
-    return LocalExecutor(str(plan.store.root), workers, plan.runs[0].keys.config.compute.threads)
+EXECUTORS: dict[str, Callable[[Plan, int], Executor]] = {"local": LocalExecutor.of}
+"""Where tasks run, by the name that ``--executor`` takes: makes one for a plan and so many workers."""
+
+
+def executor_of(name: str) -> Callable[[Plan, int], Executor]:
+    """The executor with this name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in EXECUTORS:
+        fix = f"There are: {', '.join(EXECUTORS)}."
+        raise UserError("there is no such executor", where=f"--executor {name}", fix=fix)
+    return EXECUTORS[name]
 
 
 def audit_experiment(plan: Plan, progress: RunProgress) -> list[Finding]:
@@ -58,7 +69,7 @@ def audit_experiment(plan: Plan, progress: RunProgress) -> list[Finding]:
         UserError: a scheduler refuses its options.
     """
     require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
-    with local_executor(plan, 1) as executor:
+    with LocalExecutor.of(plan, 1) as executor:
         _check_schedulers(plan, executor)
         return _ask_audit(plan, executor, progress)
 
@@ -103,16 +114,23 @@ def refuse_inert(findings: Sequence[Finding]) -> None:
 
 
 def run_experiment(
-    plan: Plan, uri: str, progress: RunProgress, workers: int | None = None, *, audited: bool = True
+    plan: Plan,
+    uri: str,
+    progress: RunProgress,
+    workers: int | None = None,
+    *,
+    audited: bool = True,
+    executor: str = "local",
 ) -> Outcome:
     """Runs what is missing of an experiment and records it. Results that MLflow has are not made again.
 
     Raises:
-        UserError: MLflow cannot be reached, a scheduler refuses its options, or the audit found
-            something inert that the spec does not expect.
+        UserError: there is no such executor, MLflow cannot be reached, a scheduler refuses its options, or
+            the audit found something inert that the spec does not expect.
         ComponentError: a pretrained part is missing and cannot be fetched.
         RunError: a worker died; the same call goes on where it stopped.
     """
+    start = executor_of(executor)
     writer, key = open_experiment(uri, plan.experiment.name), spec_key(plan)
     seeds = plan.experiment.spec.seeds
     parent = writer.find_parent(key)
@@ -126,9 +144,9 @@ def run_experiment(
 
     require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
     plan.store.clear_leftovers()
-    with local_executor(plan, workers or default_workers(plan)) as executor:
-        _check_schedulers(plan, executor)
-        findings = _ask_audit(plan, executor, progress) if audited else None
+    with start(plan, workers or default_workers(plan)) as running:
+        _check_schedulers(plan, running)
+        findings = _ask_audit(plan, running, progress) if audited else None
         refuse_inert(findings or ())
         parent = writer.begin_parent(plan, key)
         writer.log_findings(parent, findings)
@@ -138,7 +156,7 @@ def run_experiment(
         study.enqueue(dict.fromkeys(run.variant for run in waiting))
         progress.begin(sum(plan.epochs_to_train().values()), [run.name for run in waiting])
         while variants := study.propose():
-            run_round(plan, [run for run in waiting if run.variant in variants], executor, recorder, progress)
+            run_round(plan, [run for run in waiting if run.variant in variants], running, recorder, progress)
             study.tell(results_of(writer.children(parent), seeds))
         study.agree(results_of(writer.children(parent), seeds))
     writer.end_parent(parent, failed=bool(recorder.failed))

@@ -15,7 +15,7 @@ from ablate.parts.missing import require_parts
 from ablate.records import Verification
 from ablate.runner import tasks
 from ablate.runner.graph import Task, ask, walk
-from ablate.runner.run import local_executor
+from ablate.runner.local import LocalExecutor
 from ablate.stages.trained import weights_file
 from ablate.store import Store, file_digest
 
@@ -56,7 +56,7 @@ def verify(plan: Plan, seed: int, progress: RunProgress) -> Verification:
 
 
 def _prepare(plan: Plan, runs: Sequence[Run]) -> None:
-    with local_executor(plan, 1) as executor:
+    with LocalExecutor.of(plan, 1) as executor:
         _walk(executor, [task for task in tasks.tasks_of(plan, runs) if task.function is tasks.prepare], None)
 
 
@@ -71,7 +71,7 @@ def _train(plan: Plan, runs: Sequence[Run], prepared: Store, progress: RunProgre
     todo = [task for task in tasks.tasks_of(plan, runs) if task.function is tasks.train]
     names = {task.name for task in todo}
     todo = [replace(task, needs=tuple(need for need in task.needs if need in names)) for task in todo]
-    with local_executor(plan, 1) as executor:
+    with LocalExecutor.of(plan, 1) as executor:
         ask(Task("the start", (), tasks.check_schedulers, ({},), ()), executor)  # the worker has started
         started = time.perf_counter()
         _walk(executor, todo, progress)
