@@ -93,15 +93,22 @@ class Plugin:
 
     def text_of(self, name: str) -> str:
         """The text that decides what the class ``name`` does: its own, that of the classes and functions
-        that it uses, and all other statements, without the dicts that list what the plug-in adds.
+        that it uses, and all other statements.
+
+        Left out are the dicts that list what the plug-in adds, but for one that makes objects of the class:
+        what they are made with counts. Of a class that no statement defines, the whole file.
         """
-        used, waiting = set(), [name]
         statements = ast.parse(self.source).body
         named = {node.name: node for node in statements if isinstance(node, ast.ClassDef | ast.FunctionDef)}
-        always = [
-            node for node in statements if node not in named.values() and not _lists_what_is_added(node)
+        if name not in named:
+            return self.source
+        listed = [
+            node
+            for node in statements
+            if _lists_what_is_added(node) and not any(_makes(call, name) for call in ast.walk(node))
         ]
-        waiting += [inner for node in always for inner in _names_in(node)]
+        always = [node for node in statements if node not in listed and node not in named.values()]
+        used, waiting = set(), [name, *(inner for node in always for inner in _names_in(node))]
         while waiting:
             if (one := waiting.pop()) in named and one not in used:
                 used.add(one)
@@ -111,10 +118,13 @@ class Plugin:
         return "\n".join("\n".join(lines[_first_line(node) - 1 : node.end_lineno]) for node in kept)
 
     def imported(self) -> set[str]:
-        """The modules of ablate that it takes something from, whose text counts as well."""
-        found = {
-            n.module for n in ast.walk(ast.parse(self.source)) if isinstance(n, ast.ImportFrom) and n.module
-        }
+        """The modules of ablate that it may take something from, whose text counts as well."""
+        found: set[str] = set()
+        for node in ast.walk(ast.parse(self.source)):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         return {name for name in found if name.startswith("ablate.")}
 
 
@@ -134,15 +144,14 @@ def _innermost(error: BaseException, paths: set[str]) -> str:
 
 
 def _lists_what_is_added(node: ast.stmt) -> bool:
-    """Whether a statement is an assignment to a name in capitals whose value names classes of the file."""
-    targets = (
-        node.targets
-        if isinstance(node, ast.Assign)
-        else [node.target]
-        if isinstance(node, ast.AnnAssign)
-        else []
-    )
+    """Whether a statement gives a value to one of DICTS."""
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     return any(isinstance(target, ast.Name) and target.id in DICTS for target in targets)
+
+
+def _makes(node: ast.AST, name: str) -> bool:
+    """Whether a node calls what is called ``name``."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
 
 
 def _names_in(node: ast.AST) -> Iterator[str]:

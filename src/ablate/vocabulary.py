@@ -86,21 +86,16 @@ class _Kind(NamedTuple):
     """Whether rows are objects, not classes."""
 
 
-_KINDS = dict(
-    zip(
-        DICTS,
-        (
-            _Kind(Loss, "name"),
-            _Kind(Weighting, "kind"),
-            _Kind(Augmentation, "kind"),
-            _Kind(Observer, "kind"),
-            _Kind(Metric, "key", instances=True),
-            _Kind(FeatureSpace, ""),
-            _Kind(Section, "name", instances=True),
-        ),
-        strict=True,
-    )
-)
+_KINDS = {
+    "LOSSES": _Kind(Loss, "name"),
+    "WEIGHTINGS": _Kind(Weighting, "kind"),
+    "AUGMENTATIONS": _Kind(Augmentation, "kind"),
+    "OBSERVERS": _Kind(Observer, "kind"),
+    "METRICS": _Kind(Metric, "key", instances=True),
+    "SPACES": _Kind(FeatureSpace, ""),
+    "SECTIONS": _Kind(Section, "name", instances=True),
+}
+"""What each of ``plugins.DICTS`` holds."""
 
 
 def _extended(vocabulary: Vocabulary, plugin: Plugin) -> Vocabulary:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ablate import vocabulary
 from ablate.errors import SpecError
 from ablate.experiment.load import load_experiment
-from ablate.plugins import Plugin
+from ablate.plugins import DICTS, Plugin
 from ablate.vocabulary import OWN, vocabulary_of
 
 if TYPE_CHECKING:
@@ -49,10 +50,54 @@ def test_without_a_plug_in_the_vocabulary_is_the_package_s_own() -> None:
 
 
 def test_rows_are_added_after_the_package_s_own() -> None:
-    vocabulary = vocabulary_with(loss("mine"), loss("other"))
-    assert list(vocabulary.losses) == [*OWN.losses, "mine", "other"]
-    assert vocabulary.losses["mine"].field == "losses.mine"
+    added = vocabulary_with(loss("mine"), loss("other"))
+    assert list(added.losses) == [*OWN.losses, "mine", "other"]
+    assert added.losses["mine"].field == "losses.mine"
     assert OWN.losses.keys() == {"mse", "lpips", "kl"}
+
+
+METRIC = """
+from ablate.metrics.base import ImageMetric
+from ablate.diffusion import randomness
+import ablate.factors.kl
+
+class Percentile(ImageMetric):
+    lower_is_better = False
+    label = key = "bright"
+
+    def __init__(self, share):
+        self.share = share
+
+    def scores(self, measured):
+        return measured.images.mean((1, 2, 3)) * self.share
+
+def made(power):
+    class Loss:
+        pass
+    return Loss
+
+METRICS = {"bright": Percentile(90)}
+"""
+
+
+def test_what_an_object_is_made_with_counts_as_its_class_s_text() -> None:
+    ninety, ninety_five = (Plugin("m.py", METRIC.replace("90", share)) for share in ("90", "95"))
+    assert ninety.text_of("Percentile") != ninety_five.text_of("Percentile")
+    assert "Percentile(90)" in ninety.text_of("Percentile")
+
+
+def test_a_class_that_no_statement_defines_has_the_text_of_the_whole_file() -> None:
+    plugin = Plugin("m.py", METRIC)
+    assert plugin.text_of("Loss") == METRIC
+
+
+def test_every_module_of_the_package_that_is_imported_counts_however_it_is() -> None:
+    imported = Plugin("m.py", METRIC).imported()
+    assert {"ablate.metrics.base", "ablate.diffusion.randomness", "ablate.factors.kl"} <= imported
+
+
+def test_each_dict_that_a_plug_in_may_have_says_what_it_holds() -> None:
+    assert tuple(vocabulary._KINDS) == DICTS
 
 
 WRONG = {
