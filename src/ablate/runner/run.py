@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ablate import fingerprint
+from ablate.data.parallel import cores
 from ablate.errors import UserError
 from ablate.parts.missing import require_parts
 from ablate.record.provenance import spec_key
@@ -41,9 +41,7 @@ def default_workers(plan: Plan) -> int:
     compute = plan.runs[0].keys.config.compute
     if fingerprint.device_kind(compute.device) == "cuda":
         return 1
-    # Containers and job schedulers often allow fewer cores than the machine has; only Linux can tell.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores // compute.threads, len(plan.runs)))
+    return max(1, min(cores() // compute.threads, len(plan.runs)))
 
 
 EXECUTORS: dict[str, Callable[[Plan, int], Executor]] = {"local": LocalExecutor.of}
