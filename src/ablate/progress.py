@@ -26,6 +26,9 @@ class Progress(Protocol):
 class RunProgress(Progress, Protocol):
     """Shows as well how far training is."""
 
+    def say(self, text: str) -> None:
+        """Something that has to be read."""
+
     def findings(self, findings: Sequence[Finding]) -> None:
         """What the audit found."""
 
