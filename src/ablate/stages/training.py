@@ -281,7 +281,7 @@ def _like(parameter: Tensor, stored: Tensor) -> Tensor:
 def forget(keys: RunKeys, observers: Sequence[Observer], epoch: int, store: Store) -> None:
     """Removes the state K[``epoch``] unless it is marked as kept, and its averages."""
     state_key = keys.chain[epoch]
-    if store.has("train", state_key) and not store.kept("train", state_key):
+    if not store.kept("train", state_key):
         store.remove("train", state_key)
         for observer in observers:
             store.remove("ema", observer_key(observer, state_key))
