@@ -12,6 +12,7 @@ from ablate.report.results import FINISHED, Results
 from ablate.report.section import Section
 from ablate.report.words import line, shorten
 
+RUNNING = "RUNNING"
 MISSING = "MISSING"
 """Status of a variant and seed that the spec asks for and no run stands for."""
 
@@ -54,7 +55,7 @@ def find_gaps(results: Results) -> list[Gap]:
         if run is None:
             gaps.append(Gap(variant, seed, MISSING, "no run was recorded"))
         elif run.status != FINISHED:
-            reason = run.reason or "no reason was recorded"
+            reason = run.reason or ("not finished yet" if run.status == RUNNING else "no reason was recorded")
             gaps.append(Gap(variant, seed, run.status, reason, run.run_id))
         elif lacking := [m for m in results.metrics if not math.isfinite(run.metrics.get(m.key, math.nan))]:
             reason = f"no {', '.join(metric.name for metric in lacking)}"

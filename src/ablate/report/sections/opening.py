@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from ablate.report.blocks import Block, Heading, Notes, Text, bold
-from ablate.report.results import Results, unmet
+from ablate.report.results import FINISHED, Results, unmet
 from ablate.report.section import Section
 from ablate.report.sections import audit
 from ablate.report.sections.gaps import find_gaps
 from ablate.report.sections.results import image_counts
 from ablate.report.sections.variants import same_noise
-from ablate.report.words import line, listed, plural
+from ablate.report.words import line, listed, plural, shorten
+
+FAILED = "FAILED"
+MOST_FAILURES = 3
+"""That are told at the top of the page."""
 
 
 class Opening(Section):
@@ -39,9 +43,7 @@ class Opening(Section):
 
 def notes(results: Results) -> list[str]:
     """What a reader must know before trusting the numbers."""
-    found = [*_notes_on_claims(results), *audit.notes(results)]
-    if gaps := find_gaps(results):
-        found.append(f"Runs that failed, are missing or lack a metric: {len(gaps)}, listed below.")
+    found = [*_notes_on_gaps(results), *_notes_on_claims(results), *audit.notes(results)]
     most = max((len(values) for metric in results.metrics for values in metric.values.values()), default=0)
     if most == 1:
         found.append("One seed: there are no intervals, and no difference can be told from chance.")
@@ -61,6 +63,29 @@ def notes(results: Results) -> list[str]:
             f"Variants were measured in different spaces: {', '.join(mixed)}. "
             "Differences are given within one space only."
         )
+    return found
+
+
+def _notes_on_gaps(results: Results) -> list[str]:
+    """What failed and why, and how far the experiment is."""
+    gaps = find_gaps(results)
+    failed = [gap for gap in gaps if gap.status == FAILED]
+    found = [
+        f"{bold(gap.variant)} failed with seed {gap.seed}: {shorten(line(gap.reason))}"
+        for gap in failed[:MOST_FAILURES]
+    ]
+    if failed:
+        rest = f" {plural(len(failed), 'run')} failed, listed below." if len(failed) > MOST_FAILURES else ""
+        found[-1] += f"{rest} The same command tries what failed again, and keeps what has finished."
+    open_seeds = {gap.seed for gap in gaps if gap.status != FINISHED}
+    if open_seeds:
+        complete, seeds = len(results.seeds) - len(open_seeds), plural(len(results.seeds), "seed")
+        found.append(
+            f"{complete} of {seeds} complete; other seeds count where their runs have finished. "
+            "What is missing is listed below."
+        )
+    if lacking := sum(gap.status == FINISHED for gap in gaps):
+        found.append(f"Runs that lack a metric: {lacking}, listed below.")
     return found
 
 
