@@ -26,6 +26,9 @@ class Progress(Protocol):
 class RunProgress(Progress, Protocol):
     """Shows as well how far training is."""
 
+    def say(self, text: str) -> None:
+        """Something that everybody has to see."""
+
     def findings(self, findings: Sequence[Finding]) -> None:
         """What the audit found."""
 
