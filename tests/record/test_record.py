@@ -2,52 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ablate.errors import UserError
-from ablate.experiment.load import load_experiment
-from ablate.plan import Plan, make_plan
 from ablate.record.names import REASON
 from ablate.record.provenance import spec_key
 from ablate.record.read import find_experiment, read_experiment
 from ablate.record.write import Writer, flatten, open_experiment, record_verification
 from ablate.records import Verification
-from ablate.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from ablate.fingerprint import Contents
+    from ablate.plan import Plan
+
 
 HISTORY = [{"loss": 0.5 - epoch / 10, "epoch_seconds": 1.0} for epoch in range(3)]
-
-
-@pytest.fixture
-def uri(databases: Path, tmp_path: Path) -> str:
-    shutil.copy(databases / "mlflow.db", tmp_path / "mlflow.db")
-    return f"sqlite:///{tmp_path / 'mlflow.db'}"
-
-
-@pytest.fixture
-def writer(uri: str) -> Writer:
-    return open_experiment(uri, "tiny")
-
-
-@pytest.fixture
-def plan(write_spec: Callable[..., Path], contents: Contents, tmp_path: Path) -> Plan:
-    """Variants ``plain`` and ``twin`` of the same configuration, and ``other``; one seed."""
-    variants = {"plain": {}, "twin": {}, "other": {"train": {"batch": 8}}}
-    spec = write_spec(tmp_path, variants=variants, seeds=[0], claims=[])
-    return make_plan(load_experiment(spec), Store(tmp_path / "store"), contents)
-
-
-@pytest.fixture
-def parent(writer: Writer, plan: Plan) -> str:
-    return writer.begin_parent(plan, spec_key(plan))
 
 
 def begin(writer: Writer, plan: Plan, parent: str) -> list[str]:
@@ -91,7 +63,7 @@ def test_a_run_whose_files_were_deleted_is_not_complete(
     assert writer.keep_current(parent, keys) == {("plain", plan.runs[0].keys.evaluate)}
     next((tmp_path / "mlruns").rglob("scores.json")).unlink()
     assert writer.keep_current(parent, keys) == set()
-    with pytest.raises(UserError, match="scores.json of MLflow's run .* is missing"):
+    with pytest.raises(UserError, match=r"scores.json of MLflow's run .* is missing"):
         writer.read(parent)
 
 

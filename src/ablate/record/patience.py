@@ -137,8 +137,12 @@ def hidden(text: str, secrets: tuple[str, ...]) -> str:
 
 # ── failures ─────────────────────────────────────────────────────────────────────────────────────
 
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
+PASSING = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EBUSY),
+    *(errno.EAGAIN, errno.EINTR, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT),
+}
+"""Failures with a file that may pass: the disk has room again, the network's disk is back."""
+MISSING = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
 BROKEN = Trouble(
     "the database is broken",
@@ -184,6 +188,9 @@ WORDS: tuple[tuple[str, Trouble], ...] = (
 )
 """What is said in the words of other libraries only, in the order in which it is looked for."""
 
+DRIVERS = {"psycopg": '"psycopg[binary]"', "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+"""What is installed under another name than it is imported by."""
+
 REFUSED = {
     *("BAD_REQUEST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "NOT_IMPLEMENTED"),
     *("RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "NOT_FOUND", "ENDPOINT_NOT_FOUND"),
@@ -200,7 +207,8 @@ def trouble_of(error: Exception) -> Trouble | None:
     for cause in causes:
         if isinstance(cause, ImportError):
             package = cause.name or str(cause)
-            return Trouble(f"the package {package} is not installed", f"pip install {package}")
+            command = f"pip install {DRIVERS.get(package, package)}"
+            return Trouble(f"the package {package} is not installed", command)
     ours = [cause for cause in causes if _is_foreign(cause)]
     if not ours:
         return None
@@ -215,11 +223,11 @@ def _of_the_system(error: BaseException) -> Trouble | None:
     if not isinstance(error, OSError) or error.filename is None:
         return None
     what = f"{error.filename}: {error.strerror}"
-    if error.errno in FORBIDDEN:
-        return Trouble(what, "Give yourself the right to write there.")
+    if error.errno in PASSING:
+        return Trouble(what)
     if error.errno in MISSING:
-        return Trouble(what, "Give the same command again: what is missing is made anew.")
-    return Trouble(what)
+        return Trouble(what, "Is that where it should be? The same command makes anew what is missing.")
+    return Trouble(what, "Give yourself the right to read and write there.")
 
 
 def _of_mlflow(error: BaseException) -> Trouble:
