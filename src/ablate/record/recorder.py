@@ -109,7 +109,7 @@ class Recorder:
                 written, since = self._written, time.monotonic()
             if time.monotonic() - since > (patience.PATIENCE if seconds is None else seconds):
                 raise self._trouble or self.writer.client.patiently.given_up("nothing can be written")
-            time.sleep(0.01)
+            time.sleep(0.002)
         self._awaited = False
         if self._trouble:
             raise self._trouble
