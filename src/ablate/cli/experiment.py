@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +21,11 @@ from ablate.cli.options import (
     TrackingUri,
     plan_of,
 )
-from ablate.errors import UserError
+from ablate.errors import AblateError, UserError
+
+if TYPE_CHECKING:
+    from ablate.cli.screens import RunScreen
+    from ablate.plan import Plan
 
 
 def run(
@@ -55,22 +60,35 @@ def run(
     from ablate.cli.printing import print_outcome, print_warnings
     from ablate.cli.screens import RunScreen
     from ablate.record.client import default_uri
-    from ablate.record.read import read_experiment
-    from ablate.runner.run import run_experiment
+    from ablate.runner.run import Options, run_experiment
 
     print_warnings(made)
     uri = tracking_uri or default_uri()
+    options = Options(workers, executor, audited, fail_fast)
     with RunScreen() as screen:
         outcome = run_experiment(
-            made, uri, screen, workers, audited=audited, executor=executor, fail_fast=fail_fast
+            made, uri, screen, options, lambda: _report_so_far(made, uri, reports, screen)
         )
+    print_outcome(outcome, len(made.runs), _write_report(made, uri, reports))
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def _write_report(made: Plan, uri: str, reports: Path) -> Path:
+    from ablate.record.read import read_experiment
     from ablate.report.write import write_report
 
     record = read_experiment(uri, made)
     assert record, "it has just been recorded"
-    print_outcome(outcome, len(made.runs), write_report(record, made.experiment.vocabulary, reports))
-    if outcome.failed:
-        raise typer.Exit(1)
+    return write_report(record, made.experiment.vocabulary, reports)
+
+
+def _report_so_far(made: Plan, uri: str, reports: Path, screen: RunScreen) -> None:
+    """A report of the seeds that are complete. What keeps it from being written ends no training."""
+    try:
+        screen.say(f"a seed is complete; the report so far: {_write_report(made, uri, reports)}")
+    except (AblateError, OSError) as error:
+        screen.say(f"the report cannot be written yet: {error}")
 
 
 def plan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -119,22 +120,33 @@ def refuse_inert(findings: Sequence[Finding]) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Options:
+    """How an experiment is run, whatever its results."""
+
+    workers: int | None = None
+    """By default ``default_workers``."""
+    executor: str = "local"
+    """Name in ``EXECUTORS``."""
+    audited: bool = True
+    """Whether it is asked first what acts."""
+    fail_fast: bool = False
+    """Whether the first run that fails ends the command; by default the others go on."""
+
+
 def run_experiment(
     plan: Plan,
     uri: str,
     progress: RunProgress,
-    workers: int | None = None,
-    *,
-    audited: bool = True,
-    executor: str = "local",
-    fail_fast: bool = False,
+    options: Options = Options(),
+    on_seed: Callable[[], object] = lambda: None,
 ) -> Outcome:
     """Runs what is missing of an experiment and records it. Results that MLflow has are not made again.
 
     One process at a time runs an experiment: another waits, and then finds the work done.
 
     Args:
-        fail_fast: ends at the first run that fails; by default the others go on.
+        on_seed: called in the thread of the record when all runs of a seed are recorded and others follow.
 
     Raises:
         UserError: there is no such executor, MLflow cannot be reached, a scheduler refuses its options, or
@@ -142,29 +154,28 @@ def run_experiment(
         ComponentError: a pretrained part is missing and cannot be fetched.
         RunError: the machine failed, or with ``fail_fast`` a run; the same call goes on where it stopped.
     """
-    start = executor_of(executor)
+    start = executor_of(options.executor)
     with alone(plan.store, spec_key(plan), plan.experiment.name, progress.say):
-        return _run(plan, uri, progress, start, workers, audited=audited, fail_fast=fail_fast)
+        return _run(plan, uri, progress, options, start, on_seed)
 
 
 def _run(
     plan: Plan,
     uri: str,
     progress: RunProgress,
+    options: Options,
     start: Callable[[Plan, int], Executor],
-    workers: int | None,
-    *,
-    audited: bool,
-    fail_fast: bool,
+    on_seed: Callable[[], object],
 ) -> Outcome:
-    writer, key = open_experiment(uri, plan.experiment.name), spec_key(plan)
+    writer, key = open_experiment(uri, plan.experiment.name, progress.say), spec_key(plan)
     seeds = plan.experiment.spec.seeds
     parent = writer.find_parent(key)
     waiting = waiting_runs(plan, writer, parent)
     if parent and not waiting:
+        writer.mend_parent(parent, plan)
         # Unless the process that had recorded all was killed, this parent has ended long ago.
         if writer.status(parent) != "FINISHED":
-            open_study(plan, uri).agree(results_of(writer.children(parent), seeds))
+            open_study(plan, uri, progress.say).agree(results_of(writer.children(parent), seeds))
             writer.end_parent(parent, failed=False)
         return Outcome()
 
@@ -172,21 +183,22 @@ def _run(
     plan.store.clear_leftovers()
     for segment in plan.segments:
         plan.store.keep("train", segment.key)  # also from others that train the same and do not need it
-    with start(plan, workers or default_workers(plan)) as running:
+    with start(plan, options.workers or default_workers(plan)) as running:
         _check_schedulers(plan, running)
-        findings = _ask_audit(plan, running, progress) if audited else None
+        findings = _ask_audit(plan, running, progress) if options.audited else None
         refuse_inert(findings or ())
         parent = writer.begin_parent(plan, key)
         writer.log_findings(parent, findings)
-        recorder = Recorder(plan, writer, parent)
-        recorder.begin(waiting)
-        study = open_study(plan, uri)
+        study = open_study(plan, uri, progress.say)
         study.enqueue(dict.fromkeys(run.variant for run in waiting))
-        progress.begin(sum(plan.epochs_to_train().values()), [run.name for run in waiting])
-        while variants := study.propose():
-            some = [run for run in waiting if run.variant in variants]
-            run_round(plan, some, running, recorder, progress, fail_fast=fail_fast)
-            study.tell(results_of(writer.children(parent), seeds))
+        with Recorder(plan, writer, parent) as recorder:
+            recorder.begin(waiting)
+            progress.begin(sum(plan.epochs_to_train().values()), [run.name for run in waiting])
+            while variants := study.propose():
+                some = [run for run in waiting if run.variant in variants]
+                run_round(plan, some, running, recorder, progress, on_seed, fail_fast=options.fail_fast)
+                recorder.flush()
+                study.tell(results_of(writer.children(parent), seeds))
         study.agree(results_of(writer.children(parent), seeds))
     writer.end_parent(parent, failed=bool(recorder.failed))
     return Outcome(recorder.finished, recorder.failed)
@@ -199,10 +211,10 @@ def waiting_runs(plan: Plan, writer: Writer, parent: str | None) -> list[Run]:
     return [run for run in plan.runs if (run.variant, run.keys.evaluate) not in complete]
 
 
-def open_study(plan: Plan, uri: str) -> Study:
+def open_study(plan: Plan, uri: str, note: Callable[[str], None]) -> Study:
     """The study of a plan's experiment with its settings, made where there is none."""
     name = f"{plan.experiment.name} {spec_key(plan)[:12]}"
-    return Study(study_database(uri), name, list(plan.experiment.variants))
+    return Study(study_database(uri), name, list(plan.experiment.variants), note)
 
 
 def run_round(
@@ -211,10 +223,12 @@ def run_round(
     executor: Executor,
     recorder: Recorder,
     progress: RunProgress,
+    on_seed: Callable[[], object] = lambda: None,
     *,
     fail_fast: bool = False,
 ) -> None:
-    """Brings ``runs`` to their results or to a failure, and records both as they come.
+    """Brings ``runs`` to their results or to a failure, and records both as they come. Calls ``on_seed`` in
+    the thread of the record for each seed that is complete but the last.
 
     Raises:
         RunError: with ``fail_fast``, for the first task that fails.
@@ -222,6 +236,8 @@ def run_round(
     # Once, for everyone: asked again, the store may hold more, and there would be other tasks.
     tasks = {task.name: task for task in tasks_of(plan, runs)}
     names = {run.name for run in runs}
+    open_seeds = Counter(run.seed for run in runs)
+    seed_of = {run.name: run.seed for run in runs}
 
     def on_event(event: Event) -> None:
         if isinstance(event, Note):
@@ -240,5 +256,10 @@ def run_round(
             if task.name in names:
                 recorder.finish(task.name)
             progress.done(task.name)
+        if task.name in names:
+            seed = seed_of[task.name]
+            open_seeds[seed] -= 1
+            if not open_seeds[seed] and any(open_seeds.values()):
+                recorder.then(on_seed)
 
     walk(list(tasks.values()), executor, on_event, on_end)
