@@ -17,6 +17,7 @@ from PIL import Image
 from torch.nn.modules.module import register_module_forward_hook
 
 from ablate.data import captions
+from ablate.data.images import load_image
 from ablate.errors import DataError
 from ablate.factors.strong import strong
 from ablate.parts.vae import VaePart
@@ -96,7 +97,7 @@ def prepared(make_keys: MakeKeys, prepared_store: Store) -> Prepared:
 def test_latents_are_the_posterior_of_the_images_to_the_last_bit(
     prepared: Prepared, make_keys: MakeKeys, data_folder: Path
 ) -> None:
-    images = [captions.load_image(image.path, 32) for image in captions.read_train(data_folder)]
+    images = [load_image(image.path, 32) for image in captions.read_train(data_folder)]
     assert torch.equal(prepared.images, torch.from_numpy(np.stack(images)))
     mean, std = latents_of(prepared.images, make_keys())
     assert torch.equal(prepared.mean, mean)
@@ -119,7 +120,7 @@ def test_each_prompt_has_the_state_of_its_text_and_its_real_image(
     for prompt in prepared.prompts:
         expected = encode_texts([prompt["text"]], make_keys().config.components, torch.device("cpu"))
         torch.testing.assert_close(prepared.states[prompt["state"]], expected[0])
-        image = captions.load_image(data_folder / "test" / prompt["image_name"], 32)
+        image = load_image(data_folder / "test" / prompt["image_name"], 32)
         assert np.array_equal(prepared.references[prompt["reference"]], image)
 
 
