@@ -76,7 +76,7 @@ def test_a_training_that_was_looked_at_is_gone_at_once(
 ) -> None:
     keys, store, trainings = make_keys(), Store(tmp_path / "store"), []
     prepare(keys, store, lambda text: None)
-    probe(keys, Moment(epoch=0, start=0), store)  # the first one imports, which leaves cycles of its own
+    probe(keys, Moment(epoch=0, start=0), store, {})  # the first one imports, which leaves cycles of its own
     begin = Training.at
 
     def watched(*arguments: Any) -> Training:
@@ -87,7 +87,7 @@ def test_a_training_that_was_looked_at_is_gone_at_once(
     monkeypatch.setattr(Training, "at", watched)
     gc.disable()  # at full size, waiting for it would fill the memory
     try:
-        probe(keys, Moment(epoch=0, start=0), store)
+        probe(keys, Moment(epoch=0, start=0), store, {})
         assert [training() for training in trainings] == [None]
     finally:
         gc.enable()
