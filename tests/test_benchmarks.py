@@ -43,6 +43,7 @@ def bench(make_parts: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyP
     return module
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_published_setting_ends_with_a_report(
     make_parts: Callable[..., dict[str, Any]],
     ablate: Ablate,

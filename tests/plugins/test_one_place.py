@@ -173,6 +173,7 @@ def test_an_edited_line_makes_stale_what_it_decides_and_nothing_else(
     assert found == {**dict.fromkeys(ALL, "nothing"), **expected}
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_an_edited_loss_is_trained_again_from_its_onset_and_no_other_variant_is(
     study: Path, tmp_path: Path, ablate: Callable[..., Done], recorded: Recorded
 ) -> None:

@@ -39,12 +39,6 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> ExperimentRecord:
 
 
 @pytest.fixture
-def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No figure is drawn, for tests that look at none."""
-    monkeypatch.setattr("ablate.report.formats.markdown.png", lambda draw: b"")
-
-
-@pytest.fixture
 def coarse_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures have few pixels, for tests that count none."""
     monkeypatch.setattr("ablate.report.drawing.DPI", 50)

@@ -60,6 +60,18 @@ def make_data(folder: Path, number: int, size: int) -> Path:
     return folder
 
 
+def fast_vae(folder: Path) -> dict[str, dict[str, str]]:
+    """A VAE with so few channels that 256 px are encoded in no time, as ``components`` name it."""
+    vae = AutoencoderKL(
+        block_out_channels=(2,) * 4,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        norm_num_groups=1,
+    )
+    vae.save_pretrained(folder / "vae")
+    return {"vae": {"source": str(folder / "vae")}}
+
+
 @contextmanager
 def encoded_batches() -> Iterator[list[int]]:
     """Sizes of the batches that a VAE encodes within the block."""
@@ -207,17 +219,8 @@ def test_memory_does_not_grow_with_the_number_of_images(
     make_keys: MakeKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ablate.stages.prepare.CHUNK", 1)  # small chunks, so that few images make many
-    vae = AutoencoderKL(  # with so few channels that 256 px are encoded in no time
-        block_out_channels=(2,) * 4,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        norm_num_groups=1,
-    )
-    vae.save_pretrained(tmp_path / "vae")
     data = make_data(tmp_path / "data", 320, 256)  # 20 chunks of 3 MB
-    keys = make_keys(
-        {"data": {"path": str(data), "size": 256}, "components": {"vae": {"source": str(tmp_path / "vae")}}}
-    )
+    keys = make_keys({"data": {"path": str(data), "size": 256}, "components": fast_vae(tmp_path)})
     peaks: list[int] = []
 
     def progress(text: str) -> None:
@@ -241,8 +244,9 @@ def test_memory_does_not_grow_with_the_number_of_images(
 
 @pytest.fixture(scope="module")
 def many(make_keys: MakeKeys, tmp_path_factory: pytest.TempPathFactory) -> RunKeys:
-    data = make_data(tmp_path_factory.mktemp("many"), MANY, 16)
-    return make_keys({"data": {"path": str(data), "size": 16}})
+    folder = tmp_path_factory.mktemp("many")
+    data = make_data(folder / "data", MANY, 16)
+    return make_keys({"data": {"path": str(data), "size": 16}, "components": fast_vae(folder)})
 
 
 @pytest.fixture(scope="module")
