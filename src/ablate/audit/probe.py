@@ -133,9 +133,9 @@ def probe(keys: RunKeys, moment: Moment, store: Store, parts: dict[Any, Any]) ->
             norms.append(float(optimizer_step(training, acting, moment.epoch + group.start / len(batches))))
         finally:
             hook.remove()  # a cycle of references would keep this training beside the next ones
-    for number in range(DRAWN):
-        draw = (keys.seed, moment.epoch, number)
-        layers["batch"] += _traces([caption_rows(training, batches[number % len(batches)], draw)])
+    draws = ((keys.seed, moment.epoch, number) for number in range(DRAWN))
+    rows = [caption_rows(training, batches[draw[-1] % len(batches)], draw) for draw in draws]
+    layers["batch"] += _traces([torch.cat(rows)])
 
     layers["update"] = _traces(weight.cpu() - initial[name] for name, weight in training.weights.items())
     layers["EMA weights"] = layers["update"]
