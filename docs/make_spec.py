@@ -25,6 +25,7 @@ from ablate.experiment.schema import json_schema
 from ablate.experiment.spec import Claim, ExperimentSpec, Published, PublishedResult
 from ablate.factors import LOSSES, LR_SCHEDULES, OBSERVERS, WEIGHTINGS
 from ablate.factors.augmentation import Augmentation
+from ablate.fields import meanings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -228,8 +229,9 @@ def table(model: type[BaseModel], properties: dict[str, Any], profiles: dict[str
     """A row a field: name, values, meaning, and the profiles' values."""
     head = ["field", "values", "meaning", *profiles]
     rows = [head, [":--"] * len(head)]
+    said = meanings(model)
     for name, field in model.model_fields.items():
-        meaning = flat(field.description or "")
+        meaning = flat(said.get(name, ""))
         off = not all(isinstance(values, dict) for values in profiles.values())
         if (off or not profiles) and not field.is_required() and field.default not in ("", {}):
             meaning = f"{meaning} Default: {shown(field.default)}.".strip()

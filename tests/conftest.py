@@ -327,6 +327,12 @@ def ablate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     return call
 
 
+@pytest.fixture
+def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No figure is drawn for reports in markdown, for tests that look at none: it takes seconds."""
+    monkeypatch.setattr("ablate.report.formats.markdown.png", lambda draw: b"")
+
+
 @pytest.fixture(scope="session")
 def databases(shared: Callable[..., Path]) -> Path:
     """A folder with empty, migrated databases of MLflow and Optuna: a copy is faster than migrations."""
@@ -370,7 +376,9 @@ def make_workplace(databases: Path, write_spec: Callable[..., Path]) -> Callable
 def finished(
     make_workplace: Callable[..., Path], command: Callable[..., list[str]], shared: Callable[..., Path]
 ) -> Path:
-    """A folder in which ``ablate run tiny.yaml`` has run undisturbed. Tests may add to it only."""
+    """A folder in which ``ablate run tiny.yaml`` has run undisturbed. Tests may add to it only, or write the
+    report again: ``first-reports`` holds it as the run left it.
+    """
 
     def fill(folder: Path) -> None:
         arguments = command("run", "tiny.yaml")
@@ -378,6 +386,7 @@ def finished(
             arguments, cwd=make_workplace(folder), capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        shutil.copytree(folder / "reports", folder / "first-reports")
 
     return shared("finished", fill)
 

@@ -43,6 +43,7 @@ def bench(make_parts: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyP
     return module
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_published_setting_ends_with_a_report(
     make_parts: Callable[..., dict[str, Any]],
     ablate: Ablate,
@@ -64,6 +65,7 @@ def test_the_published_setting_ends_with_a_report(
 
     monkeypatch.setattr(true_shapes, "subprocess", SimpleNamespace(run=run))
     monkeypatch.setattr(true_shapes, "make_parts", make_parts)
+    monkeypatch.setitem(true_shapes.OVERRIDES, "unet.layers_per_block", 1)
     monkeypatch.setattr(
         sys, "argv", ["true_shapes.py", "--divide", "8", "--size", "64", "--out", str(tmp_path)]
     )

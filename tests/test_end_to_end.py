@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from tests.conftest import Ablate
 
 # Some schedulers hand torch tensors to NumPy in an old way.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.usefixtures("blank_figures"),
+]
 
 RUNS = [("plain", 0), ("plain", 1), ("late", 0), ("late", 1)]
 
@@ -130,11 +133,11 @@ def test_the_parent_keeps_the_resolved_spec_and_the_provenance(
 
 
 def test_the_report_has_all_the_figures_that_it_shows(finished: Path) -> None:
-    page = (finished / "reports" / "tiny.md").read_text()
+    page = (finished / "first-reports" / "tiny.md").read_text()
     shown = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page)
     assert len(shown) >= 3
     for figure in shown:
-        with Image.open(finished / "reports" / figure) as image:
+        with Image.open(finished / "first-reports" / figure) as image:
             image.verify()
     assert "sprites-clip" in page
     assert "The late losses help." in page

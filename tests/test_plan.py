@@ -285,36 +285,39 @@ def test_the_hardest_spec_that_is_read_can_still_be_decided(warned: Callable[...
 # ── purity ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_planning_imports_nothing_heavy_and_writes_digests_only(spec: Path, tmp_path: Path) -> None:
+HEAVY = {"torch", "diffusers", "transformers", "open_clip", "lpips", "mlflow", "optuna"}
+HEAVY |= {"numpy", "scipy", "statsmodels", "pandas", "PIL"}
+
+
+def plan_in_a_new_process(spec: Path, store: Path, *arguments: str) -> tuple[list[str], set[str]]:
+    """What ``ablate plan`` shows, and the modules that it has imported."""
     code = (
         "import json, sys; from ablate.cli import app\n"
         "app(sys.argv[1:], standalone_mode=False)\n"
         "print(json.dumps(sorted(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, "plan", str(spec), "--store", str(tmp_path / "store")],
+        [sys.executable, "-c", code, "plan", str(spec), "--store", str(store), *arguments],
         capture_output=True,
         text=True,
         check=True,
     )
     *shown, modules = done.stdout.splitlines()
-    heavy = {
-        "torch",
-        "diffusers",
-        "transformers",
-        "open_clip",
-        "lpips",
-        "mlflow",
-        "optuna",
-        "scipy",
-        "statsmodels",
-        "pandas",
-    }
-    assert not heavy & set(json.loads(modules))
+    return shown, set(json.loads(modules))
+
+
+def test_planning_imports_nothing_heavy_and_writes_digests_only(spec: Path, tmp_path: Path) -> None:
+    shown, modules = plan_in_a_new_process(spec, tmp_path / "store")
+    assert not HEAVY & modules
     assert "24 asked for, 20 unique" in "\n".join(shown)
     assert "one at a time: late against plain" in shown
     assert "warning: 2 seeds cannot decide" in "\n".join(shown)
     assert {path.name for path in (tmp_path / "store").iterdir()} == {"digests.json", "locks"}
+
+
+def test_planning_with_the_embedded_data_set_imports_nothing_that_draws(spec: Path, tmp_path: Path) -> None:
+    _, modules = plan_in_a_new_process(spec, tmp_path / "store", "--set", "data.path=sprites")
+    assert not HEAVY & modules
 
 
 def test_many_ingredients_that_are_new_are_named_and_not_printed() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def look() -> Callable[[RunKeys, Moment, Store], Probe]:
+def look() -> Callable[..., Probe]:
     """``probe``, which looks once at what several tests ask about; only for code without planted faults."""
     taken: dict[tuple[str, int, Moment], Probe] = {}
+    parts: dict[Any, Any] = {}
 
-    def look(keys: RunKeys, moment: Moment, store: Store) -> Probe:
+    def look(keys: RunKeys, moment: Moment, store: Store, _: object) -> Probe:
         question = (keys.config.model_dump_json(), keys.seed, moment)
         if question not in taken:
-            taken[question] = probe(keys, moment, store)
+            taken[question] = probe(keys, moment, store, parts)
         return taken[question]
 
     return look

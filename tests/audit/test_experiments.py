@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
     from ablate.fingerprint import Contents
     from ablate.records import Finding
 
+SMALL = {
+    "unet.block_out_channels": [16, 16],
+    "unet.norm_num_groups": 8,
+    "unet.attention_head_dim": 8,
+    "unet.addition_embed_type_num_heads": 4,
+    "train.batch": 4,
+}
+"""What acts in a small U-Net on a few images acts in any."""
+
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 
 
@@ -30,12 +40,16 @@ def ask(
     look: Callable[..., Probe],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[str], list[Finding]]]:
-    """The findings about a shipped experiment, as it is but for its data: a few images are enough."""
+    """The findings about a shipped experiment, as it is but for its size."""
     store = Store(tmp_path_factory.mktemp("store"))
 
     def ask(name: str) -> list[Finding]:
         (file,) = [file for file in EXPERIMENTS if file.stem == name]
-        experiment = load_experiment(file, sets=[f"data.path={data_folder}"])
+        sets = [
+            f"{field}={json.dumps(value)}"
+            for field, value in {**SMALL, "data.path": str(data_folder)}.items()
+        ]
+        experiment = load_experiment(file, sets=sets)
         spec = experiment.spec
         variants = {
             v: [RunKeys(c, seed, contents) for seed in spec.seeds] for v, c in experiment.variants.items()

@@ -12,7 +12,7 @@ import torch
 
 from ablate.audit.probe import SAMPLED, Moment, Trace, _change, probe
 from ablate.stages.prepare import prepare
-from ablate.stages.training import Training
+from ablate.stages.training import Frozen, Training
 from ablate.store import Store
 
 if TYPE_CHECKING:
@@ -71,12 +71,24 @@ def test_little_is_kept_of_a_large_tensor() -> None:
     assert Trace.of(torch.zeros(100 * SAMPLED)).sample.untyped_storage().nbytes() <= 8 * SAMPLED
 
 
+def test_frozen_parts_are_loaded_once_for_all_probes_in_each_layout(make_keys: MakeKeys) -> None:
+    parts: dict[Any, Any] = {}
+
+    def frozen(**train: Any) -> Frozen:
+        return Frozen(make_keys({"train": train}).config, torch.device("cpu"), parts)
+
+    one, other, last = frozen(), frozen(learning_rate=0.1), frozen(channels_last=True)
+    assert one.vae is other.vae is not last.vae
+    assert one.part("perceptual") is other.part("perceptual") is last.part("perceptual")
+    assert len(parts) == 3
+
+
 def test_a_training_that_was_looked_at_is_gone_at_once(
     make_keys: MakeKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys, store, trainings = make_keys(), Store(tmp_path / "store"), []
     prepare(keys, store, lambda text: None)
-    probe(keys, Moment(epoch=0, start=0), store)  # the first one imports, which leaves cycles of its own
+    probe(keys, Moment(epoch=0, start=0), store, {})  # the first one imports, which leaves cycles of its own
     begin = Training.at
 
     def watched(*arguments: Any) -> Training:
@@ -87,7 +99,7 @@ def test_a_training_that_was_looked_at_is_gone_at_once(
     monkeypatch.setattr(Training, "at", watched)
     gc.disable()  # at full size, waiting for it would fill the memory
     try:
-        probe(keys, Moment(epoch=0, start=0), store)
+        probe(keys, Moment(epoch=0, start=0), store, {})
         assert [training() for training in trainings] == [None]
     finally:
         gc.enable()

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from tiny import write_imagefolder, write_lines
 
-from ablate.data.captions import load_image, read_prompts, read_train
+from ablate.data.captions import read_prompts, read_train
+from ablate.data.images import load_image
 from ablate.errors import DataError
 
 if TYPE_CHECKING:

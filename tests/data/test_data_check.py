@@ -162,7 +162,8 @@ def test_what_decoding_changes(root: Path) -> None:
 
 
 def test_a_training_stops_where_the_check_finds_an_error(data_set: Path) -> None:
-    from ablate.data.captions import load_image, read_train
+    from ablate.data.captions import read_train
+    from ablate.data.images import load_image
 
     assert check_data(data_set).trainable
     (data_set / "train" / "2_attack1_9.png").write_bytes(b"")

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from tiny import DESCRIPTIONS, TEST, TRAIN, captions, write_lines, write_task
 
-from ablate.data.captions import caption, load_image, read_prompts, read_train
+from ablate.data.captions import caption, read_prompts, read_train
+from ablate.data.images import load_image
 from ablate.errors import DataError
 
 if TYPE_CHECKING:

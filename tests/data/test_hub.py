@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 from tiny import DESCRIPTIONS, TEST, TRAIN, captions, write_imagefolder, write_lines
 
-from ablate.data.captions import caption, load_image, read_prompts, read_train
+from ablate.data.captions import caption, read_prompts, read_train
 from ablate.data.hub import export_hub, write_splits
+from ablate.data.images import load_image
 from ablate.errors import DataError
 
 if TYPE_CHECKING:

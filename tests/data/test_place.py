@@ -79,7 +79,7 @@ def test_the_embedded_data_set_is_drawn_into_the_store_once(
 
 
 def test_the_images_of_the_embedded_data_set_are_counted_without_drawing_them(store: Store) -> None:
-    assert place_of("sprites").training_images(store) > 0
+    assert place_of("sprites").training_images(store) == 3200
     assert not store.root.exists()
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from ablate.data.captions import read_prompts, read_train
+from ablate.data.place import place_of
 from ablate.data.sprites import (
     ACTIONS,
     ATTRIBUTES,
@@ -25,6 +26,7 @@ from ablate.data.sprites import (
     held_out,
     monsters,
 )
+from ablate.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +79,16 @@ def test_no_held_out_monster_is_in_the_training_images(sprites: Path) -> None:
 
 def test_every_monster_is_trained_in_every_action(sprites: Path) -> None:
     assert len(read_train(sprites)) == 320 * len(ACTIONS)
+    assert len(list((sprites / "train").iterdir())) == 320 * len(ACTIONS)
+
+
+def test_by_itself_it_draws_as_many_training_images_as_its_place_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("ablate.data.sprites.draw", lambda *_: None)
+    monkeypatch.setattr("ablate.data.sprites._save", lambda _, path: path.touch())
+    generate(tmp_path)
+    assert len(list((tmp_path / "train").iterdir())) == place_of("sprites").training_images(Store(tmp_path))
 
 
 def test_there_are_128_prompts_with_real_images_and_balanced_actions(sprites: Path) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+from pydantic import create_model
 
 from ablate.experiment import yaml
 from ablate.experiment.config import Config
 from ablate.experiment.schema import json_schema
+from ablate.fields import Model, meanings
 
 SHIPPED = sorted(Path(__file__).parents[2].glob("experiments/*.yaml"))
 
@@ -34,6 +36,27 @@ def test_config_variants_parts_and_levels_are_partial_configurations() -> None:
     assert list(schema["$defs"]["Config"]["properties"]) == list(Config.model_fields)
     for name, part in schema["$defs"].items():
         assert name in ("Claim", "Published", "PublishedResult") or "required" not in part
+
+
+class Shape(Model):
+    """What stands below a class is no field's."""
+
+    size: int
+    """Its edge,
+    in pixels."""
+    name: str
+
+
+class Disc(Shape):
+    size: int
+    round: bool = True
+    """Always."""
+
+
+def test_a_field_means_what_stands_below_it_in_the_class_that_it_comes_from() -> None:
+    assert meanings(Shape) == {"size": "Its edge,\nin pixels.", "name": ""}
+    assert meanings(Disc) == {"size": "", "round": "Always.", "name": ""}
+    assert meanings(create_model("Made", __base__=Disc)) == meanings(Disc)
 
 
 VARIANTS = {"variants": {"a": {}}, "baseline": "a"}

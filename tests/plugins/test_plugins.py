@@ -232,6 +232,7 @@ def test_a_section_of_another_kind_keeps_what_all_kinds_have(spec: Callable[...,
 # ── an error inside ──────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_an_error_inside_fails_that_variant_only_and_names_the_line(
     make_workplace: Callable[..., Path],
     ablate: Callable[..., Done],

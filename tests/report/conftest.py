@@ -32,10 +32,16 @@ def make_record(tmp_path: Path) -> MakeRecord:
     return partial(synthetic.study, tmp_path)
 
 
+@pytest.fixture(scope="session")
+def record(tmp_path_factory: pytest.TempPathFactory) -> ExperimentRecord:
+    """Five variants × eight seeds. Its sample images are those of all tests."""
+    return synthetic.study(tmp_path_factory.mktemp("study"))
+
+
 @pytest.fixture
-def record(make_record: MakeRecord) -> ExperimentRecord:
-    """Five variants × eight seeds."""
-    return make_record()
+def coarse_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures have few pixels, for tests that count none."""
+    monkeypatch.setattr("ablate.report.drawing.DPI", 50)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from synthetic import gathered
 from ablate.report.blocks import figures
 from ablate.report.drawing import png
 from ablate.report.sections import page
-from ablate.report.sections.samples import choose_grid
+from ablate.report.sections.samples import DPI, choose_grid
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from ablate.records import ExperimentRecord
 
+
+pytestmark = pytest.mark.usefixtures("coarse_figures")
 
 FACTORIAL, FRONTIER = {"main-effects", "interactions"}, {"frontier"}
 
@@ -88,7 +90,10 @@ def test_losses_that_are_not_finite_are_left_out(make_record: MakeRecord, tmp_pa
     assert drawn(record, tmp_path / "out", "losses") == {"losses"}
 
 
-def test_grid_shows_every_pixel_as_a_square_of_one_colour(make_record: MakeRecord, tmp_path: Path) -> None:
+def test_grid_shows_every_pixel_as_a_square_of_one_colour(
+    make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ablate.report.drawing.DPI", DPI)
     record = make_record(variants=["none"], seeds=[0])
     drawn(record, tmp_path / "out", "samples")
     folder = record.runs[0].samples

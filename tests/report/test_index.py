@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
-
-@pytest.fixture(autouse=True)
-def _blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An index shows no figure, so none is drawn for it."""
-    monkeypatch.setattr("ablate.report.formats.markdown.png", lambda draw: b"")
+pytestmark = pytest.mark.usefixtures("blank_figures")
 
 
 def test_the_index_is_as_the_golden_file_whatever_the_order_of_writing(

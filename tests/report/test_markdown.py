@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 
 def rendered(record: ExperimentRecord) -> str:
     return render(page(gathered(record, NOON)), record.name)

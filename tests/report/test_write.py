@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 
 def test_report_and_figures_lie_where_they_are_linked_and_nothing_else_does(
     record: ExperimentRecord, tmp_path: Path

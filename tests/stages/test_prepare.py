@@ -17,6 +17,7 @@ from PIL import Image
 from torch.nn.modules.module import register_module_forward_hook
 
 from ablate.data import captions
+from ablate.data.images import load_image
 from ablate.errors import DataError
 from ablate.factors.strong import strong
 from ablate.parts.vae import VaePart
@@ -59,6 +60,18 @@ def make_data(folder: Path, number: int, size: int) -> Path:
     return folder
 
 
+def fast_vae(folder: Path) -> dict[str, dict[str, str]]:
+    """A VAE with so few channels that 256 px are encoded in no time, as ``components`` name it."""
+    vae = AutoencoderKL(
+        block_out_channels=(2,) * 4,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        norm_num_groups=1,
+    )
+    vae.save_pretrained(folder / "vae")
+    return {"vae": {"source": str(folder / "vae")}}
+
+
 @contextmanager
 def encoded_batches() -> Iterator[list[int]]:
     """Sizes of the batches that a VAE encodes within the block."""
@@ -96,7 +109,7 @@ def prepared(make_keys: MakeKeys, prepared_store: Store) -> Prepared:
 def test_latents_are_the_posterior_of_the_images_to_the_last_bit(
     prepared: Prepared, make_keys: MakeKeys, data_folder: Path
 ) -> None:
-    images = [captions.load_image(image.path, 32) for image in captions.read_train(data_folder)]
+    images = [load_image(image.path, 32) for image in captions.read_train(data_folder)]
     assert torch.equal(prepared.images, torch.from_numpy(np.stack(images)))
     mean, std = latents_of(prepared.images, make_keys())
     assert torch.equal(prepared.mean, mean)
@@ -119,7 +132,7 @@ def test_each_prompt_has_the_state_of_its_text_and_its_real_image(
     for prompt in prepared.prompts:
         expected = encode_texts([prompt["text"]], make_keys().config.components, torch.device("cpu"))
         torch.testing.assert_close(prepared.states[prompt["state"]], expected[0])
-        image = captions.load_image(data_folder / "test" / prompt["image_name"], 32)
+        image = load_image(data_folder / "test" / prompt["image_name"], 32)
         assert np.array_equal(prepared.references[prompt["reference"]], image)
 
 
@@ -206,17 +219,8 @@ def test_memory_does_not_grow_with_the_number_of_images(
     make_keys: MakeKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ablate.stages.prepare.CHUNK", 1)  # small chunks, so that few images make many
-    vae = AutoencoderKL(  # with so few channels that 256 px are encoded in no time
-        block_out_channels=(2,) * 4,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        norm_num_groups=1,
-    )
-    vae.save_pretrained(tmp_path / "vae")
     data = make_data(tmp_path / "data", 320, 256)  # 20 chunks of 3 MB
-    keys = make_keys(
-        {"data": {"path": str(data), "size": 256}, "components": {"vae": {"source": str(tmp_path / "vae")}}}
-    )
+    keys = make_keys({"data": {"path": str(data), "size": 256}, "components": fast_vae(tmp_path)})
     peaks: list[int] = []
 
     def progress(text: str) -> None:
@@ -240,8 +244,9 @@ def test_memory_does_not_grow_with_the_number_of_images(
 
 @pytest.fixture(scope="module")
 def many(make_keys: MakeKeys, tmp_path_factory: pytest.TempPathFactory) -> RunKeys:
-    data = make_data(tmp_path_factory.mktemp("many"), MANY, 16)
-    return make_keys({"data": {"path": str(data), "size": 16}})
+    folder = tmp_path_factory.mktemp("many")
+    data = make_data(folder / "data", MANY, 16)
+    return make_keys({"data": {"path": str(data), "size": 16}, "components": fast_vae(folder)})
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ def test_no_number_of_seeds_is_named_without_effect_or_noise_or_beyond_10_000(
 def test_planning_imports_nothing_heavy() -> None:
     script = (
         "import sys, ablate.stats as stats; stats.smallest_p(6); stats.seeds_for_alpha(4, 0.05); "
-        "print([name for name in ('scipy', 'statsmodels', 'pandas') if name in sys.modules])"
+        "print([name for name in ('numpy', 'scipy', 'statsmodels', 'pandas') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

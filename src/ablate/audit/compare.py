@@ -57,12 +57,14 @@ class Looks:
 
     store: Store
     taken: dict[tuple[str, int, Moment], Probe] = field(default_factory=dict)
+    parts: dict[Any, Any] = field(default_factory=dict)
+    """The frozen parts that they have loaded."""
 
     def at(self, keys: RunKeys, moment: Moment) -> Probe:
         """The probe of a run at a moment."""
         question = (keys.config.model_dump_json(), keys.seed, moment)
         if question not in self.taken:
-            self.taken[question] = probe(keys, moment, self.store)
+            self.taken[question] = probe(keys, moment, self.store, self.parts)
         return self.taken[question]
 
     def compare(self, keys: RunKeys, other: RunKeys, epoch: int | None = None) -> Comparison:

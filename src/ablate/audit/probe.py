@@ -8,29 +8,25 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ablate.metrics.cosine import cosine
-from ablate.parts.evaluator import EvaluatorPart
 from ablate.records import LAYERS
 from ablate.stages.batch import caption_rows, draw_batch
 from ablate.stages.prepare import to_uint8
 from ablate.stages.sample import decoded
 from ablate.stages.step import batch_losses, forward, optimizer_step, weighted_sum
 from ablate.stages.train import epoch_batches
-from ablate.stages.training import Training
+from ablate.stages.training import Frozen, Training
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from torch import Tensor
 
-    from ablate.experiment.config import Part
     from ablate.factors.observer import Observer
-    from ablate.parts.evaluator import Evaluator
     from ablate.stages.keys import RunKeys
     from ablate.store import Store
 
@@ -95,15 +91,19 @@ class Probe:
     """Largest norm of the gradient before clipping."""
 
 
-def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
+def probe(keys: RunKeys, moment: Moment, store: Store, parts: dict[Any, Any]) -> Probe:
     """Trains for STEPS steps from ``moment`` on, draws a few images and scores them.
 
     An average begins before the first step if it starts with the training, later otherwise, in the
     order of the epochs.
+
+    Args:
+        parts: the frozen parts that earlier probes have loaded; this one adds its own.
     """
     config = keys.config
     acting = keys.acting(moment.epoch)
     training = Training.at(moment.start, keys, (), store)
+    training.frozen = Frozen(config, training.device, parts)
     initial = {name: weight.detach().cpu().clone() for name, weight in training.weights.items()}
     observer = keys.watching
     layers: dict[str, list[Trace]] = {name: [] for name in LAYERS}
@@ -113,7 +113,7 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
         layers["clipped gradient"] = _gradients(training) if layers["gradient"] else []
 
     batches = epoch_batches(len(training.data.mean), config.train.batch, keys.seed, moment.epoch)
-    parts: dict[str, Tensor] = {}
+    losses: dict[str, Tensor] = {}
     for step in range(STEPS):
         if observer and step == _first_step(observer, moment):
             training.observers = (observer,)
@@ -122,8 +122,8 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
         group = range(step * size, (step + 1) * size)
         for number in group:
             batch = draw_batch(training, batches[number % len(batches)], moment.epoch, number, acting)
-            parts = batch_losses(training, forward(training, batch), acting)
-            loss = weighted_sum(parts, acting)
+            losses = batch_losses(training, forward(training, batch), acting)
+            loss = weighted_sum(losses, acting)
             (loss / len(group)).backward()
             layers["batch"] += _traces([batch.x0, batch.noise, batch.t, batch.context])
             layers["loss"] += _traces([loss])
@@ -133,9 +133,9 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
             norms.append(float(optimizer_step(training, acting, moment.epoch + group.start / len(batches))))
         finally:
             hook.remove()  # a cycle of references would keep this training beside the next ones
-    for number in range(DRAWN):
-        draw = (keys.seed, moment.epoch, number)
-        layers["batch"] += _traces([caption_rows(training, batches[number % len(batches)], draw)])
+    draws = ((keys.seed, moment.epoch, number) for number in range(DRAWN))
+    rows = [caption_rows(training, batches[draw[-1] % len(batches)], draw) for draw in draws]
+    layers["batch"] += _traces([torch.cat(rows)])
 
     layers["update"] = _traces(weight.cpu() - initial[name] for name, weight in training.weights.items())
     layers["EMA weights"] = layers["update"]
@@ -148,7 +148,7 @@ def probe(keys: RunKeys, moment: Moment, store: Store) -> Probe:
     return Probe(
         layers,
         measured_with={k: v for k, v in keys.evaluate_ingredients.items() if k != "sample"},
-        without_graph=frozenset(name for name, part in parts.items() if not part.requires_grad),
+        without_graph=frozenset(name for name, loss in losses.items() if not loss.requires_grad),
         norm=max(norms),
     )
 
@@ -203,12 +203,7 @@ def _draw(training: Training, moment: Moment) -> tuple[Tensor, Tensor]:
     unet = training.unet.eval()
     seed = training.keys.sample_seed
     images, _ = decoded(config, unet, training.frozen.vae, states, data.states[:1], names, seed)
-    evaluator = _evaluator(config.components.evaluator, str(training.device))
+    evaluator = training.frozen.part("evaluator")
     texts = evaluator.encode_texts([prompt["text"] for prompt in prompts])
     scores = cosine(evaluator.encode_images(to_uint8(images).numpy()), texts)
     return images.cpu(), torch.from_numpy(scores)
-
-
-@lru_cache(maxsize=2)
-def _evaluator(part: Part, device: str) -> Evaluator:
-    return EvaluatorPart(part).load(device)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from ablate.data import imagefolder, task
 from ablate.data.entries import Prompt, TrainImage, caption
 from ablate.data.fields import EXPECTED, fail
-from ablate.data.images import load_image, load_images
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ __all__ = [
     "TrainImage",
     "caption",
     "format_of",
-    "load_image",
-    "load_images",
     "read_prompts",
     "read_train",
 ]

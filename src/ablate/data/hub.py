@@ -11,10 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import UnidentifiedImageError
-
 from ablate.data.imagefolder import METADATA, TEXT_FIELDS
-from ablate.data.images import suffix
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
@@ -113,6 +110,10 @@ def _text(value: Any) -> str | list[str]:
 
 
 def _write_image(image: dict[str, Any] | None, stem: Path, where: str) -> str:
+    from PIL import UnidentifiedImageError
+
+    from ablate.data.images import suffix
+
     try:
         content = (image or {})["bytes"] or Path((image or {})["path"]).read_bytes()
         file = stem.with_suffix(suffix(BytesIO(content)))

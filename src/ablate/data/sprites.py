@@ -448,11 +448,6 @@ def held_out() -> set[Monster]:
     }
 
 
-def training_images(*, frames: int = 2) -> int:
-    """How many training images ``generate`` writes, without drawing them."""
-    return (len(monsters()) - len(held_out())) * len(ACTIONS) * frames
-
-
 def generate(out: Path, seed: int = 0, *, frames: int = 2) -> None:
     """Write the whole data set below ``out``: 320 monsters to train on, 128 test prompts with images.
 

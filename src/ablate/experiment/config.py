@@ -341,10 +341,7 @@ def config_model(vocabulary: Vocabulary) -> type[Config]:
 
 
 def retyped(model: type[M], base: type[M] | None = None, /, **types: Any) -> type[M]:
-    """``model`` with other types for some of its fields, which keep their defaults and descriptions."""
+    """``model`` with other types for some of its fields, which keep their defaults."""
     old = model.model_fields
-    fields: dict[str, Any] = {
-        name: (kind, Field(default=old[name].default, description=old[name].description))
-        for name, kind in types.items()
-    }
+    fields: dict[str, Any] = {name: (kind, Field(default=old[name].default)) for name, kind in types.items()}
     return create_model(model.__name__, __base__=base or model, __doc__=model.__doc__, **fields)

@@ -13,11 +13,19 @@ from ablate.experiment.config import config_model
 from ablate.experiment.designs import DESIGNS
 from ablate.experiment.load import profile_names
 from ablate.experiment.spec import NAME, spec_model
+from ablate.fields import meanings
 from ablate.vocabulary import OWN, Vocabulary
 
 
-class _Untitled(GenerateJsonSchema):
-    """Without a title for each field, which would only repeat its name."""
+class _Described(GenerateJsonSchema):
+    """With what each field means, and without a title for it, which would only repeat its name."""
+
+    def model_schema(self, schema: Any) -> Any:
+        made = super().model_schema(schema)
+        for name, meaning in meanings(schema["cls"]).items():
+            if meaning and name in made["properties"]:
+                made["properties"][name]["description"] = meaning
+        return made
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -25,8 +33,8 @@ class _Untitled(GenerateJsonSchema):
 
 def json_schema(vocabulary: Vocabulary = OWN) -> dict[str, Any]:
     """The schema of a spec. Overrides, wherever they stand, are a ``Config`` with every field optional."""
-    schema = spec_model(vocabulary).model_json_schema(schema_generator=_Untitled)
-    config = config_model(vocabulary).model_json_schema(schema_generator=_Untitled)
+    schema = spec_model(vocabulary).model_json_schema(schema_generator=_Described)
+    config = config_model(vocabulary).model_json_schema(schema_generator=_Described)
     parts = config.pop("$defs")
     parts["Config"] = {**config, "description": "Overrides of the profile; what is left out stays."}
     for part in parts.values():

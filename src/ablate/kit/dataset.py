@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ablate.data.captions import caption, load_image, read_prompts, read_train
+from ablate.data.captions import caption, read_prompts, read_train
+from ablate.data.images import load_image
 
 if TYPE_CHECKING:
     from pathlib import Path

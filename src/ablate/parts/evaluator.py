@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ablate.parts import messages
 from ablate.parts.base import PretrainedPart, local_folder
 from ablate.parts.sources import HubFiles
@@ -16,6 +14,7 @@ from ablate.parts.sources import HubFiles
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from ablate.experiment.config import Components
@@ -58,6 +57,7 @@ class Evaluator:
 
 def unit_vectors(encode: Callable[[Any], Any], items: Any, batch: int) -> NDArray[np.float32]:
     """The embeddings [N, D] that ``encode`` makes of N items, scaled to length 1."""
+    import numpy as np
     import torch
     import torch.nn.functional as F
 
@@ -112,6 +112,8 @@ class EvaluatorPart(PretrainedPart):
 
     def holds(self, components: Components) -> str:
         """The length of its features."""
+        import numpy as np
+
         black = np.zeros((1, 64, 64, 3), np.uint8)
         return f"{self.load().encode_images(black).shape[1]} features"
 

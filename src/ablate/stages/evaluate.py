@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ablate.data.captions import load_image
+from ablate.data.images import load_image
 from ablate.metrics.accuracy import accuracies
 from ablate.metrics.base import Measured
 from ablate.parts import PARTS

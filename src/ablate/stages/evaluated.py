@@ -9,11 +9,10 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ablate import fingerprint
 from ablate.parts import PARTS
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from ablate.stages.keys import RunKeys
@@ -106,6 +106,8 @@ class Evaluated:
         return self._array("embeddings")
 
     def _array(self, name: str) -> NDArray[np.float32]:
+        import numpy as np
+
         with np.load(self.features_file, allow_pickle=False) as arrays:
             array: NDArray[np.float32] = arrays[name]
         return array
@@ -122,6 +124,8 @@ def write(
 ) -> None:
     """Writes what ``Evaluated`` reads. ``scores`` are [N], NaN where an image has none; ``prompts`` are N
     with ``image_name`` and ``text``."""
+    import numpy as np
+
     rows = [
         {"image_name": prompt["image_name"], "prompt": prompt["text"]}
         | {name: _number(values[row]) for name, values in scores.items()}
@@ -134,4 +138,4 @@ def write(
 
 def _number(value: float) -> float | None:
     """JSON has no NaN: a score that an image does not have is null."""
-    return None if np.isnan(value) else float(value)
+    return None if math.isnan(value) else float(value)

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from ablate.data import captions
+from ablate.data.images import load_images
 from ablate.data.place import place_of
 from ablate.parts.text import load_text
 from ablate.parts.vae import VaePart
@@ -171,7 +172,7 @@ def batch_size(size: int) -> int:
 def _read(paths: Sequence[Path], size: int) -> Iterator[NDArray[np.uint8]]:
     """The images in chunks, uint8 [≤ chunk, S, S, 3], decoded ahead where there are several chunks."""
     chunk = CHUNK * batch_size(size)
-    return captions.load_images(paths, size, workers=READERS if len(paths) > chunk else 0, chunk=chunk)
+    return load_images(paths, size, workers=READERS if len(paths) > chunk else 0, chunk=chunk)
 
 
 @torch.no_grad()

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ablate import fingerprint
 
 if TYPE_CHECKING:
@@ -111,6 +109,7 @@ class Prepared(Encoded):
 
 def _mapped(file: Path) -> Tensor:
     """An array file as a tensor whose rows are read from the disk when they are used."""
+    import numpy as np
     import torch
 
     array = np.load(file, mmap_mode="r", allow_pickle=False)

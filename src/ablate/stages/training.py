@@ -191,20 +191,26 @@ class Frozen:
 
     config: Config
     device: torch.device
-    _loaded: dict[str, Any] = field(default_factory=dict)
+    loaded: dict[Any, Any] = field(default_factory=dict)
+    """What is loaded: others that are given the same dict need not load it again."""
 
-    @cached_property
+    @property
     def vae(self) -> Any:
         """diffusers' ``AutoencoderKL``."""
-        return self.part("vae").to(memory_format=layout(self.config))
+        return self._load("vae", layout(self.config))
 
     def part(self, name: str) -> Any:
         """The part of ``components.<name>``, on the device."""
-        if name not in self._loaded:
-            part = PARTS[name].named(self.config)
-            assert part, f"a factor needs components.{name}, and the configuration names none"
-            self._loaded[name] = part.load(str(self.device))
-        return self._loaded[name]
+        return self._load(name)
+
+    def _load(self, name: str, memory_format: torch.memory_format | None = None) -> Any:
+        part = PARTS[name].named(self.config)
+        assert part, f"a factor needs components.{name}, and the configuration names none"
+        key = (part, self.device, memory_format)
+        if key not in self.loaded:
+            loaded = part.load(str(self.device))
+            self.loaded[key] = loaded.to(memory_format=memory_format) if memory_format else loaded
+        return self.loaded[key]
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] → images [B, 3, H, W] about in [−1, 1], with gradient."""

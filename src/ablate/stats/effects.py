@@ -6,8 +6,6 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ablate.stats.paired import PairedDifference, mean_difference
 
 if TYPE_CHECKING:
@@ -41,6 +39,8 @@ def effects(
     Returns main effects first, then interactions, in the order of factors and levels. Raises ValueError
     for combinations missing or unknown, no seed that all have, or a value that is not finite.
     """
+    import numpy as np
+
     combinations = list(itertools.product(*factors.values()))
     if values.keys() != set(combinations):
         wrong = sorted(values.keys() ^ set(combinations))

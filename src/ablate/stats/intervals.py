@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
 LEVEL = 0.95
@@ -72,6 +71,7 @@ def bca_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     if is_constant(array):  # the acceleration would be 0/0
         return Interval(mean, mean, mean, n)
 
+    import numpy as np
     from scipy.stats import bootstrap
 
     bounds = bootstrap(
@@ -87,10 +87,14 @@ def bca_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
 
 def is_constant(array: NDArray[np.float64]) -> bool:
     """Whether all values of an array of shape (n,), n ≥ 1, are equal up to rounding."""
+    import numpy as np
+
     return bool(np.ptp(array) <= 1e-12 * np.abs(array).max())
 
 
 def _checked(values: Sequence[float], level: float) -> NDArray[np.float64]:
+    import numpy as np
+
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, not {level}")
     array = np.asarray(values, dtype=np.float64)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ablate.stats.intervals import LEVEL, Interval, mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
 EXACT_UP_TO = 16
@@ -67,6 +66,8 @@ def sign_flip_p(differences: Sequence[float] | NDArray[np.float64]) -> float:
     fixed seed give ``(1 + hits)/(1 + draws)``, which is valid too (Phipson and Smyth 2010). Fewer than
     two differences say nothing: p = 1.
     """
+    import numpy as np
+
     d = np.asarray(differences, dtype=np.float64)
     if d.size < 2:
         return 1.0

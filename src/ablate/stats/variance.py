@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,6 +38,8 @@ def variance_split(values: Mapping[tuple[int, int], float]) -> VarianceSplit:
 
     Raises ValueError for an incomplete crossing, fewer than two seeds on a side, or a value not finite.
     """
+    import numpy as np
+
     trainings = sorted({training for training, _ in values})
     samplings = sorted({sampling for _, sampling in values})
     i, j = len(trainings), len(samplings)

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from ablate.stats.intervals import Interval, bca_interval, is_constant
 from ablate.stats.paired import PairedDifference, mean_difference, sign_flip_p
 from ablate.stats.power import detectable_effect, seeds_needed
@@ -22,6 +20,7 @@ from ablate.stats.power import detectable_effect, seeds_needed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
 Direction = Literal["higher", "lower", "equal"]
@@ -114,6 +113,8 @@ def weigh(question: Question) -> Evidence:
     of the mean says what it points to. "equal": a mean within the margins can only support, by two
     one-sided t tests (``tost_p``); one beyond a margin can only refute, by the sign-flip test there.
     """
+    import numpy as np
+
     d = np.asarray(question.differences, dtype=np.float64)
     if d.size < 2:
         return Evidence(1.0, "TOST" if question.direction == "equal" else "sign-flip", Verdict.INCONCLUSIVE)
@@ -162,6 +163,8 @@ def tost_p(differences: NDArray[np.float64], margin: float) -> float:
 def _describe(
     question: Question, found: Evidence, corrected: float, verdict: Verdict, claims: int, alpha: float
 ) -> Judgement:
+    import numpy as np
+
     d = np.asarray(question.differences, dtype=np.float64)
     sd = float(d.std(ddof=1)) if d.size > 1 and not is_constant(d) else 0.0
     return Judgement(
@@ -178,6 +181,8 @@ def _describe(
 
 def _distance(question: Question) -> float:
     """How far the mean lies from the nearest margin that decides, in the unit of the metric."""
+    import numpy as np
+
     mean = float(np.mean(question.differences))
     if question.direction == "equal":
         return question.margin - abs(mean)
