@@ -273,11 +273,18 @@ def test_a_variant_that_fails_is_recorded_with_its_reason_and_the_others_finish(
         "no-variance": {"sample": {"scheduler": "DDPMScheduler", "options": {"variance_type": "learned"}}},
         "overflow": {"losses": {"kl": {"weight": 1e39, "start": 2}}},
     }
-    folder = make_workplace(tmp_path, variants=variants, seeds=[0], claims=[])
-    done = ablate("run", "tiny.yaml", folder=folder)
+    folder = make_workplace(tmp_path, variants=variants, seeds=[0, 1], claims=[])
+    done = ablate("run", "tiny.yaml", "--no-audit", folder=folder)
     assert done.code == 1, done.out + done.err
-    assert "1 runs finished, 0 were already there, 2 failed" in done.out
-    runs = {run.variant: run for run in read_record(folder).runs}
+    *shown, first, second, third, fourth, last = done.out.splitlines()
+    assert "2 runs finished, 0 were already there, 4 failed" in shown[-1]
+    assert all("the loss of seed" in line for line in (first, third))
+    assert all(line.startswith("failed: no-variance seed") and "Error: " in line for line in (second, fourth))
+    assert last == "The same command tries what failed again, and keeps what is finished."
+    so_far = next(number for number, line in enumerate(shown) if "the report so far" in line)
+    finished = [number for number, line in enumerate(shown) if "done: plain seed" in line]
+    assert finished[0] < so_far < finished[1]
+    runs = {run.variant: run for run in read_record(folder).runs if run.seed == 0}
     assert {name: run.status for name, run in runs.items()} == {
         "plain": "FINISHED",
         "no-variance": "FAILED",
@@ -286,7 +293,19 @@ def test_a_variant_that_fails_is_recorded_with_its_reason_and_the_others_finish(
     assert "the loss of seed 0 became" in runs["overflow"].reason
     assert "Traceback" in runs["no-variance"].reason
     page = (folder / "reports" / "tiny.md").read_text()
-    assert "the loss of seed 0 became" in page
+    assert "> **Note.** **overflow** failed with seed 0: train: the loss of seed 0 became" in page
+
+
+def test_a_run_that_fails_fast_ends_at_the_first_failure_and_goes_on_where_it_was(
+    make_workplace: Callable[..., Path], ablate: Ablate, tmp_path: Path
+) -> None:
+    variants = {"overflow": {"losses": {"kl": {"weight": 1e39}}}, "plain": {}}
+    folder = make_workplace(tmp_path, variants=variants, baseline="overflow", seeds=[0], claims=[])
+    done = ablate("run", "tiny.yaml", "--no-audit", "--fail-fast", folder=folder)
+    assert done.code == 1
+    assert "the loss of seed 0 became" in done.out
+    assert "with --fail-fast that ends the command" in done.err and "goes on from there" in done.err
+    assert "plain seed 0" not in done.out
 
 
 # ── the audit, verdicts, and trunks put to the test ──────────────────────────────────────────────

@@ -169,6 +169,30 @@ def test_a_combination_that_is_missing_leaves_its_metric_without_effects(
     assert "| ema: early − off |" not in rendered(failed)
 
 
+def test_a_report_begins_with_what_failed_and_why(record: ExperimentRecord) -> None:
+    failed = changed(record, "lpips-late", 3, status="FAILED", reason="train: the loss became nan\nmore")
+    note = rendered(failed).split("> **Note.** ")[1]
+    assert note.startswith("**lpips-late** failed with seed 3: train: the loss became nan")
+    assert "The same command tries what failed again, and keeps what has finished." in note
+
+
+def test_of_many_failures_the_first_are_told_and_all_are_listed(record: ExperimentRecord) -> None:
+    text = rendered(changed(record, "lpips-late", status="FAILED", reason="the same"))
+    assert text.count("**lpips-late** failed with seed") == 3
+    assert "8 runs failed, listed below." in text
+    assert text.count("| FAILED | the same |") == 8
+
+
+def test_a_report_on_the_way_says_how_many_seeds_are_complete(record: ExperimentRecord) -> None:
+    on_the_way = record
+    for seed in (6, 7):
+        on_the_way = changed(on_the_way, "none", seed, status="RUNNING", metrics={})
+    text = rendered(on_the_way)
+    assert "> **Note.** 6 of 8 seeds complete; other seeds count where their runs have finished." in text
+    assert "| none | 6 | RUNNING | not finished yet |" in text
+    assert "seeds complete" not in rendered(record)
+
+
 def test_the_spec_is_printed_as_it_can_run_again(factorial_record: ExperimentRecord) -> None:
     spec = rendered(factorial_record).split("```yaml\n")[1].split("```")[0]
     assert "factors:" in spec

@@ -140,10 +140,9 @@ def _explain(error: Exception) -> RunError:
     failure = explained(error)
     if failure and not isinstance(error, torch.OutOfMemoryError):
         raise failure from error
-    what = "".join(traceback.format_exception(error))
-    if where := blamed(error):
-        what = f"{type(error).__name__}: {error}\n{what}"
-    return failure or RunError(what, where=where)
+    # The first line is what tables show.
+    what = f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}"
+    return failure or RunError(what, where=blamed(error))
 
 
 def ask(task: Task, executor: Executor, on_event: Callable[[Event], None] = lambda event: None) -> Any:
