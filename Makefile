@@ -25,7 +25,7 @@ test: $(STAMP)  ## Check style and types, run the tests
 
 faults: export OMP_NUM_THREADS = 1
 faults: $(STAMP)  ## Kill real runs at many points, and see that they go on to the same result
-	$(BIN)/pytest -m faults tests/faults
+	$(BIN)/pytest -m faults tests
 
 bench: $(STAMP)  ## Measure what each optimization is worth, into benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/bench.py --out benchmarks

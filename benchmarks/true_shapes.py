@@ -63,7 +63,7 @@ def run(folder: Path, divide: int, size: int) -> int:
         # So little work is not worth sharing: two threads would mostly wait for each other.
         sets["compute.threads"] = 1
     arguments = [f"--set={field}={json.dumps(value)}" for field, value in sets.items()]
-    command = [sys.executable, "-m", "ablate.cli", "run", str(ROOT / "experiments" / "ema.yaml")]
+    command = [sys.executable, "-m", "ablate", "run", str(ROOT / "experiments" / "ema.yaml")]
     command += ["--profile", "maplestory", "--seeds", "0", "--workers", "1", *arguments]
     started = time.monotonic()
     code = subprocess.run(command, cwd=folder, check=False).returncode

@@ -50,7 +50,7 @@ def main(database: Path, experiment: str) -> None:
     previews = [int(name.rsplit(".", 1)[1]) for name in run.data.tags if re.match(r"ablate\.preview\.", name)]
 
     address = f"http://127.0.0.1:{PORT}"
-    ablate = [sys.executable, "-m", "ablate.cli", "ui", "--port", str(PORT)]
+    ablate = [sys.executable, "-m", "ablate", "ui", "--port", str(PORT)]
     server = subprocess.Popen([*ablate, "--tracking-uri", f"sqlite:///{database}"])
     with tempfile.TemporaryDirectory() as profile:
         browser = open_browser(Path(profile))

@@ -18,7 +18,6 @@ import subprocess
 import sys
 from functools import reduce
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -279,19 +278,21 @@ class Here:
     def __exit__(self, *_: object) -> None:
         pass
 
+    @property
+    def free(self) -> int:
+        return 1 - len(self._submitted)
+
     def submit(self, task: Task) -> None:
         self._submitted.append(pickle.dumps(task))
 
     def wait(self) -> Iterator[Event | Ended]:
-        from ablate.runner import local
+        from ablate.runner.graph import perform
 
         submitted, self._submitted = self._submitted, []
         for task in submitted:
-            said: SimpleQueue[Event] = SimpleQueue()
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(local, "_events", said)
-                ended = local._work(pickle.loads(task), self.root)
-            yield from [said.get() for _ in range(said.qsize())]
+            said: list[Event] = []
+            ended = perform(pickle.loads(task), self.root, said.append)
+            yield from said
             yield ended
 
 
@@ -300,7 +301,7 @@ def ablate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     """Calls ``ablate`` in a folder, by default an empty one; in this process, which has imported
     everything already, and without workers.
     """
-    from ablate import cli
+    from ablate.__main__ import main
 
     monkeypatch.setenv("COLUMNS", "200")
     for module in ("run", "verify"):
@@ -317,7 +318,7 @@ def ablate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{here / 'mlflow.db'}")
         monkeypatch.setattr(sys, "argv", ["ablate", *arguments])
         try:
-            cli.main()
+            main()
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(bool(end.code))

@@ -57,7 +57,7 @@ def test_the_published_setting_ends_with_a_report(
 
     def run(command: list[str], cwd: Path, check: bool) -> SimpleNamespace:
         """The command in this process."""
-        assert command[:3] == [sys.executable, "-m", "ablate.cli"]
+        assert command[:3] == [sys.executable, "-m", "ablate"]
         done = ablate(*command[3:], folder=cwd)
         print(done.shown)
         return SimpleNamespace(returncode=done.code)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(ablate.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "interrupts"),
     ("fields", "metrics", "diffusion", "plugins"),
     ("factors",),
     ("store", "records", "progress", "stats"),
@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("doctor", "testing"),
     ("runner",),
     ("cli",),
+    ("__main__",),
 )
 """From the bottom up: a part imports from the layers below its own only."""
 

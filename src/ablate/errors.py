@@ -1,6 +1,9 @@
-"""The errors ablate raises on purpose. Everything else is a bug and keeps its traceback."""
+"""The errors ablate raises on purpose, and those of the machine in the same words. Everything else is a bug
+and keeps its traceback."""
 
 from __future__ import annotations
+
+import errno
 
 
 class AblateError(Exception):
@@ -50,3 +53,37 @@ class ComponentError(UserError):
 
 class RunError(AblateError):
     """A stage failed while it ran (exit code 1)."""
+
+
+GO_ON = "The same command goes on from there."
+
+MACHINE = {
+    errno.ENOSPC: ("the disk is full", f"Free some space, or move the store with --store. {GO_ON}"),
+    errno.EDQUOT: ("your disk quota is used up", f"Free some space, or move the store with --store. {GO_ON}"),
+    errno.EFBIG: ("a file may not grow that large here", f"Raise the limit (`ulimit -f`). {GO_ON}"),
+    errno.EACCES: ("there is no permission to read or write this", f"Give it (`chmod`, `chown`). {GO_ON}"),
+    errno.EPERM: ("there is no permission to read or write this", f"Give it (`chmod`, `chown`). {GO_ON}"),
+    errno.EROFS: ("this file system can only be read", f"Choose another folder. {GO_ON}"),
+    errno.EMFILE: ("too many files are open", f"Raise the limit (`ulimit -n`). {GO_ON}"),
+    errno.ENFILE: ("too many files are open on this machine", GO_ON),
+    errno.EIO: ("the disk cannot be read or written", f"Check the disk. {GO_ON}"),
+    errno.ESTALE: ("the network file system has lost this", f"Mount it again. {GO_ON}"),
+    errno.ENOTCONN: ("the file system is not connected", f"Mount it again. {GO_ON}"),
+    errno.ENAMETOOLONG: ("this name is too long for the file system", "Choose a shorter one."),
+    errno.ENOTDIR: ("a part of this path is a file and not a folder", "Choose another path."),
+    errno.EISDIR: ("this is a folder, and a file is to be there", "Choose another path."),
+    errno.ENOMEM: ("the machine has too little memory", f"Try fewer --workers. {GO_ON}"),
+}
+"""What the system says a call failed with → in words, and what to do."""
+
+
+def of_the_machine(error: BaseException) -> RunError | None:
+    """What a failure of the machine is called to the user; None for anything else."""
+    if isinstance(error, MemoryError):
+        code = errno.ENOMEM
+    else:  # safetensors has an error of its own that only says in words that the disk is full
+        code = getattr(error, "errno", None) or (errno.ENOSPC if "os error 28" in str(error) else 0)
+    if code not in MACHINE:
+        return None
+    what, fix = MACHINE[code]
+    return RunError(what, where=str(getattr(error, "filename", None) or "this machine"), fix=fix)

@@ -10,10 +10,13 @@ import hashlib
 import inspect
 import json
 import sys
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock
 
 from ablate.errors import UserError
 from ablate.factors.base import Factor, Loss
@@ -21,7 +24,7 @@ from ablate.fields import Model
 from ablate.parts import PARTS
 from ablate.parts.base import local_folder
 from ablate.plugins import plugin_of
-from ablate.store import file_digest, write_file
+from ablate.store import LOCKS, file_digest, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,7 +123,7 @@ class Contents:
 
     def __init__(self, cache_file: Path) -> None:
         self._file = cache_file
-        self._known: dict[str, str] = json.loads(cache_file.read_text()) if cache_file.is_file() else {}
+        self._known = _read_digests(cache_file)
         self._changed = False
         self._folders: dict[Path, str] = {}
 
@@ -135,9 +138,11 @@ class Contents:
         return self.of_folder(folder) if folder else f"{part.source}/{part.subfolder}".rstrip("/")
 
     def save(self) -> None:
-        """Keeps what was digested for the next command."""
+        """Keeps what was digested for the next command, where there is a place to write it."""
         if self._changed:
-            write_file(self._file, json.dumps(self._known, indent=0, sort_keys=True))
+            # Without it the next command reads the files again, which is slower and nothing worse.
+            with suppress(OSError), FileLock(self._file.parent / LOCKS / "digests.lock"):
+                write_file(self._file, json.dumps(self._known, indent=0, sort_keys=True))
             self._changed = False
 
     def of_folder(self, folder: Path) -> str:
@@ -160,3 +165,12 @@ class Contents:
             self._known[mark] = file_digest(file)
             self._changed = True
         return self._known[mark]
+
+
+def _read_digests(file: Path) -> dict[str, str]:
+    """The digests of earlier commands; none if the file is not there or not as it was written."""
+    try:
+        known = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}

@@ -27,7 +27,7 @@ class RunProgress(Progress, Protocol):
     """Shows as well how far training is."""
 
     def say(self, text: str) -> None:
-        """Something that everybody has to see."""
+        """Something that has to be read."""
 
     def findings(self, findings: Sequence[Finding]) -> None:
         """What the audit found."""

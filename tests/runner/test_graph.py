@@ -16,6 +16,10 @@ class Here:
         self.submitted: list[Task] = []
         self.order: list[str] = []
 
+    @property
+    def free(self) -> int:
+        return 1 - len(self.submitted)
+
     def submit(self, task: Task) -> None:
         self.submitted.append(task)
 
@@ -58,6 +62,12 @@ def test_each_task_comes_after_those_it_needs() -> None:
     executor = Here()
     assert ends(graph(last=("left", "right"), left=("first",), right=("first",), first=()), executor)
     assert (executor.order[0], executor.order[-1]) == ("first", "last")
+
+
+def test_of_those_that_can_begin_the_one_that_is_listed_first_does() -> None:
+    executor = Here()
+    ends(graph(trunk=(), branch=("trunk",), sample=("branch",), other=(), another=("other",)), executor)
+    assert executor.order == ["trunk", "branch", "sample", "other", "another"]
 
 
 def test_a_failed_task_takes_those_with_it_that_need_it_and_no_other() -> None:

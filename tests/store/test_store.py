@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock, Timeout
 
+from ablate.errors import RunError
 from ablate.store import ENTRY, Store, file_digest, key_of, write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -136,17 +138,130 @@ def test_a_writer_killed_inside_the_block_leaves_no_entry(store: Store) -> None:
     assert not store.has("stage", "k")
     put(store)
     assert read(store) == "content"
-    store.clear_leftovers(older_than=0)
+    store.clear_leftovers()
     assert not any((store.root / "tmp").iterdir())
 
 
-def test_work_is_cleared_when_nobody_has_gone_on_with_it_for_seven_times_as_long(store: Store) -> None:
-    for name, age in (("given up", 8), ("resumed", 6)):
+def test_what_a_process_is_writing_stays_whatever_its_age(store: Store) -> None:
+    with store.writing("stage", "k", {}) as folder:
+        for path in (folder, folder.with_name(f"{folder.name}.lock")):
+            os.utime(path, (0, 0))
+        store.clear_leftovers()
+        (folder / "file.txt").write_text("content")
+    assert read(store) == "content"
+    assert not any((store.root / "tmp").iterdir())
+
+
+def test_leftovers_of_a_version_without_locks_are_cleared_after_a_day(store: Store) -> None:
+    for name, age in (("old", 90_000), ("new", 80_000)):
+        folder = store.root / "tmp" / name
+        folder.mkdir(parents=True)
+        os.utime(folder, (time.time() - age, time.time() - age))
+    store.clear_leftovers()
+    assert [folder.name for folder in (store.root / "tmp").iterdir()] == ["new"]
+
+
+def test_clearing_leftovers_disturbs_no_writer(store: Store) -> None:
+    code = (
+        "import sys; from ablate.store import Store; store = Store(sys.argv[1])\n"
+        "for n in range(60):\n"
+        "    with store.writing('stage', f'{sys.argv[2]}-{n}', {}) as folder: (folder / 'f').write_text('c')"
+    )
+    writers = [python(code, str(store.root), name) for name in "ab"]
+    while any(writer.poll() is None for writer in writers):
+        store.clear_leftovers()
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert len(list(store.entries("stage"))) == 120
+
+
+def test_work_is_cleared_when_nobody_has_gone_on_with_it_for_long_and_nobody_is_at_it(store: Store) -> None:
+    for name, age in (("given up", 8), ("resumed", 6), ("in use", 8)):
         work = store.root / "work" / name
         work.mkdir(parents=True)
         os.utime(work, (time.time() - age, time.time() - age))
-    store.clear_leftovers(older_than=1)
-    assert [work.name for work in (store.root / "work").iterdir()] == ["resumed"]
+    with store.lock("in use"):
+        store.clear_leftovers(older_than=7)
+    assert {work.name for work in (store.root / "work").iterdir()} == {"resumed", "in use"}
+
+
+# ── damage ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def truncate(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def delete(file: Path) -> None:
+    file.unlink()
+
+
+def empty(file: Path) -> None:
+    os.truncate(file, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        *((name, harm) for name in ("file.txt", "deep/file.txt") for harm in (flip, truncate, delete, empty)),
+        *((ENTRY, harm) for harm in (flip, truncate, empty)),
+    ],
+)
+def test_a_damaged_entry_is_named_set_aside_and_made_again(
+    store: Store, name: str, harm: Callable[[Path], None]
+) -> None:
+    notes: list[str] = []
+
+    def fill(folder: Path) -> None:
+        (folder / "deep").mkdir()
+        for file in ("file.txt", "deep/file.txt"):
+            (folder / file).write_text(f"content of {file}")
+
+    entry = store.make("stage", "k", {"n": 1}, fill)
+    harm(entry / name)
+    again = Store(store.root, notes.append)
+    assert not again.sound("stage", "k")
+    again.make("stage", "k", {"n": 1}, fill)
+    assert not Store(store.root).damage("stage", "k")
+    (note,), (aside,) = notes, (store.root / "damaged").iterdir()
+    assert note.startswith(f"damaged: stage/k: {name} ") and str(aside) in note
+
+
+def test_a_damaged_entry_is_never_read(store: Store) -> None:
+    put(store)
+    flip(store.path("stage", "k") / "file.txt")
+    with pytest.raises(RunError, match="not as it was written") as error:
+        Store(store.root).sound_path("stage", "k")
+    assert "makes it again" in error.value.fix
+    assert not store.has("stage", "k")
+
+
+def test_entries_that_cannot_be_read_are_not_listed(store: Store) -> None:
+    put(store, "a", n=1)
+    put(store, "b", n=2)
+    truncate(store.path("stage", "a") / ENTRY)
+    assert list(store.entries("stage")) == [("b", {"n": 2})]
+
+
+def test_a_sound_entry_is_read_once_by_each_object(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store)
+    digested: list[Path] = []
+    monkeypatch.setattr("ablate.store.file_digest", lambda path: digested.append(path) or file_digest(path))
+    reader = Store(store.root)
+    assert reader.sound("stage", "k") and reader.sound("stage", "k")
+    assert len(digested) == 1
+
+
+def test_an_entry_is_kept_from_when_it_is_marked(store: Store) -> None:
+    assert not store.kept("stage", "k")
+    store.keep("stage", "k")
+    store.keep("stage", "k")
+    assert store.kept("stage", "k") and not store.has("stage", "k")
 
 
 def test_a_removed_entry_is_gone_and_removing_it_again_is_no_error(store: Store) -> None:
@@ -172,14 +287,6 @@ def test_a_lock_keeps_others_out_and_is_freed_when_its_holder_is_killed(store: S
     with store.lock("name"):
         assert time.monotonic() - started < 10
     holder.wait(10)
-
-
-def test_relabelling_replaces_the_ingredients_and_nothing_else(store: Store) -> None:
-    put(store, kept=False)
-    store.relabel("stage", "k", {"kept": True})
-    assert store.ingredients("stage", "k") == {"kept": True}
-    assert {path.name for path in store.path("stage", "k").iterdir()} == {ENTRY, "file.txt"}
-    assert read(store) == "content"
 
 
 def test_only_complete_entries_are_listed(store: Store) -> None:

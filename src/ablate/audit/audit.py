@@ -61,7 +61,7 @@ def audit(
 
     Each variant is compared with the baseline where they first differ, with itself without each factor that
     it adds, with itself with each of its fields taken back alone, and with the variants before it. Steps
-    begin at the newest stored state before that epoch, or at the initial weights. A variant that cannot
+    begin at the newest kept state before that epoch, or at the initial weights. A variant that cannot
     be looked at gets a warning that says why. The same question is answered from the store.
 
     Args:

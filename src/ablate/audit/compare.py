@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from ablate.audit.probe import Moment, Probe, changes, probe
 from ablate.records import LAYERS
-from ablate.stages.trained import newest_stored_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,9 +77,10 @@ class Looks:
 
 
 def moment(keys: RunKeys, other: RunKeys, epoch: int, store: Store) -> Moment:
-    """The newest state before ``epoch`` that both have in common."""
+    """The newest kept state before ``epoch`` that both have in common."""
     shared = sum(a == b for a, b in zip(keys.chain, other.chain, strict=False)) - 1
-    start = newest_stored_state(keys.chain, (), min(epoch, shared), store) if shared > 0 else 0
+    # Not one that a training is about to forget.
+    start = next((e for e in range(min(epoch, shared), 0, -1) if _to_begin_at(keys.chain[e], store)), 0)
     starts = sorted({o.begins for o in (keys.watching, other.watching) if o})
     ways = [k.config.sample.model_dump(exclude={"weights"}) for k in (keys, other)]
     seeds = [k.sample_seed for k in (keys, other)]
@@ -92,6 +92,10 @@ def moment(keys: RunKeys, other: RunKeys, epoch: int, store: Store) -> Moment:
         sampling_differs=ways[0] != ways[1] or seeds[0] != seeds[1],
         accumulation_differs=groups[0] != groups[1],
     )
+
+
+def _to_begin_at(state_key: str, store: Store) -> bool:
+    return store.kept("train", state_key) and store.sound("train", state_key)
 
 
 def first_difference(keys: RunKeys, other: RunKeys) -> int | None:

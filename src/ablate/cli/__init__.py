@@ -6,13 +6,11 @@ Only names are imported here, so that ``ablate --help`` is there at once.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 import typer
 
 from ablate.cli import data, experiment, kit, parts, results
-from ablate.errors import AblateError
 
 app = typer.Typer(
     help="Find out which training choices helped, by how much, and how sure you can be.",
@@ -36,14 +34,3 @@ for command in COMMANDS:
     app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(kit.app, name="kit")
-
-
-def main() -> None:
-    """Console script: user errors exit with 2, failures of a run with 1, neither with a traceback."""
-    try:
-        app()
-    except AblateError as error:
-        from ablate.cli.printing import print_error
-
-        print_error(error)
-        sys.exit(error.exit_code)

@@ -39,6 +39,10 @@ def run(
     audited: Annotated[
         bool, typer.Option("--audit/--no-audit", help="First check that each factor has an effect.")
     ] = True,
+    fail_fast: Annotated[
+        bool,
+        typer.Option("--fail-fast", help="Stop at the first run that fails. Default: finish the others."),
+    ] = False,
     store: StoreFolder = STORE,
     tracking_uri: TrackingUri = None,
     reports: Reports = REPORTS,
@@ -57,11 +61,9 @@ def run(
     print_warnings(made)
     uri = tracking_uri or default_uri()
     with RunScreen() as screen:
-        try:
-            outcome = run_experiment(made, uri, screen, workers, audited=audited, executor=executor)
-        except KeyboardInterrupt:
-            screen.say("interrupted; give the same command again to go on from here")
-            raise typer.Exit(130) from None
+        outcome = run_experiment(
+            made, uri, screen, workers, audited=audited, executor=executor, fail_fast=fail_fast
+        )
     from ablate.report.write import write_report
 
     record = read_experiment(uri, made)

@@ -53,6 +53,7 @@ def plan_of(
     Raises:
         UserError: the spec, an override or the data are wrong.
     """
+    from ablate.cli.printing import say
     from ablate.experiment.load import load_experiment, parse_seeds
     from ablate.fingerprint import Contents
     from ablate.plan import make_plan
@@ -66,6 +67,6 @@ def plan_of(
         plugins=plugins or (),
     )
     contents = Contents(store_folder / "digests.json")
-    made = make_plan(experiment, Store(store_folder), contents)
+    made = make_plan(experiment, Store(store_folder, say), contents)
     contents.save()
     return made

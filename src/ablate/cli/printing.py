@@ -218,7 +218,11 @@ def print_qualities(qualities: KitQualities, console: Console | None = None) -> 
 
 
 def print_outcome(outcome: Outcome, runs: int, page: Path) -> None:
-    """What ``ablate run`` has done of so many runs, and where the report is."""
+    """What ``ablate run`` has done of so many runs, where the report is, and what failed and why."""
     finished, failed = len(outcome.finished), len(outcome.failed)
     there = runs - finished - failed
-    out().print(f"{finished} runs finished, {there} were already there, {failed} failed. Report: {page}")
+    say(f"{finished} runs finished, {there} were already there, {failed} failed. Report: {page}")
+    for name, reason in outcome.failed.items():
+        say(f"failed: {name}: {reason.splitlines()[0]}")
+    if failed:
+        say("The same command tries what failed again, and keeps what is finished.")

@@ -57,6 +57,8 @@ def decode(path: Path) -> tuple[Image.Image, str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
+            if path.exists() and not path.is_file():
+                raise _unreadable(path, "it is no ordinary file")  # a FIFO would be waited for, for ever
             with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise _oversized(path, f"{image.width} × {image.height}")

@@ -8,6 +8,7 @@ never removes the difference between them.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -55,6 +56,10 @@ class Experiment:
 def profile_names() -> list[str]:
     """Names of the profiles in the package."""
     return sorted(file.stem for file in PROFILES.glob("*.yaml"))
+
+
+EXPERIMENT_NAME = r"\w[^/\\\x00-\x1f\x7f]{0,99}"
+"""What a spec may be called, without its ending: it names the folders of artifacts and of the report."""
 
 
 def load_profile(name: str) -> dict[str, Any]:
@@ -107,6 +112,11 @@ def load_experiment(
         SpecError: the file cannot be read, or something in it or in an override is wrong. All
             problems are in one error, each with the place where it was written.
     """
+    if not re.fullmatch(EXPERIMENT_NAME, path.stem):
+        fix = "Rename it: a letter or digit first, no control characters, at most 100 characters."
+        raise SpecError(
+            f"the file's name cannot name an experiment: {shown(path.stem)}", where=str(path), fix=fix
+        )
     document = yaml.read(path)
     layers = [Layer(document, document.data)]
     if profile is not None:

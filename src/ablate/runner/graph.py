@@ -1,7 +1,8 @@
 """A graph of tasks, and the walk over it: each task after those it needs, on any executor.
 
-An executor is a context manager with two methods, ``submit`` and ``wait``. ``runner/local.py`` has one;
-another is a file beside it and a row in ``EXECUTORS`` of ``runner/run.py``.
+An executor is a context manager that says how many tasks it can begin (``free``), begins one (``submit``)
+and says what comes of it (``wait``). ``runner/local.py`` has one; another is a file beside it and a row in
+``EXECUTORS`` of ``runner/run.py``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from ablate import interrupts
 from ablate.errors import AblateError, RunError
 from ablate.plugins import blamed
 
@@ -51,14 +53,18 @@ class Executor(Protocol):
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None: ...
 
+    @property
+    def free(self) -> int:
+        """How many tasks it can begin now."""
+
     def submit(self, task: Task) -> None:
-        """Gives a task to a worker as soon as one is free."""
+        """Begins a task. Only called while ``free``."""
 
     def wait(self) -> Iterable[Event | Ended]:
         """What was said and what has ended since the last call; waits for a moment if there is nothing.
 
         Raises:
-            RunError: a worker died, or a task failed in a way in which every other would.
+            RunError: a task failed in a way in which every other would.
         """
 
 
@@ -68,7 +74,7 @@ def walk(
     on_event: Callable[[Event], None],
     on_end: Callable[[Task, str], None],
 ) -> None:
-    """Runs all tasks, each after those it needs.
+    """Runs all tasks, each after those it needs; of those that can begin, the one that is listed first.
 
     ``on_end`` gets the reason if a task failed or a task it needs did, and "" otherwise; tasks that
     do not need a failed one go on.
@@ -77,8 +83,10 @@ def walk(
         RunError: as ``Executor.wait``.
     """
     named = {task.name: task for task in tasks}
+    place = {name: number for number, name in enumerate(named)}
     order = TopologicalSorter({task.name: task.needs for task in tasks})
     order.prepare()
+    ready: set[str] = set()
     failed: dict[str, str] = {}
 
     def end(name: str, reason: str) -> None:
@@ -88,8 +96,13 @@ def walk(
         on_end(named[name], reason)
 
     while order.is_active():
-        for name in order.get_ready():
+        interrupts.check()
+        ready |= set(order.get_ready())
+        for name in sorted(ready, key=place.__getitem__):
             reason = next((failed[need] for need in named[name].needs if need in failed), "")
+            if not reason and not executor.free:
+                continue
+            ready.remove(name)
             if reason:
                 end(name, reason)
             else:
@@ -142,6 +155,7 @@ def ask(task: Task, executor: Executor, on_event: Callable[[Event], None] = lamb
     """
     executor.submit(task)
     while True:
+        interrupts.check()
         for said in executor.wait():
             if isinstance(said, Ended):
                 if said.error:

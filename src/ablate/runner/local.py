@@ -1,49 +1,52 @@
-"""Executor ``local``: worker processes on this machine."""
+"""Executor ``local``: worker processes on this machine.
+
+Each worker has a pipe of its own, so that one which is killed takes nothing with it that others need, and
+it is known which task it was at.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
 import signal
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter
+from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, Self
 
 from ablate.errors import RunError
-from ablate.runner.graph import perform
+from ablate.runner.graph import Ended, perform
+from ablate.runner.tasks import Note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnContext, SpawnProcess
 
     from ablate.plan import Plan
-    from ablate.runner.graph import Ended, Task
+    from ablate.runner.graph import Task
     from ablate.runner.tasks import Event
 
-_events: Any = None  # each worker's end of the event queue, set once when the worker starts
+TRIES = 3
+"""How often a task is begun whose worker dies."""
 
 
 class LocalExecutor:
     """``workers`` processes that each compute with ``threads`` CPU threads. A context manager.
 
-    Workers are spawned, not forked: forked children of a threaded torch process can hang.
+    Workers are spawned, not forked: forked children of a threaded torch process can hang. A task whose
+    worker dies is begun again on a new one, up to three times; then it has failed.
     """
 
     def __init__(self, root: str, workers: int, threads: int) -> None:
-        self.root = root
         # Read when numpy and torch are first imported, that is when a worker starts.
         os.environ["OMP_NUM_THREADS"] = str(threads)
         context = multiprocessing.get_context("spawn")
-        self._queue = context.Queue()
         # Not an Event: setting one waits for all who wait for it, and a worker that was killed never answers.
         self._stop = context.RawValue("b", 0)
-        shared = (self._queue, self._stop, os.getpid())
-        self._pool = ProcessPoolExecutor(workers, context, _start_worker, shared)
-        self._running: dict[Future[Ended], str] = {}
-        for _ in range(workers):
-            self._pool.submit(_warm_up)
+        self._workers = [_Worker(context, root, self._stop) for _ in range(workers)]
+        self._deaths: Counter[str] = Counter()
 
     @classmethod
     def of(cls, plan: Plan, workers: int) -> LocalExecutor:
@@ -56,58 +59,119 @@ class LocalExecutor:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if error:
             self._stop.value = 1  # what the workers are doing is not waited for: it will be done again
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._queue.close()
+        for worker in self._workers:
+            worker.end()
+
+    @property
+    def free(self) -> int:
+        """How many tasks it can begin now."""
+        return sum(worker.task is None for worker in self._workers)
 
     def submit(self, task: Task) -> None:
-        """Gives a task to a worker as soon as one is free.
-
-        Raises:
-            RunError: a worker process died before.
-        """
-        try:
-            self._running[self._pool.submit(_work, task, self.root)] = task.name
-        except BrokenProcessPool as error:
-            raise _died(task.name) from error
+        """Gives a task to a worker that is free."""
+        next(worker for worker in self._workers if worker.task is None).begin(task)
 
     def wait(self) -> Iterator[Event | Ended]:
         """What was said and what has ended since the last call; waits for a moment if there is nothing.
 
         Raises:
-            RunError: a worker process died, or a task failed in a way in which every other would.
+            RunError: a task failed in a way in which every other would.
         """
-        ended, _ = wait(self._running, timeout=0.2, return_when=FIRST_COMPLETED)
-        yield from self._said()
-        for future in ended:
-            name = self._running.pop(future)
-            try:
-                yield future.result()
-            except BrokenProcessPool as error:
-                raise _died(name) from error
+        connection.wait([worker.pipe for worker in self._workers], timeout=0.2)
+        for worker in self._workers:
+            for said in worker.said():
+                if isinstance(said, RunError):
+                    raise said
+                if isinstance(said, Ended):
+                    worker.task = None
+                yield said
+            if worker.died:
+                yield from self._replaced(worker)
 
-    def _said(self) -> Iterator[Event]:
-        while True:
-            try:
-                yield self._queue.get_nowait()
-            except queue.Empty:
-                return
+    def _replaced(self, worker: _Worker) -> Iterator[Event | Ended]:
+        """Starts a new process in the place of one that died, and has it begin the same task again."""
+        task, how = worker.task, _how(worker.process.exitcode)
+        worker.start()
+        if task is None:
+            return
+        self._deaths[task.name] += 1
+        if self._deaths[task.name] == TRIES:
+            fix = "It may have run out of memory: try fewer --workers. The same command tries it again."
+            what = f"its worker process died {TRIES} times, the last time {how}"
+            yield Ended(task.name, error=RunError(what, where=task.name, fix=fix))
+        else:
+            tries = f"it is begun again ({self._deaths[task.name] + 1} of {TRIES})"
+            yield Note(task.name, f"its worker process died {how}; {tries}", lasting=True)
+            worker.begin(task)
 
 
-def _died(task: str) -> RunError:
-    return RunError(
-        f"a worker process died during {task!r}",
-        fix="It may have run out of memory: try fewer --workers. The same command goes on from there.",
-    )
+class _Worker:
+    """A process, the pipe to it, and the task that it is at."""
+
+    def __init__(self, context: SpawnContext, root: str, stop: Any) -> None:
+        self._context, self._root, self._stop = context, root, stop
+        self.start()
+
+    def start(self) -> None:
+        """Starts the process, also in the place of one that died."""
+        self.task: Task | None = None
+        self.pipe, its_end = self._context.Pipe()
+        arguments = (its_end, self._root, self._stop, os.getpid(), _warm_up)
+        self.process: SpawnProcess = self._context.Process(target=_serve, args=arguments)
+        self.process.start()
+        its_end.close()  # the process has it now; where it dies, reading ends
+
+    def begin(self, task: Task) -> None:
+        """Has the process do a task."""
+        self.task = task
+        try:
+            self.pipe.send(task)
+        except (BrokenPipeError, ConnectionResetError):
+            self.process.join()  # died while it was idle: ``wait`` will find it
+
+    def said(self) -> Iterator[Event | Ended | RunError]:
+        """What has come through the pipe."""
+        try:
+            while self.pipe.poll():
+                yield self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()  # died, perhaps in the middle of a word
+
+    @property
+    def died(self) -> bool:
+        """Whether the process has ended, unasked, with nothing left in its pipe."""
+        return not self.process.is_alive()
+
+    def end(self) -> None:
+        """Waits until the process has ended."""
+        self.pipe.close()  # for a process that is idle, the end
+        self.process.join()
 
 
-def _start_worker(events: Any, stop: Any, parent: int) -> None:
-    global _events  # noqa: PLW0603 – a pool's initializer has no other place to leave something
-    _events = events
+def _how(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return f"of {signal.Signals(-exitcode).name}"
+    return f"with exit code {exitcode}"
+
+
+def _serve(pipe: Connection, root: str, stop: Any, parent: int, warm_up: Callable[[], None]) -> None:
+    """The process: does what comes through the pipe, until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     threading.Thread(target=_end_with, args=(parent, stop), daemon=True).start()
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # loading a part of 1 MB is not news
+    warm_up()
+    while True:
+        try:
+            task: Task = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer: Ended | RunError = perform(task, root, pipe.send)
+        except RunError as error:  # every other task would fail as well
+            answer = error
+        try:
+            pipe.send(answer)
+        except OSError:  # nobody listens any more
+            return
 
 
 def _end_with(parent: int, stop: Any) -> None:
@@ -121,7 +185,6 @@ def _warm_up() -> None:
     """Imports what every task needs while the parent still opens its databases."""
     import diffusers  # noqa: F401
     import torch  # noqa: F401
+    from transformers.utils import logging
 
-
-def _work(task: Task, root: str) -> Ended:
-    return perform(task, root, _events.put)
+    logging.disable_progress_bar()  # loading a part of 1 MB is not news

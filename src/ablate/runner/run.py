@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from ablate import fingerprint
 from ablate.data.parallel import cores
-from ablate.errors import UserError
+from ablate.errors import GO_ON, RunError, UserError
 from ablate.parts.missing import require_parts
 from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
+from ablate.runner.alone import alone
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
 from ablate.runner.study import Study, results_of, study_database
@@ -85,12 +86,19 @@ def _ask_audit(plan: Plan, executor: Executor, progress: RunProgress) -> list[Fi
 
     def on_event(event: Event) -> None:
         assert isinstance(event, Note)
-        progress.note(event.task, event.text)
+        _show(event, progress)
 
     question = Task("audit", (), audit, (variants, spec.baseline, tuple(spec.expect)), ())
     findings: list[Finding] = ask(question, executor, on_event)
     progress.findings(findings)
     return findings
+
+
+def _show(note: Note, progress: RunProgress) -> None:
+    if note.lasting:
+        progress.say(f"{note.task}: {note.text}")
+    else:
+        progress.note(note.task, note.text)
 
 
 def refuse_inert(findings: Sequence[Finding]) -> None:
@@ -119,16 +127,36 @@ def run_experiment(
     *,
     audited: bool = True,
     executor: str = "local",
+    fail_fast: bool = False,
 ) -> Outcome:
     """Runs what is missing of an experiment and records it. Results that MLflow has are not made again.
+
+    One process at a time runs an experiment: another waits, and then finds the work done.
+
+    Args:
+        fail_fast: ends at the first run that fails; by default the others go on.
 
     Raises:
         UserError: there is no such executor, MLflow cannot be reached, a scheduler refuses its options, or
             the audit found something inert that the spec does not expect.
         ComponentError: a pretrained part is missing and cannot be fetched.
-        RunError: a worker died; the same call goes on where it stopped.
+        RunError: the machine failed, or with ``fail_fast`` a run; the same call goes on where it stopped.
     """
     start = executor_of(executor)
+    with alone(plan.store, spec_key(plan), plan.experiment.name, progress.say):
+        return _run(plan, uri, progress, start, workers, audited=audited, fail_fast=fail_fast)
+
+
+def _run(
+    plan: Plan,
+    uri: str,
+    progress: RunProgress,
+    start: Callable[[Plan, int], Executor],
+    workers: int | None,
+    *,
+    audited: bool,
+    fail_fast: bool,
+) -> Outcome:
     writer = open_experiment(uri, plan.experiment.name, progress.say)
     key = spec_key(plan)
     seeds = plan.experiment.spec.seeds
@@ -144,6 +172,8 @@ def run_experiment(
 
     require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
     plan.store.clear_leftovers()
+    for segment in plan.segments:
+        plan.store.keep("train", segment.key)  # also from others that train the same and do not need it
     with start(plan, workers or default_workers(plan)) as running:
         _check_schedulers(plan, running)
         findings = _ask_audit(plan, running, progress) if audited else None
@@ -156,8 +186,8 @@ def run_experiment(
             recorder.begin(waiting)
             progress.begin(sum(plan.epochs_to_train().values()), [run.name for run in waiting])
             while variants := study.propose():
-                round_ = [run for run in waiting if run.variant in variants]
-                run_round(plan, round_, running, recorder, progress)
+                some = [run for run in waiting if run.variant in variants]
+                run_round(plan, some, running, recorder, progress, fail_fast=fail_fast)
                 recorder.flush()
                 study.tell(results_of(writer.children(parent), seeds))
         study.agree(results_of(writer.children(parent), seeds))
@@ -179,16 +209,26 @@ def open_study(plan: Plan, uri: str, note: Callable[[str], None]) -> Study:
 
 
 def run_round(
-    plan: Plan, runs: Sequence[Run], executor: Executor, recorder: Recorder, progress: RunProgress
+    plan: Plan,
+    runs: Sequence[Run],
+    executor: Executor,
+    recorder: Recorder,
+    progress: RunProgress,
+    *,
+    fail_fast: bool = False,
 ) -> None:
-    """Brings ``runs`` to their results or to a failure, and records both as they come."""
+    """Brings ``runs`` to their results or to a failure, and records both as they come.
+
+    Raises:
+        RunError: with ``fail_fast``, for the first task that fails.
+    """
     # Once, for everyone: asked again, the store may hold more, and there would be other tasks.
     tasks = {task.name: task for task in tasks_of(plan, runs)}
     names = {run.name for run in runs}
 
     def on_event(event: Event) -> None:
         if isinstance(event, Note):
-            progress.note(event.task, event.text)
+            _show(event, progress)
         elif event.task in tasks:  # what an earlier round said may come late, when its runs are complete
             progress.epoch(event.task, event.epochs, event.history[-1])
             recorder.epoch(tasks[event.task].runs, event.history, event.preview)
@@ -197,6 +237,8 @@ def run_round(
         if reason:
             recorder.fail(task.runs, reason)
             progress.failed(task.name, reason)
+            if fail_fast:
+                raise RunError(f"{task.name} failed, and with --fail-fast that ends the command", fix=GO_ON)
         else:
             if task.name in names:
                 recorder.finish(task.name)

@@ -33,6 +33,8 @@ class Note:
 
     task: str
     text: str
+    lasting: bool = False
+    """Whether it has to be read: it then stays on the screen and in the log."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,11 @@ Emit = Callable[[Event], None]
 
 
 def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
-    """The tasks that give ``runs`` their results, each after those it needs."""
-    from ablate.plan import segments
+    """The tasks that give ``runs`` their results, each after those it needs.
 
+    Seed by seed: the first seed of all variants has its results before the second is begun, so that there
+    is something to look at early.
+    """
     by_data: dict[str, list[Run]] = {}
     for run in runs:
         by_data.setdefault(data_task(run.keys), []).append(run)
@@ -65,8 +69,18 @@ def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
         standing = tuple(run.name for run in some)
         yield Task(name, (), prepare, (some[0].keys,), standing)
 
+    by_seed: dict[int, list[Run]] = {}
+    for run in runs:
+        by_seed.setdefault(run.seed, []).append(run)
+    for some in by_seed.values():
+        yield from _tasks_of_seed(plan, some)
+
+
+def _tasks_of_seed(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
+    from ablate.plan import segments
+
     trained: dict[str, str] = {}
-    sampled = {run.name for run in runs if plan.store.has("sample", run.keys.sample)}
+    sampled = {run.name for run in runs if plan.store.sound("sample", run.keys.sample)}
     for segment in segments([run for run in runs if run.name not in sampled]):
         needs = [data_task(segment.keys)]
         needs += [task_name(segment.parent)] if segment.parent else []
@@ -107,6 +121,11 @@ def check_schedulers(configs: Mapping[str, Config], root: str, task: str, emit: 
             raise UserError(error.what, where=f"variant {variant}: {error.where}", fix=error.fix) from error
 
 
+def _store(root: str, task: str, emit: Emit) -> Store:
+    """The store, which says what it finds damaged."""
+    return Store(root, lambda text: emit(Note(task, text, lasting=True)))
+
+
 def audit(
     variants: Mapping[str, Sequence[RunKeys]],
     baseline: str,
@@ -118,14 +137,14 @@ def audit(
     """What acts in each variant, and what does not."""
     from ablate.audit.audit import audit as ask
 
-    return ask(variants, baseline, expect, Store(root), lambda text: emit(Note(task, text)))
+    return ask(variants, baseline, expect, _store(root, task, emit), lambda text: emit(Note(task, text)))
 
 
 def prepare(keys: RunKeys, root: str, task: str, emit: Emit) -> None:
     """Latents and text states of a data set, and its augmented forms."""
     from ablate.stages.prepare import prepare as stage
 
-    stage(keys, Store(root), lambda text: emit(Note(task, text)))
+    stage(keys, _store(root, task, emit), lambda text: emit(Note(task, text)))
 
 
 def train(
@@ -135,7 +154,7 @@ def train(
     from ablate.stages.sample import preview
     from ablate.stages.train import train as stage
 
-    store = Store(root)
+    store = _store(root, task, emit)
     every = keys.config.track.preview_every
 
     last = time.monotonic()
@@ -161,6 +180,6 @@ def measure(keys: RunKeys, root: str, task: str, emit: Emit) -> None:
     from ablate.stages.evaluate import evaluate
     from ablate.stages.sample import sample
 
-    store = Store(root)
+    store = _store(root, task, emit)
     sample(keys, store, lambda text: emit(Note(task, f"sampling {text}")))
     evaluate(keys, store, lambda text: emit(Note(task, text)))

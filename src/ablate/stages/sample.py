@@ -75,7 +75,7 @@ def _sample(keys: RunKeys, store: Store, folder: Path, progress: Callable[[str],
         "seconds": time.perf_counter() - started,
         "evaluations_per_image": evaluations / max(len(prompts), 1),
         "weights": file_digest(weights_file(keys, store)),
-        "history": Trained(store.path("train", keys.chain[-1])).history,
+        "history": Trained(store.sound_path("train", keys.chain[-1])).history,
     }
     (folder / SAMPLED).write_text(json.dumps(record))
 

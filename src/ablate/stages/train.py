@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
+
+from filelock import Timeout
 
 from ablate.diffusion import randomness
 from ablate.errors import RunError
 from ablate.stages.batch import draw_batch
 from ablate.stages.step import batch_losses, forward, optimizer_step, weighted_sum
-from ablate.stages.trained import newest_stored_state
+from ablate.stages.trained import newest_sound_state
 from ablate.stages.training import Training, forget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from filelock import BaseFileLock
     from torch import Tensor
 
     from ablate.factors.observer import Observer
@@ -39,29 +43,68 @@ def train(
 ) -> None:
     """Trains from the newest stored state up to K[``end``] and stores each state.
 
+    A process trains epoch e under the lock of K[e+1], and lets go of it when it holds the next. So of
+    several that want overlapping parts of a chain one trains, and the others wait and go on from what it
+    has stored.
+
     Args:
         keys: those of any run that stands on this segment.
         observers: those of all runs that stand on it.
-        begin: the state at which the segment leaves its parent; it and ``end`` are kept, the states
-            between only until the next one is stored.
+        begin: the state at which the segment leaves its parent. States that are marked as kept stay,
+            K[``end``] among them; the others only until the next one is stored.
         on_epoch: called after each stored epoch.
         progress: told after each step how far the epoch is.
 
     Raises:
         RunError: the loss is no longer finite.
     """
-    with store.lock(f"train-{keys.chain[min(begin + 1, end)]}"):
-        newest = newest_stored_state(keys.chain, observers, end, store)
-        for epoch in range(begin + 1, newest):
-            forget(keys, observers, epoch, store)  # left by a process killed between two states
-        training = Training.at(newest, keys, observers, store)
-        for epoch in range(training.epoch, end):
-            train_epoch(training, epoch, progress)
-            training.save(store, kept=False)
-            if epoch > begin:  # K[begin] belongs to the segment before
-                forget(keys, observers, epoch, store)
+    store.keep("train", keys.chain[end])
+    training: Training | None = None
+    with ExitStack() as held:
+        while (newest := _newest(training, keys, observers, end, store)) < end:
+            lock = store.lock(f"train-{keys.chain[newest + 1]}")
+            _acquire(lock, progress)
+            held.close()  # only now: who waits for the state before will wait for the next one, too
+            held.callback(lock.release)
+            if _newest(training, keys, observers, end, store) != newest:
+                continue  # another process has gone on in the meantime
+            if training is None or training.epoch != newest:
+                training = _found(newest, keys, observers, store)
+            if training is None:
+                continue
+            train_epoch(training, newest, progress)
+            training.save(store)
+            if newest > begin:  # K[begin] belongs to the segment before
+                forget(keys, observers, newest, store)
             on_epoch(training)
-        training.save(store, kept=True)
+    for epoch in range(begin + 1, end):
+        forget(keys, observers, epoch, store)  # left by a process that was killed between two states
+
+
+def _newest(
+    training: Training | None, keys: RunKeys, observers: Sequence[Observer], end: int, store: Store
+) -> int:
+    """The last state up to K[``end``] that is in memory or stored."""
+    stored = newest_sound_state(keys.chain, observers, end, store)
+    return max(stored, training.epoch) if training else stored
+
+
+def _acquire(lock: BaseFileLock, progress: Callable[[str], None]) -> None:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        progress("waiting for another process that trains this epoch")
+        lock.acquire()
+
+
+def _found(epoch: int, keys: RunKeys, observers: Sequence[Observer], store: Store) -> Training | None:
+    """The training as stored at K[``epoch``]; None if another process has forgotten that state."""
+    try:
+        return Training.at(epoch, keys, observers, store)
+    except FileNotFoundError:
+        if newest_sound_state(keys.chain, observers, epoch, store) == epoch:
+            raise
+        return None
 
 
 def train_epoch(training: Training, epoch: int, progress: Callable[[str], None]) -> None:

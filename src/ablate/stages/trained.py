@@ -16,7 +16,7 @@ from ablate import fingerprint
 from ablate.store import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from ablate.factors.observer import Observer
@@ -77,8 +77,9 @@ class Trained:
 
 
 def weights_file(keys: RunKeys, store: Store) -> Path:
-    """The file of the weights that a run samples from: those at the end of its chain, or an observer's."""
-    entry = store.path(*keys.weights)
+    """The file of the weights that a run samples from: those at the end of its chain, or an observer's.
+    Raises RunError if it is not in the store as it was written."""
+    entry = store.sound_path(*keys.weights)
     return entry / AVERAGE if keys.observer else Trained(entry).weights
 
 
@@ -87,8 +88,19 @@ def newest_stored_state(chain: tuple[str, ...], observers: Iterable[Observer], e
 
     Its state must be stored, and the average of every observer that has started by then.
     """
-    for epoch in range(end, 0, -1):
-        averages = (observer_key(o, chain[epoch]) for o in observers if epoch > o.begins)
-        if store.has("train", chain[epoch]) and all(store.has("ema", key) for key in averages):
-            return epoch
-    return 0
+    return next((epoch for epoch in range(end, 0, -1) if _all(store.has, chain[epoch], epoch, observers)), 0)
+
+
+def newest_sound_state(chain: tuple[str, ...], observers: Iterable[Observer], end: int, store: Store) -> int:
+    """``newest_stored_state`` whose files are as they were written: those that a training reads. What is
+    damaged is set aside."""
+    while epoch := newest_stored_state(chain, observers, end, store):
+        if _all(store.sound, chain[epoch], epoch, observers):
+            break
+    return epoch
+
+
+def _all(ask: Callable[[str, str], bool], state_key: str, epoch: int, observers: Iterable[Observer]) -> bool:
+    """Whether the answer is yes for a state and for the average of each observer that has begun by then."""
+    averages = (observer_key(o, state_key) for o in observers if epoch > o.begins)
+    return ask("train", state_key) and all(ask("ema", key) for key in averages)

@@ -119,7 +119,7 @@ class Training:
                 average = load_file(store.path("ema", observer_key(observer, self.state_key)) / AVERAGE)
                 self.averages[observer] = {name: self._placed(name, t) for name, t in average.items()}
 
-    def save(self, store: Store, *, kept: bool) -> None:
+    def save(self, store: Store) -> None:
         """Stores the observers' averages, then the state: a stored state is a complete one."""
         state_key = self.state_key
         for observer, average in self.averages.items():
@@ -127,17 +127,14 @@ class Training:
             if not store.has("ema", key):
                 with store.writing("ema", key, observer_ingredients(observer, state_key)) as folder:
                     save_file(_contiguous(average), folder / AVERAGE)
-        ingredients = {**self.keys.state_ingredients(self.epoch), "kept": kept}
         if store.has("train", state_key):
-            if kept:
-                store.relabel("train", state_key, ingredients)
             return
         moments = {
             f"{name}|{moment}": value
             for name, parameter in self.weights.items()
             for moment, value in self.optimizer.state[parameter].items()
         }
-        with store.writing("train", state_key, ingredients) as folder:
+        with store.writing("train", state_key, self.keys.state_ingredients(self.epoch)) as folder:
             stored = Trained(folder)
             save_file(_contiguous(self.unet.state_dict()), stored.weights)
             save_file(_contiguous(moments), stored.moments)
@@ -282,9 +279,9 @@ def _like(parameter: Tensor, stored: Tensor) -> Tensor:
 
 
 def forget(keys: RunKeys, observers: Sequence[Observer], epoch: int, store: Store) -> None:
-    """Removes the state K[``epoch``] unless an experiment keeps it, and its averages."""
+    """Removes the state K[``epoch``] unless it is marked as kept, and its averages."""
     state_key = keys.chain[epoch]
-    if store.has("train", state_key) and not store.ingredients("train", state_key)["kept"]:
+    if not store.kept("train", state_key):
         store.remove("train", state_key)
         for observer in observers:
             store.remove("ema", observer_key(observer, state_key))

@@ -2,7 +2,8 @@
 
 An entry is a directory, written aside and renamed into place, so a reader sees all of it or none.
 Its ``entry.<format>.json`` holds the ingredients its key was made of, which is what lets ``ablate plan``
-say *why* a stage has to run again. Entries of another format are as good as absent.
+say *why* a stage has to run again, and the size and SHA-256 of each of its files. What does not agree with
+them is set aside in ``damaged/`` and made again. Entries of another format are as good as absent.
 """
 
 from __future__ import annotations
@@ -18,17 +19,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
+
+from ablate.errors import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from filelock import BaseFileLock
 
-FORMAT = 2
+FORMAT = 3
 """Of what stages write. To be raised when old entries can no longer be read under the same keys."""
 ENTRY = f"entry.{FORMAT}.json"
 """The file that makes a folder an entry."""
+TMP, WORK, LOCKS, DAMAGED, KEPT = "tmp", "work", "locks", "damaged", "kept"
+"""Folders of the store that hold no entries."""
 DAY = 86_400.0
 """Seconds."""
 
@@ -39,30 +44,39 @@ def key_of(ingredients: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-class Store:
-    """Directories addressed by (stage, key) below ``root``."""
+def _silent(text: str) -> None:
+    """Where nobody wants to know."""
 
-    def __init__(self, root: Path | str) -> None:
+
+class Store:
+    """Directories addressed by (stage, key) below ``root``. ``note`` is told what was found damaged."""
+
+    def __init__(self, root: Path | str, note: Callable[[str], None] = _silent) -> None:
         self.root = Path(root)
+        self.note = note
+        self._looked_at: set[Path] = set()
 
     def path(self, stage: str, key: str) -> Path:
         """Where the entry lies, whether it exists or not."""
         return self.root / stage / key
 
     def has(self, stage: str, key: str) -> bool:
-        """Whether the entry is complete."""
+        """Whether there is an entry. It may be damaged: ``sound`` looks."""
         return (self.path(stage, key) / ENTRY).is_file()
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────
 
     def make(
         self, stage: str, key: str, ingredients: Mapping[str, Any], fill: Callable[[Path], None]
     ) -> Path:
-        """The entry's folder. Where there is no entry, ``fill`` first writes its files into an empty folder.
+        """The entry's folder. Where there is no sound entry, ``fill`` first writes its files into an empty
+        folder.
 
         Of several processes that ask at once, one makes the entry and the others wait for it. An error
         in ``fill`` leaves no entry behind.
         """
         with self.lock(f"{stage}-{key}"):
-            if not self.has(stage, key):
+            if not self.sound(stage, key):
                 with self.writing(stage, key, ingredients) as folder:
                     fill(folder)
         return self.path(stage, key)
@@ -74,70 +88,204 @@ class Store:
         An entry that exists already is replaced: entries of the same key hold the same content.
         """
         final = self.path(stage, key)
-        aside = self.root / "tmp" / f"{stage}-{key}-{uuid.uuid4().hex[:8]}"
-        aside.mkdir(parents=True)
-        try:
-            yield aside
-            (aside / ENTRY).write_text(json.dumps(ingredients, sort_keys=True, indent=1))
-            _flush(aside)
+        with self.aside(f"{stage}-{key}") as folder:
+            yield folder
+            (folder / ENTRY).write_text(_sealed({"ingredients": ingredients, "files": _files_of(folder)}))
+            _flush(folder)
             final.parent.mkdir(parents=True, exist_ok=True)
-            while aside.exists():
+            while folder.exists():
                 self.remove(stage, key)  # a folder cannot be renamed over another
                 try:
-                    aside.rename(final)
+                    folder.rename(final)
                 except OSError as error:
                     # Another process has written the same entry in between.
                     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                         raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            self._looked_at.add(final)
 
-    def ingredients(self, stage: str, key: str) -> dict[str, Any]:
-        """What a complete entry's key was made of."""
-        content: dict[str, Any] = json.loads((self.path(stage, key) / ENTRY).read_text())
-        return content
+    @contextmanager
+    def aside(self, name: str) -> Iterator[Path]:
+        """An empty folder of one's own in ``tmp/``, which is gone when the block ends.
 
-    def relabel(self, stage: str, key: str, ingredients: Mapping[str, Any]) -> None:
-        """Replaces the ingredients that a complete entry names, in one step."""
-        write_file(self.path(stage, key) / ENTRY, json.dumps(ingredients, sort_keys=True, indent=1))
+        A lock beside it is held as long as it is in use. So others can tell what a killed process has left.
+        """
+        folder = self.root / TMP / f"{name}-{uuid.uuid4().hex[:8]}"
+        lock = folder.with_name(f"{folder.name}.lock")
+        with FileLock(lock):
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.unlink(missing_ok=True)
 
     def remove(self, stage: str, key: str) -> None:
         """Removes the entry; one that does not exist is not an error."""
-        gone = self.root / "tmp" / f"gone-{uuid.uuid4().hex[:8]}"
+        gone = self.root / TMP / f"gone-{uuid.uuid4().hex[:8]}"
         gone.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             self.path(stage, key).rename(gone)  # first out of sight in one step, then deleted file by file
             shutil.rmtree(gone, ignore_errors=True)
 
-    def lock(self, name: str) -> BaseFileLock:
-        """A lock among processes, held while it is entered; the kernel frees it if the holder is killed."""
-        return FileLock(self.root / "locks" / f"{name}.lock")
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────
+
+    def ingredients(self, stage: str, key: str) -> dict[str, Any]:
+        """What an entry's key was made of. Raises RunError if the entry cannot be read."""
+        ingredients: dict[str, Any] = self._content(stage, key)["ingredients"]
+        return ingredients
 
     def entries(self, stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(key, ingredients) of every complete entry of a stage."""
+        """(key, ingredients) of every entry of a stage that can be read."""
         for file in sorted((self.root / stage).glob(f"*/{ENTRY}")):
-            yield file.parent.name, self.ingredients(stage, file.parent.name)
+            with suppress(RunError):
+                yield file.parent.name, self.ingredients(stage, file.parent.name)
+
+    def sound(self, stage: str, key: str) -> bool:
+        """Whether there is an entry whose files are as they were written. One that is damaged is set aside.
+
+        Reads all its files, the first time that this object is asked.
+        """
+        entry = self.path(stage, key)
+        if not self.has(stage, key):
+            return False
+        if entry not in self._looked_at and (damage := self.damage(stage, key)):
+            self._set_aside(stage, key, damage)
+            return False
+        self._looked_at.add(entry)
+        return True
+
+    def sound_path(self, stage: str, key: str) -> Path:
+        """The folder of an entry whose files are as they were written.
+
+        Raises:
+            RunError: there is none, or it is damaged and was set aside.
+        """
+        if not self.sound(stage, key):
+            raise RunError(
+                f"{stage}/{key} is not in the store, or not as it was written",
+                where=str(self.root),
+                fix="`ablate run` with the same options makes it again.",
+            )
+        return self.path(stage, key)
+
+    def damage(self, stage: str, key: str) -> str:
+        """What is wrong with an entry, in words; empty if all its files are as they were written."""
+        try:
+            stored = self._content(stage, key)["files"]
+        except RunError as error:
+            return error.what
+        for name, (size, digest) in stored.items():
+            file = self.path(stage, key) / name
+            if not file.is_file():
+                return f"{name} is missing"
+            if file.stat().st_size != size:
+                return f"{name} has {file.stat().st_size} bytes, and {size} were written"
+            if file_digest(file) != digest:
+                return f"{name} does not hold what was written (its SHA-256 differs)"
+        return ""
+
+    def _content(self, stage: str, key: str) -> dict[str, Any]:
+        file = self.path(stage, key) / ENTRY
+        content = _unsealed(file.read_bytes())
+        if content is None:
+            raise RunError(f"{ENTRY} does not hold what was written", where=str(file))
+        return content
+
+    def _set_aside(self, stage: str, key: str, damage: str) -> None:
+        place = self.root / DAMAGED / f"{stage}-{key}-{uuid.uuid4().hex[:8]}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            self.path(stage, key).rename(place)
+        self.note(f"damaged: {stage}/{key}: {damage}. It is set aside in {place} and made again.")
+
+    # ── locks, marks, leftovers ──────────────────────────────────────────────────────────────────
+
+    def lock(self, name: str) -> BaseFileLock:
+        """A lock among processes, held while it is entered; the kernel frees it if the holder is killed."""
+        return FileLock(self.root / LOCKS / f"{name}.lock")
+
+    def keep(self, stage: str, key: str) -> None:
+        """Marks an entry, which need not exist yet, as one that is not to be forgotten on the way."""
+        mark = self._mark(stage, key)
+        if not mark.exists():
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+
+    def kept(self, stage: str, key: str) -> bool:
+        """Whether an entry is marked by ``keep``."""
+        return self._mark(stage, key).exists()
+
+    def _mark(self, stage: str, key: str) -> Path:
+        return self.root / KEPT / f"{stage}-{key}"
 
     def of_other_formats(self) -> int:
         """How many entries another version of ablate has left in a format that this one does not read."""
         found = self.root.glob("*/*/entry*.json")
-        return sum(file.name != ENTRY and file.parent.parent.name != "tmp" for file in found)
+        return sum(file.name != ENTRY and file.parent.parent.name not in (TMP, DAMAGED) for file in found)
 
-    def clear_leftovers(self, older_than: float = DAY) -> None:
-        """Removes what killed processes left half-written so many seconds ago, and work that nobody has gone
-        on with for seven times as long."""
-        for folder, age in (("tmp", older_than), ("work", 7 * older_than)):
-            for path in (self.root / folder).glob("*"):
-                if time.time() - path.stat().st_mtime > age:
-                    shutil.rmtree(path, ignore_errors=True)
+    def clear_leftovers(self, older_than: float = 7 * DAY) -> None:
+        """Removes what killed processes have left half-written, and work that nobody has gone on with for so
+        many seconds. What a process is using stays, whatever its age."""
+        for gone in (self.root / TMP).glob("gone-*"):
+            shutil.rmtree(gone, ignore_errors=True)
+        for lock in (self.root / TMP).glob("*.lock"):
+            folder = lock.with_suffix("")
+            # A lock without its folder may belong to a process that is about to make it.
+            if folder.exists() or _age(lock) > DAY:
+                with suppress(Timeout), FileLock(lock, blocking=False):
+                    shutil.rmtree(folder, ignore_errors=True)
+                    lock.unlink(missing_ok=True)
+        for folder in (self.root / TMP).iterdir() if (self.root / TMP).is_dir() else ():
+            if not folder.with_name(f"{folder.name}.lock").exists() and _age(folder) > DAY:
+                shutil.rmtree(folder, ignore_errors=True)  # of a version that had no locks
+        for folder in (self.root / WORK).glob("*"):
+            if _age(folder) > older_than:
+                with suppress(Timeout), FileLock(self.root / LOCKS / f"{folder.name}.lock", blocking=False):
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_file(path: Path, text: str) -> None:
-    """Replaces ``path`` in one step: a reader sees the old text or the new one."""
+    """Replaces ``path`` in one step: a reader sees the old text or the new one, also after a power cut.
+
+    One process at a time: what a killed one has left is written over by the next.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    aside.write_text(text)
+    aside = path.with_name(f".{path.name}.new")
+    with aside.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     aside.replace(path)
+
+
+def _sealed(content: Mapping[str, Any]) -> str:
+    """``content`` as JSON that tells when a part of it has changed."""
+    plain = json.loads(json.dumps(content))  # as it will be read again: the digest is of that
+    return json.dumps({"content": plain, "digest": key_of(plain)}, sort_keys=True, indent=0)
+
+
+def _unsealed(text: bytes) -> dict[str, Any] | None:
+    """The content of ``_sealed``; None if it is not as it was written."""
+    try:
+        sealed = json.loads(text)
+        content: dict[str, Any] = sealed["content"]
+        return content if key_of(content) == sealed["digest"] else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _files_of(folder: Path) -> dict[str, tuple[int, str]]:
+    """Name → size and SHA-256 of each file below ``folder``."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {file.relative_to(folder).as_posix(): (file.stat().st_size, file_digest(file)) for file in files}
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file or folder was changed; 0 for one that has gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _flush(folder: Path) -> None:

@@ -36,7 +36,7 @@ def make_growing(
     """
     work = store.root / "work" / f"{stage}-{key}"
     with store.lock(f"{stage}-{key}"):
-        if not store.has(stage, key):
+        if not store.sound(stage, key):
             work.mkdir(parents=True, exist_ok=True)
             fill(work)
             with store.writing(stage, key, ingredients) as folder:
