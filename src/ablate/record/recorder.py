@@ -150,12 +150,11 @@ class Recorder:
     def _finish(self, name: str, now: int) -> None:
         logged = self._logged[name]
         run, store = logged.run, self.plan.store
-        sampled = Sampled(store.path("sample", run.keys.sample))
-        evaluated = Evaluated(store.path("evaluate", run.keys.evaluate))
+        sampled = Sampled(store.sound_path("sample", run.keys.sample))
+        evaluated = Evaluated(store.sound_path("evaluate", run.keys.evaluate))
         self._log_history(logged, sampled.history, now)
         for epoch, preview in run.keys.previews():
-            if store.has("preview", preview):
-                self._log_preview(logged, preview, epoch)
+            self._log_preview(logged, preview, epoch)
         metrics = {**evaluated.figures.metrics, **training_costs(run.keys.timeline, sampled.history)}
         self.writer.finish_child(
             logged.run_id,
@@ -173,7 +172,8 @@ class Recorder:
             logged.epochs = len(history)
 
     def _log_preview(self, logged: Logged, preview: str, epoch: int) -> None:
-        self.writer.log_preview(logged.run_id, preview_image(self.plan.store, preview), epoch)
+        if self.plan.store.sound("preview", preview):
+            self.writer.log_preview(logged.run_id, preview_image(self.plan.store, preview), epoch)
 
 
 def _now() -> int:
