@@ -11,7 +11,6 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 import gc
 import json
-import pickle
 import random
 import shutil
 import subprocess
@@ -37,10 +36,7 @@ if TYPE_CHECKING:
 
     from hubs import Caches
 
-    from ablate.plan import Plan
     from ablate.records import ExperimentRecord
-    from ablate.runner.graph import Ended, Task
-    from ablate.runner.tasks import Event
 
 settings.register_profile(
     "untimed", deadline=None
@@ -261,46 +257,13 @@ class Ablate(Protocol):
     def __call__(self, *arguments: str, folder: Path | None = None) -> Done: ...
 
 
-class Here:
-    """Takes the executor's place: each task is done in this process, as a worker would do it."""
-
-    def __init__(self, root: str, workers: int, threads: int) -> None:
-        self.root = root
-        self._submitted: list[bytes] = []  # as a worker would get them
-
-    @classmethod
-    def of(cls, plan: Plan, workers: int) -> Here:
-        return cls(str(plan.store.root), workers, 1)
-
-    def __enter__(self) -> Here:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    @property
-    def free(self) -> int:
-        return 1 - len(self._submitted)
-
-    def submit(self, task: Task) -> None:
-        self._submitted.append(pickle.dumps(task))
-
-    def wait(self) -> Iterator[Event | Ended]:
-        from ablate.runner.graph import perform
-
-        submitted, self._submitted = self._submitted, []
-        for task in submitted:
-            said: list[Event] = []
-            ended = perform(pickle.loads(task), self.root, said.append)
-            yield from said
-            yield ended
-
-
 @pytest.fixture
 def ablate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Ablate:
     """Calls ``ablate`` in a folder, by default an empty one; in this process, which has imported
     everything already, and without workers.
     """
+    from here import Here
+
     from ablate.__main__ import main
 
     monkeypatch.setenv("COLUMNS", "200")

@@ -44,7 +44,8 @@ def test_a_report_that_was_removed_leaves_the_index(noise_record: ExperimentReco
     written(noise_record, tmp_path, now=NOON)
     written(replace(noise_record, name="other"), tmp_path, now=NOON)
     (tmp_path / "other.md").unlink()
-    write_index(tmp_path)
+    (tmp_path / "aside").mkdir()
+    write_index(tmp_path, tmp_path / "aside")
     text = (tmp_path / "README.md").read_text("utf-8")
     assert "noises.md" in text
     assert "other.md" not in text

@@ -33,8 +33,8 @@ def test_report_and_figures_lie_where_they_are_linked_and_nothing_else_does(
     assert page == out / "synthetic.md"
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     figures = {f"synthetic/{name}.png" for name in ("metrics", "differences", "samples", "losses")}
-    memory = ".synthetic.markdown.json"
-    assert files == {"README.md", memory, "synthetic.md", "synthetic/runs.csv", *figures}
+    memory, lock = ".synthetic.markdown.json", ".drawing.lock"
+    assert files == {"README.md", lock, memory, "synthetic.md", "synthetic/runs.csv", *figures}
     assert all(f"]({figure})" in page.read_text("utf-8") for figure in figures)
 
 
@@ -70,7 +70,7 @@ def test_an_error_while_drawing_leaves_the_old_report_whole(
     with pytest.raises(RuntimeError, match="disk is full"):
         written(replace(record, runs=[]), tmp_path / "out")
     assert page.read_bytes() == before
-    files = {".synthetic.markdown.json", "README.md", "synthetic.md", "synthetic"}
+    files = {".drawing.lock", ".synthetic.markdown.json", "README.md", "synthetic.md", "synthetic"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == files
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,6 +14,7 @@ from ablate.stats import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 HEAD = ["experiment", "question", "profile", "runs", "verdicts", "steps trained of asked", "date"]
 
@@ -45,8 +44,8 @@ class Report:
     """(claim, verdict)."""
 
 
-def write_index(out: Path) -> None:
-    """Write ``<out>/README.md`` over all reports in the folder, by name.
+def write_index(out: Path, aside: Path) -> None:
+    """Write ``<out>/README.md`` over all reports in the folder, by name; first into the folder ``aside``.
 
     A ``README.md`` that is something else than an index of reports stays as it is, and a folder without
     a report gets none.
@@ -61,9 +60,8 @@ def write_index(out: Path) -> None:
     text = render(_page(reports), "")
     if ours and index.read_text(encoding="utf-8") == text:
         return
-    with tempfile.TemporaryDirectory(dir=out, prefix=".index-") as aside:
-        (Path(aside) / INDEX).write_text(text, encoding="utf-8")
-        (Path(aside) / INDEX).replace(index)
+    (aside / INDEX).write_text(text, encoding="utf-8")
+    (aside / INDEX).replace(index)
 
 
 def read_report(page: Path) -> Report | None:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from filelock import FileLock
+
 from ablate.report.drawn import Drawn, digests, source_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from ablate.records import ExperimentRecord
     from ablate.vocabulary import Vocabulary
+
+
+DRAWING = ".drawing-"
+"""How folders begin in which a report is drawn."""
 
 
 def write_report(
@@ -55,15 +64,25 @@ def _draw(
 
     results = gather(record, vocabulary, now)
     out.mkdir(parents=True, exist_ok=True)
-    before = _shown(out, record.name)
-    with tempfile.TemporaryDirectory(dir=out, prefix=f".{record.name}-") as aside:
-        (Path(aside) / record.name).mkdir()
-        shown = FORMATS[format](results, Path(aside))
-        files = _move(Path(aside), out)
-    for figure in before - _shown(out, record.name):
-        figure.unlink(missing_ok=True)
-    write_index(out)
-    return Drawn(source, str(shown), digests(out, files))
+    with _aside(out) as aside:
+        before = _shown(out, record.name)
+        (aside / record.name).mkdir()
+        shown = FORMATS[format](results, aside)
+        files = _move(aside, out)
+        for figure in before - _shown(out, record.name):
+            figure.unlink(missing_ok=True)
+        write_index(out, aside)
+        return Drawn(source, str(shown), digests(out, files))
+
+
+@contextmanager
+def _aside(out: Path) -> Iterator[Path]:
+    """An empty folder in ``out``, for one process at a time. Clears away what killed ones have left."""
+    with FileLock(out / ".drawing.lock"):
+        for left in out.glob(f"{DRAWING}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=out, prefix=DRAWING) as folder:
+            yield Path(folder)
 
 
 def _shown(out: Path, name: str) -> set[Path]:
