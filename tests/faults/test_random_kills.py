@@ -32,7 +32,7 @@ def first_of_each_kind(points: list[str]) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    "share", [pytest.param(0.03, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.faults)]
+    "share", [pytest.param(0.005, id="one"), pytest.param(1.0, id="all", marks=pytest.mark.faults)]
 )
 def test_killed_at_a_write_point_the_same_command_goes_on_to_the_same_result(
     warm: Warm, new_workplace: Callable[[], Path], run_to_the_end: Callable[[Path], None], share: float

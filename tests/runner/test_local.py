@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import threading
+import struct
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +21,7 @@ from ablate.runner.tasks import Note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from multiprocessing.connection import Connection
 
     from ablate.runner.tasks import Emit, Event
 
@@ -44,9 +45,10 @@ def killed_once(folder: str, root: str, task: str, emit: Emit) -> str:
 
 
 def killed_in_a_word(root: str, task: str, emit: Emit) -> None:
-    """Dies while a long word is in its pipe."""
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGKILL)).start()
-    emit(Note(task, "word " * 10_000_000))
+    """Dies when a half of a word is in its pipe."""
+    pipe: Connection = emit.__self__  # type: ignore[attr-defined]
+    os.write(pipe.fileno(), struct.pack("!i", 1000) + b"half of it")
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def writing(root: str, task: str, emit: Emit) -> None:

@@ -49,7 +49,7 @@ class RunScreen:
 
     def say(self, text: str) -> None:
         """A line above the bars."""
-        self._bars.console.print(text, markup=False)
+        self._bars.console.print(text, markup=False, soft_wrap=True)
 
     def findings(self, findings: Sequence[Finding]) -> None:
         """Shows what the audit found."""

@@ -229,12 +229,9 @@ class Store:
         for gone in (self.root / TMP).glob("gone-*"):
             shutil.rmtree(gone, ignore_errors=True)
         for lock in (self.root / TMP).glob("*.lock"):
-            folder = lock.with_suffix("")
-            # A lock without its folder may belong to a process that is about to make it.
-            if folder.exists() or _age(lock) > DAY:
-                with suppress(Timeout), FileLock(lock, blocking=False):
-                    shutil.rmtree(folder, ignore_errors=True)
-                    lock.unlink(missing_ok=True)
+            with suppress(Timeout), FileLock(lock, blocking=False):
+                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                lock.unlink(missing_ok=True)  # who waits for it in this moment locks a new file
         for folder in (self.root / TMP).iterdir() if (self.root / TMP).is_dir() else ():
             if not folder.with_name(f"{folder.name}.lock").exists() and _age(folder) > DAY:
                 shutil.rmtree(folder, ignore_errors=True)  # of a version that had no locks
