@@ -76,6 +76,7 @@ def _run(request: dict[str, Any]) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.stdin.close()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests that run in the background of a shell ignore it
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{request['folder']}/mlflow.db"
     ablate.runner.run.LocalExecutor = ablate.runner.verify.LocalExecutor = Here  # type: ignore[misc, assignment]
     ablate.runner.run.EXECUTORS = {"local": Here.of}

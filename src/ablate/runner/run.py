@@ -173,8 +173,8 @@ def _run(
     waiting = waiting_runs(plan, writer, parent)
     if parent and not waiting:
         writer.mend_parent(parent, plan)
-        # Unless the process that had recorded all was killed, this parent has ended long ago.
-        if writer.status(parent) != "FINISHED":
+        # Unless the process that had recorded all was killed, both have been done long ago.
+        if writer.status(parent) != "FINISHED" or not study_database(uri).exists():
             open_study(plan, uri, progress.say).agree(results_of(writer.children(parent), seeds))
             writer.end_parent(parent, failed=False)
         return Outcome()
