@@ -110,12 +110,16 @@ class Plan:
     def epochs_to_train(self) -> dict[str, int]:
         """Key of each segment that has work → epochs to train on it, given what the store holds."""
         missing: dict[str, int] = {}
+        reached: set[str] = set()
+        """States that will have been trained by the time when a segment leaves them."""
         for segment in segments(self.to_sample):
             newest = newest_stored_state(segment.keys.chain, segment.observers, segment.end, self.store)
-            if segment.parent and segment.parent.key in missing:
-                newest = max(newest, segment.begin)  # the parent will have been trained by then
+            if segment.parent and segment.parent.key in reached:
+                newest = max(newest, segment.begin)
             if newest < segment.end:
                 missing[segment.key] = segment.end - newest
+                # The parent's state may lack its moments: then this segment trains what is before it again.
+                reached |= {segment.key, *([segment.parent.key] if segment.parent else [])}
         return missing
 
     def steps_per_epoch(self, run: Run) -> int:

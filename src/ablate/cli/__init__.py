@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from ablate.cli import data, experiment, kit, parts, results
+from ablate.cli import data, experiment, keeping, kit, parts, results
 
 app = typer.Typer(
     help="Find out which training choices helped, by how much, and how sure you can be.",
@@ -27,6 +27,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     results.sample,
     results.ui,
     experiment.schema,
+    keeping.status,
     parts.fetch,
     parts.doctor,
 )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ablate.data.remarks import Level
     from ablate.doctor import Answer
     from ablate.errors import AblateError
+    from ablate.keeping.status import Command, Status
     from ablate.kit.check import KitQualities
     from ablate.plan import Plan
     from ablate.records import Finding, Verification
@@ -226,3 +227,50 @@ def print_outcome(outcome: Outcome, runs: int, page: Path) -> None:
         say(f"failed: {name}: {reason.splitlines()[0]}")
     if failed:
         say("The same command tries what failed again, and keeps what is finished.")
+
+
+def print_status(status: Status, store: Path) -> None:
+    """What runs, how far it is, and what failed; then the failures that MLflow has of experiments that do
+    not run."""
+    running = {command.account.experiment for command in status.commands}
+    if not status.commands:
+        say(f"Nothing runs in {store}.")
+    for command in status.commands:
+        _print_command(command)
+    for recorded in status.recorded:
+        counts = ", ".join(f"{count} {name.lower()}" for name, count in sorted(recorded.counts.items()))
+        say(f"MLflow has of {recorded.experiment}: {counts}")
+        for run, reason in recorded.failed.items() if recorded.experiment not in running else ():
+            say(f"  failed: {run}: {reason}")
+
+
+def _print_command(command: Command) -> None:
+    account = command.account
+    where = f"process {account.process} on {account.host}"
+    if command.killed:
+        say(f"{account.experiment}: {where} was killed; the same command goes on")
+    else:
+        say(f"{account.experiment}: {where}, for {duration(command.seconds)}")
+    if account.begun is not None:
+        left = command.seconds_left
+        say(
+            f"  {account.epochs_done} of {account.epochs} epochs trained, "
+            f"{account.runs_done} of {account.runs} runs done"
+            + ("" if left is None else f", about {duration(left)} left")
+        )
+    elif not command.killed:
+        say("  it looks at what there is to do")
+    for task, text in account.tasks.items() if not command.killed else ():
+        say(f"  now: {task}: {text}")
+    for task, reason in account.failed.items():
+        say(f"  failed: {task}: {reason}")
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``7 min``, ``3 h 20 min``, ``2 d 4 h``."""
+    minutes, hours = round(seconds / 60), round(seconds / 3600)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

@@ -9,12 +9,14 @@ from ablate import fingerprint
 from ablate.data.parallel import cores
 from ablate.errors import GO_ON, RunError, UserError
 from ablate.parts.missing import require_parts
+from ablate.progress import Together
 from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
-from ablate.runner.alone import alone
+from ablate.runner.alone import HOUSEKEEPING, alone
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
+from ablate.runner.needs import write_needs
 from ablate.runner.study import Study, results_of, study_database
 from ablate.runner.tasks import Event, Note, audit, check_schedulers, tasks_of
 
@@ -143,8 +145,11 @@ def run_experiment(
         RunError: the machine failed, or with ``fail_fast`` a run; the same call goes on where it stopped.
     """
     start = executor_of(executor)
-    with alone(plan.store, spec_key(plan), plan.experiment.name, progress.say):
-        return _run(plan, uri, progress, start, workers, audited=audited, fail_fast=fail_fast)
+    with alone(plan.store, spec_key(plan), plan.experiment.name, progress.say) as keeper:
+        with plan.store.lock(HOUSEKEEPING):  # what is cleared away now was not needed
+            write_needs(plan)
+        told = Together(progress, keeper)
+        return _run(plan, uri, told, start, workers, audited=audited, fail_fast=fail_fast)
 
 
 def _run(

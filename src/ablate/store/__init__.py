@@ -140,6 +140,12 @@ class Store:
             with suppress(RunError):
                 yield file.parent.name, self.ingredients(stage, file.parent.name)
 
+    def listed(self) -> Iterator[tuple[str, str]]:
+        """(stage, key) of every entry, whether or not it can be read."""
+        for file in sorted(self.root.glob(f"*/*/{ENTRY}")):
+            if file.parent.parent.name not in (TMP, WORK, DAMAGED):
+                yield file.parent.parent.name, file.parent.name
+
     def sound(self, stage: str, key: str) -> bool:
         """Whether there is an entry whose files are as they were written. One that is damaged is set aside.
 
@@ -204,6 +210,10 @@ class Store:
         """A lock among processes, held while it is entered; the kernel frees it if the holder is killed."""
         return FileLock(self.root / LOCKS / f"{name}.lock")
 
+    def held(self, name: str) -> bool:
+        """Whether a process holds the lock of this name. Waits for nobody and writes nothing."""
+        return is_held(self.root / LOCKS / f"{name}.lock")
+
     def keep(self, stage: str, key: str) -> None:
         """Marks an entry, which need not exist yet, as one that is not to be forgotten on the way."""
         mark = self._mark(stage, key)
@@ -242,6 +252,28 @@ class Store:
             if _age(folder) > older_than:
                 with suppress(Timeout), FileLock(self.root / LOCKS / f"{folder.name}.lock", blocking=False):
                     shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process holds a lock. Waits for nobody and writes nothing."""
+    try:
+        import fcntl
+    except ImportError:  # on Windows a file that is locked cannot be read
+        try:
+            lock.read_bytes()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go of when the file is closed
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def write_file(path: Path, text: str) -> None:
