@@ -335,7 +335,7 @@ def databases(shared: Callable[..., Path]) -> Path:
         from ablate.record.client import connect
         from ablate.runner.study import Study
 
-        connect(f"sqlite:///{folder / 'mlflow.db'}")
+        connect(f"sqlite:///{folder / 'mlflow.db'}", to_write=True)
         Study(folder / "optuna.db", "template", ["plain"])
 
     return shared("databases", fill)

@@ -120,7 +120,9 @@ def test_mlflow_is_asked_where_it_is(tmp_path: Path, databases: Path) -> None:
     assert mlflow(NOWHERE).found == "cannot be reached (Connection refused)"
     with closing(sqlite3.connect(tmp_path / "other.db")) as other:
         other.execute("create table other (name text)")
-    assert mlflow(f"sqlite:///{tmp_path}/other.db").found == "no such table: experiments"
+    assert mlflow(f"sqlite:///{tmp_path}/other.db").found == (
+        "this database is not whole (no such table: experiments)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -108,12 +108,12 @@ def test_the_configuration_is_in_the_params(record: ExperimentRecord) -> None:
     assert (late.params["variant"], late.params["seed"]) == ("late", "0")
 
 
-def test_a_run_keeps_its_samples_scores_features_previews_and_configuration(
+def test_a_run_keeps_its_samples_scores_features_and_previews(
     finished: Path, record: ExperimentRecord
 ) -> None:
     for run in record.runs:
         files = artifacts(finished, run.run_id)
-        assert {"scores.json", "features.npz", "config.json", "run.json"} <= files
+        assert {"scores.json", "features.npz", "run.json"} <= files
         assert sum(file.startswith("samples/") for file in files) == 6
         assert any(re.match(r"images/preview.*step.*2.*\.png", file) for file in files)
 
@@ -166,6 +166,7 @@ def test_a_command_that_was_killed_when_all_was_recorded_is_ended_by_the_next(
     finished: Path, tmp_path: Path, call: Callable[..., str]
 ) -> None:
     shutil.copy(finished / "mlflow.db", tmp_path / "mlflow.db")
+    shutil.copytree(finished / "mlruns", tmp_path / "mlruns")
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
         database.execute("update runs set status = 'RUNNING', end_time = null where name = 'tiny'")
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -303,12 +304,7 @@ def test_the_audit_is_part_of_the_record(record: ExperimentRecord) -> None:
 @pytest.fixture
 def copied(finished: Path, tmp_path: Path) -> Path:
     """A copy of the finished folder, with artifacts of its own, for what a test adds to the record."""
-    folder = shutil.copytree(finished, tmp_path / "copied")
-    with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
-        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
-            change = f"update {table} set {column} = replace({column}, ?, ?)"
-            database.execute(change, (finished.as_uri(), folder.as_uri()))
-    return folder
+    return shutil.copytree(finished, tmp_path / "copied")
 
 
 def test_trained_together_and_each_alone_the_weights_are_equal(
@@ -322,6 +318,74 @@ def test_trained_together_and_each_alone_the_weights_are_equal(
     assert (measured.seed, dict(measured.equal)) == (1, {"plain": True, "late": True})
     assert f"{measured.ratio:.2f} times as long" in done.out
     assert not list((copied / ".ablate").glob("verify-*"))
+
+
+# ── moved, copied, half deleted ──────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that temporary files go to."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+def files(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def kinds(folder: Path) -> list[tuple[str, int]]:
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        query = "select value, count(*) from tags where key = 'ablate.kind' group by value order by value"
+        return database.execute(query).fetchall()
+
+
+def test_a_copied_folder_has_nothing_to_do_draws_nothing_again_and_leaves_no_file(
+    finished: Path, copied: Path, ablate: Ablate, temporary: Path
+) -> None:
+    before, reports = files(finished / "mlruns"), files(copied / "reports")
+    for command in ("run", "report"):
+        done = ablate(command, "tiny.yaml", folder=copied)
+        assert done.code == 0, done.shown
+        assert files(copied / "reports") == reports
+        assert not files(temporary)
+    with closing(sqlite3.connect(copied / "mlflow.db")) as database:
+        uris = database.execute("select artifact_uri from runs").fetchall()
+    assert all(uri.startswith(copied.as_uri()) for (uri,) in uris)
+    assert files(finished / "mlruns") == before
+
+
+@pytest.mark.parametrize("deleted", ["mlruns", "mlflow.db"])
+def test_what_was_deleted_of_the_record_is_recorded_again_from_the_store(
+    finished: Path,
+    copied: Path,
+    ablate: Ablate,
+    read_record: Callable[[Path], ExperimentRecord],
+    temporary: Path,
+    deleted: str,
+) -> None:
+    before, stored = files(finished / "mlruns"), files(copied / ".ablate" / "train")
+    shutil.rmtree(copied / "mlruns")
+    if deleted == "mlflow.db":
+        (copied / "mlflow.db").unlink()
+    else:
+        done = ablate("report", "tiny.yaml", folder=copied)
+        assert done.code == 2 and "`ablate run` with the same spec records it again" in done.err, done.shown
+    done = ablate("run", "tiny.yaml", "--no-audit", folder=copied)
+    assert done.code == 0, done.shown
+    assert "4 runs finished, 0 were already there" in done.out
+    old, new = read_record(finished), read_record(copied)
+    for mine, other in zip(new.runs, old.runs, strict=True):
+        assert (mine.links, mine.history, mine.prompts) == (other.links, other.history, other.prompts)
+        assert {**mine.metrics} == {**other.metrics}
+        assert artifacts(copied, mine.run_id) == {
+            name.replace(other.run_id, mine.run_id) for name in artifacts(finished, other.run_id)
+        }
+    assert kinds(copied) == [("experiment", 1), ("run", 4)]
+    assert files(copied / ".ablate" / "train") == stored and files(finished / "mlruns") == before
+    assert not files(temporary)
 
 
 @pytest.fixture

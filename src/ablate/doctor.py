@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Literal
 
 from ablate.data.parallel import cores
 from ablate.data.place import place_of
-from ablate.errors import ComponentError, UserError
+from ablate.errors import AblateError, ComponentError, UserError
 from ablate.fingerprint import device_kind
 from ablate.parts.base import EMBEDDED_KIT
 from ablate.parts.missing import mend, named_parts
 from ablate.parts.sources import out_of_reach, size
 from ablate.record.client import count_experiments, database_of
+from ablate.record.databases import is_there
+from ablate.record.patience import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,21 +147,20 @@ def _libraries() -> Iterator[Answer]:
 
 
 def _mlflow(uri: str) -> Answer:
-    about, fix = f"MLflow {uri}", "choose another --tracking-uri"
+    about, fix = f"MLflow {shown(uri)}", "choose another --tracking-uri"
     if uri.startswith("http"):
-        silence = out_of_reach([uri])[uri]
-        if silence:
+        if silence := out_of_reach([shown(uri)])[shown(uri)]:
             return Answer(about, "wrong", f"cannot be reached ({silence})", f"start the server, or {fix}")
         return Answer(about, "ok", "answers")
     database = database_of(uri)
     if database is None:
         return Answer(about, "note", "not tried: neither a server nor an SQLite file")
-    if not database.exists():
+    if not is_there(database):
         return Answer(about, "ok", "the first run will create this database")
     try:
         return Answer(about, "ok", f"{count_experiments(database)} experiments")
-    except UserError as error:
-        return Answer(about, "wrong", error.what, fix)
+    except AblateError as error:
+        return Answer(about, "wrong", error.what, error.fix or fix)
 
 
 def _device(config: Config, kind: str) -> Answer:

@@ -2,56 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ablate.experiment.load import load_experiment
-from ablate.plan import Plan, make_plan
+from ablate.errors import UserError
 from ablate.record.names import REASON
 from ablate.record.provenance import spec_key
 from ablate.record.read import find_experiment, read_experiment
 from ablate.record.write import Writer, flatten, open_experiment, record_verification
 from ablate.records import Verification
-from ablate.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from ablate.fingerprint import Contents
+    from ablate.plan import Plan
+
 
 HISTORY = [{"loss": 0.5 - epoch / 10, "epoch_seconds": 1.0} for epoch in range(3)]
 
 
-@pytest.fixture
-def uri(databases: Path, tmp_path: Path) -> str:
-    shutil.copy(databases / "mlflow.db", tmp_path / "mlflow.db")
-    return f"sqlite:///{tmp_path / 'mlflow.db'}"
-
-
-@pytest.fixture
-def writer(uri: str) -> Writer:
-    return open_experiment(uri, "tiny")
-
-
-@pytest.fixture
-def plan(write_spec: Callable[..., Path], contents: Contents, tmp_path: Path) -> Plan:
-    """Variants ``plain`` and ``twin`` of the same configuration, and ``other``; one seed."""
-    variants = {"plain": {}, "twin": {}, "other": {"train": {"batch": 8}}}
-    spec = write_spec(tmp_path, variants=variants, seeds=[0], claims=[])
-    return make_plan(load_experiment(spec), Store(tmp_path / "store"), contents)
-
-
-@pytest.fixture
-def parent(writer: Writer, plan: Plan) -> str:
-    return writer.begin_parent(plan, spec_key(plan))
-
-
 def begin(writer: Writer, plan: Plan, parent: str) -> list[str]:
-    existing = writer.children(parent)
-    return [writer.begin_child(parent, run, existing) for run in plan.runs]
+    existing = {(child.variant, child.seed, child.key): child for child in writer.children(parent)}
+    keys = [(run.variant, run.seed, run.keys.evaluate) for run in plan.runs]
+    return [
+        writer.begin_child(parent, run, existing.get(key)) for run, key in zip(plan.runs, keys, strict=True)
+    ]
 
 
 def test_a_parent_is_found_again_by_its_resolved_spec(writer: Writer, plan: Plan, parent: str) -> None:
@@ -75,9 +51,20 @@ def test_each_variant_has_one_child_even_if_two_have_equal_configurations(
     assert len(set(first)) == 3
     assert begin(writer, plan, parent) == first
     assert len(writer.children(parent)) == 3
-    writer.client.set_terminated(first[0], "FINISHED")
+
+
+def test_a_run_whose_files_were_deleted_is_not_complete(
+    writer: Writer, plan: Plan, parent: str, tmp_path: Path
+) -> None:
+    run_id = begin(writer, plan, parent)[0]
+    writer.save(run_id, {"run.json": b"{}", "scores.json": b"[]", "samples/0.png": b""})
+    writer.client.set_terminated(run_id, "FINISHED")
     keys = {run.keys.evaluate for run in plan.runs}
     assert writer.keep_current(parent, keys) == {("plain", plan.runs[0].keys.evaluate)}
+    next((tmp_path / "mlruns").rglob("scores.json")).unlink()
+    assert writer.keep_current(parent, keys) == set()
+    with pytest.raises(UserError, match=r"scores.json of MLflow's run .* is missing"):
+        writer.read(parent)
 
 
 def test_a_run_that_failed_and_is_tried_again_no_longer_has_a_reason(
@@ -105,10 +92,10 @@ def test_a_child_of_other_keys_is_superseded_and_comes_back_with_them(
 
 def test_epochs_that_are_logged_already_are_not_logged_again(writer: Writer, plan: Plan, parent: str) -> None:
     run_id = begin(writer, plan, parent)[0]
-    writer.log_epochs(run_id, HISTORY[:2], 0)
-    known = writer.epochs_logged(run_id)
+    writer.log_epochs(run_id, HISTORY[:2], 0, now=1)
+    known = writer.epochs_logged([run_id])[run_id]
     assert known == 2
-    writer.log_epochs(run_id, HISTORY, known)
+    writer.log_epochs(run_id, HISTORY, known, now=2)
     points = writer.client.get_metric_history(run_id, "loss")
     assert [(point.step, point.value) for point in points] == [(0, 0.5), (1, 0.4), (2, 0.3)]
 

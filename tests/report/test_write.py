@@ -31,7 +31,8 @@ def test_report_and_figures_lie_where_they_are_linked_and_nothing_else_does(
     assert page == out / "synthetic.md"
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     figures = {f"synthetic/{name}.png" for name in ("metrics", "differences", "samples", "losses")}
-    assert files == {"README.md", "synthetic.md", "synthetic/runs.csv", *figures}
+    memory = ".synthetic.markdown.json"
+    assert files == {"README.md", memory, "synthetic.md", "synthetic/runs.csv", *figures}
     assert all(f"]({figure})" in page.read_text("utf-8") for figure in figures)
 
 
@@ -65,9 +66,62 @@ def test_an_error_while_drawing_leaves_the_old_report_whole(
 
     monkeypatch.setattr("ablate.report.formats.markdown.render", broken)
     with pytest.raises(RuntimeError, match="disk is full"):
-        written(record, tmp_path / "out")
+        written(replace(record, runs=[]), tmp_path / "out")
     assert page.read_bytes() == before
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"README.md", "synthetic.md", "synthetic"}
+    files = {".synthetic.markdown.json", "README.md", "synthetic.md", "synthetic"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == files
+
+
+@pytest.fixture
+def drawings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The figures that were drawn."""
+    drawn: list[str] = []
+
+    def png(draw: object) -> bytes:
+        drawn.append(str(draw))
+        return b"figure"
+
+    monkeypatch.setattr("ablate.report.formats.markdown.png", png)
+    return drawn
+
+
+def test_a_report_that_would_become_the_same_is_not_drawn_again(
+    make_record: MakeRecord, tmp_path: Path, drawings: list[str]
+) -> None:
+    record, out = make_record(variants=["none"], seeds=[0]), tmp_path / "out"
+    page = written(record, out)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    count = len(drawings)
+    assert count
+    assert written(record, out) == page
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    assert len(drawings) == count
+
+
+def test_a_report_is_drawn_again_if_anything_has_changed(
+    make_record: MakeRecord, tmp_path: Path, drawings: list[str]
+) -> None:
+    record, out = make_record(variants=["none"], seeds=[0]), tmp_path / "out"
+    page = written(record, out)
+
+    def draws(changed: ExperimentRecord = record, now: datetime | None = None) -> bool:
+        before = len(drawings)
+        written(changed, out, now=now)
+        return len(drawings) > before
+
+    assert not draws()
+    page.write_text("edited", encoding="utf-8")
+    assert draws() and page.read_text("utf-8") != "edited"
+    (out / "synthetic" / "metrics.png").unlink()
+    assert draws() and (out / "synthetic" / "metrics.png").exists()
+    (out / ".synthetic.markdown.json").write_text("{")
+    assert draws()
+    assert draws(now=NOON)
+    assert draws(replace(record, provenance={**record.provenance, "commit": "another"}))
+    samples = record.runs[0].samples
+    assert samples and draws() and not draws()
+    next(samples.iterdir()).write_bytes(b"another")
+    assert draws() and not draws()
 
 
 # ── CSV ──────────────────────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,3 +31,15 @@ def sheet(images: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8
     large = [image.repeat(scale, axis=0).repeat(scale, axis=1) for image in images]
     large += [np.full_like(large[0], 255)] * (-len(large) % columns)
     return np.vstack([np.hstack(large[first : first + columns]) for first in range(0, len(large), columns)])
+
+
+def encoded(image: NDArray[np.uint8], format: str, longest: int | None = None) -> bytes:
+    """An image as the bytes of a file, made smaller if a side is longer than ``longest`` pixels."""
+    from PIL import Image
+
+    picture = Image.fromarray(image)
+    if longest:
+        picture.thumbnail((longest, longest))
+    file = BytesIO()
+    picture.save(file, format)
+    return file.getvalue()

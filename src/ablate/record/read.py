@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import defaultdict
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ablate.errors import UserError
 from ablate.record import names
+from ablate.record.artifacts import Downloads, files_of
 from ablate.record.client import connect, database_of
+from ablate.record.databases import is_there, read_rows
+from ablate.record.patience import Note, log
 from ablate.record.provenance import spec_key
 from ablate.records import ExperimentRecord, Finding, RunRecord, Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-    from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
 
     from ablate.plan import Plan
+    from ablate.record.artifacts import Files
+    from ablate.record.client import PatientClient
+
+Curves = dict[str, list[tuple[int, float]]]
+"""Metric → (epoch, value) of each epoch."""
 
 CURVES = ("loss", "gradient_norm", "epoch_")
 """How the names of metrics begin that have a value for each epoch."""
@@ -44,28 +55,32 @@ class Child:
     params: Mapping[str, str]
 
 
-def find_experiment(uri: str, name: str) -> Reader | None:
+def find_experiment(uri: str, name: str, note: Note = log) -> Reader | None:
     """A reader of an experiment; None where there is none, or a deleted one. Raises as ``connect``."""
     database = database_of(uri)
-    if database and not database.exists():
+    if database and not is_there(database):
         return None
-    client = connect(uri)
+    client = connect(uri, note)
     found = client.get_experiment_by_name(name)
     if found is None or found.lifecycle_stage == "deleted":
         return None
-    return Reader(client, str(found.experiment_id))
+    return Reader(client, str(found.experiment_id), name)
 
 
-def read_experiment(uri: str, plan: Plan) -> ExperimentRecord | None:
-    """What MLflow knows of a plan's experiment with its settings; None if that has never run. Raises as
-    ``connect``."""
-    found = find_settings(uri, plan)
+def read_experiment(uri: str, plan: Plan, note: Note = log) -> ExperimentRecord | None:
+    """What MLflow knows of a plan's experiment with its settings; None if that has never run.
+
+    Raises:
+        UserError: files of the record are missing; and as ``connect``.
+        UnreachableError: as ``connect``.
+    """
+    found = find_settings(uri, plan, note)
     return found[0].read(found[1]) if found else None
 
 
-def find_settings(uri: str, plan: Plan) -> tuple[Reader, str] | None:
+def find_settings(uri: str, plan: Plan, note: Note = log) -> tuple[Reader, str] | None:
     """A reader of a plan's experiment, and the parent run with its settings; None if that has never run."""
-    reader = find_experiment(uri, plan.experiment.name)
+    reader = find_experiment(uri, plan.experiment.name, note)
     parent = reader.find_parent(spec_key(plan)) if reader else None
     return (reader, parent) if reader and parent else None
 
@@ -73,13 +88,17 @@ def find_settings(uri: str, plan: Plan) -> tuple[Reader, str] | None:
 class Reader:
     """Reads the runs of one experiment in one MLflow store."""
 
-    def __init__(self, client: MlflowClient, experiment_id: str) -> None:
+    def __init__(self, client: PatientClient, experiment_id: str, name: str) -> None:
         self.client = client
         self.experiment_id = experiment_id
+        self.name = name
+        self._addresses: dict[str, str] = {}
+        """Run → where MLflow says that its files are."""
+        self._downloads = Downloads()
 
     def find_parent(self, key: str) -> str | None:
         """The parent run of the resolved spec with this key."""
-        runs = self._search(f"tags.`{names.KEY}` = '{key}' and tags.`{names.KIND}` = 'experiment'")
+        runs = self._search({names.KEY: key, names.KIND: "experiment"})
         return str(runs[0].info.run_id) if runs else None
 
     def children(self, parent: str) -> list[Child]:
@@ -88,26 +107,28 @@ class Reader:
 
     def all_children(self, parent: str) -> list[Child]:
         """The child runs of a parent with those that are superseded, oldest first."""
-        children = [_child(run) for run in self._search(f"tags.`{names.PARENT}` = '{parent}'")]
+        children = [_child(run) for run in self._search({names.PARENT: parent})]
         return sorted(children, key=lambda child: child.started)
 
     def status(self, run_id: str) -> str:
         """A run's status: FINISHED, FAILED, RUNNING or KILLED."""
         return str(self.client.get_run(run_id).info.status)
 
-    def epochs_logged(self, run_id: str) -> int:
-        """How many epochs a run's curves hold already."""
-        return len({point.step for point in self.client.get_metric_history(run_id, "epoch_seconds")})
+    def epochs_logged(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Run → how many epochs its curves hold already."""
+        curves = self._curves({run_id: ["epoch_seconds"] for run_id in run_ids})
+        return {run_id: len(curves[run_id].get("epoch_seconds", ())) for run_id in run_ids}
 
     def read(self, parent: str) -> ExperimentRecord:
-        """The experiment as MLflow knows it: all that a report is made from."""
+        """The experiment as MLflow knows it: what a report is made from. Raises as ``read_experiment``."""
         spec = self._json(parent, names.SPEC)
         order = {name: number for number, name in enumerate(spec["spec"]["variants"])}
-        runs = [self._run_record(child) for child in self.children(parent)]
-        logged = {file.path for file in self.client.list_artifacts(parent)}
-        audited, verified = names.AUDIT in logged, names.VERIFIED in logged
-        findings = self._json(parent, names.AUDIT)["findings"] if audited else ()
-        return ExperimentRecord(
+        children = self.children(parent)
+        finished = [child for child in children if child.status == "FINISHED"]
+        curves = self._curves({child.run_id: _curves_among(child.metrics) for child in finished})
+        runs = [self._run_record(child, curves[child.run_id]) for child in children]
+        findings, verified = self._find_json(parent, names.AUDIT), self._find_json(parent, names.VERIFIED)
+        record = ExperimentRecord(
             name=spec["name"],
             spec=spec["spec"],
             configs=spec["configs"],
@@ -115,21 +136,22 @@ class Reader:
             experiment_id=self.experiment_id,
             runs=sorted(runs, key=lambda run: (order.get(run.variant, len(order)), run.seed)),
             provenance=self._json(parent, names.PROVENANCE),
-            findings=[Finding(**finding) for finding in findings] if audited else None,
-            verified=Verification(**self._json(parent, names.VERIFIED)) if verified else None,
+            findings=[Finding(**finding) for finding in findings["findings"]] if findings else None,
+            verified=Verification(**verified) if verified else None,
         )
+        self._downloads.keep_for(record)
+        return record
 
-    def _run_record(self, child: Child) -> RunRecord:
+    def _run_record(self, child: Child, curves: Curves) -> RunRecord:
         run = RunRecord(child.variant, child.seed, child.run_id, child.status, child.reason, child.params)
         if child.status != "FINISHED":
             return run
         record = self._json(child.run_id, names.RUN)
         scores = self._json(child.run_id, names.SCORES)
-        curves = [name for name in child.metrics if name.startswith(CURVES)]
         return replace(
             run,
             metrics={name: value for name, value in child.metrics.items() if name not in curves},
-            history={name: self._curve(child.run_id, name) for name in curves},
+            history=curves,
             links=record["links"],
             steps_per_epoch=record["steps_per_epoch"],
             feature_space=record["feature_space"],
@@ -138,25 +160,85 @@ class Reader:
             prompts={row["image_name"]: row["prompt"] for row in scores},
         )
 
-    def _curve(self, run_id: str, name: str) -> list[tuple[int, float]]:
-        points = self.client.get_metric_history(run_id, name)
-        return sorted({point.step: point.value for point in points}.items())
+    # ── curves ───────────────────────────────────────────────────────────────────────────────────
 
-    def _json(self, run_id: str, artifact: str) -> Any:
-        return json.loads(self._path(run_id, artifact).read_text())
+    def _curves(self, wanted: Mapping[str, Sequence[str]]) -> defaultdict[str, Curves]:
+        """Run → the curves of these names."""
+        curves: defaultdict[str, Curves] = defaultdict(dict)
+        if self.client.database:
+            return self._curves_of_database(wanted)
+        for run_id, metrics in wanted.items():
+            for name in metrics:
+                points = self.client.get_metric_history(run_id, name)
+                curves[run_id][name] = sorted({point.step: point.value for point in points}.items())
+        return curves
 
-    def _path(self, run_id: str, artifact: str) -> Path:
-        """A local path of an artifact; one that lies on this machine is not copied."""
-        return Path(self.client.download_artifacts(run_id, artifact))
+    def _curves_of_database(self, wanted: Mapping[str, Sequence[str]]) -> defaultdict[str, Curves]:
+        """The same, by a query for hundreds of runs in place of one for each curve."""
+        assert self.client.database
+        points: defaultdict[str, defaultdict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+        run_ids = list(wanted)
+        for first in range(0, len(run_ids), 500):
+            some = run_ids[first : first + 500]
+            query = (
+                "select run_uuid, key, step, value, is_nan from metrics "
+                f"where run_uuid in ({', '.join('?' * len(some))}) order by timestamp"
+            )
+            ask = partial(read_rows, self.client.database, query, *some)
+            for run_id, name, step, value, is_nan in self.client.patiently(ask):
+                points[run_id][name][step] = math.nan if is_nan else value
+        curves: defaultdict[str, Curves] = defaultdict(dict)
+        for run_id, metrics in wanted.items():
+            curves[run_id] = {name: sorted(points[run_id][name].items()) for name in metrics}
+        return curves
 
-    def _search(self, query: str) -> list[MlflowRun]:
+    # ── files ────────────────────────────────────────────────────────────────────────────────────
+
+    def _files(self, run_id: str) -> Files:
+        if run_id not in self._addresses:
+            self._addresses[run_id] = str(self.client.get_run(run_id).info.artifact_uri)
+        return files_of(self.client, self._downloads, self.name, run_id, self._addresses[run_id])
+
+    def _path(self, run_id: str, name: str) -> Path:
+        if path := self._files(run_id).find(name):
+            return path
+        raise UserError(
+            f"{name} of MLflow's run {run_id} is missing",
+            where=self._addresses[run_id],
+            fix="`ablate run` with the same spec records it again from the store.",
+        )
+
+    def _json(self, run_id: str, name: str) -> Any:
+        return json.loads(self._path(run_id, name).read_text(encoding="utf-8"))
+
+    def _find_json(self, run_id: str, name: str) -> Any:
+        """The content of a file; None where a run has none of that name."""
+        return self._json(run_id, name) if self._files(run_id).find(name) else None
+
+    # ── runs ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _search(self, tags: Mapping[str, str]) -> list[MlflowRun]:
+        """All runs with these tags."""
         found: list[MlflowRun] = []
         token = None
         while True:
-            page = self.client.search_runs([self.experiment_id], query, max_results=1000, page_token=token)
+            page = self.client.search_runs(
+                [self.experiment_id], query_of(tags), max_results=1000, page_token=token
+            )
             found += page
             if not (token := page.token):
-                return found
+                break
+        self._addresses |= {run.info.run_id: run.info.artifact_uri for run in found}
+        return found
+
+
+def query_of(tags: Mapping[str, str]) -> str:
+    """How MLflow is asked for the runs that have all these tags."""
+    return " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+
+
+def _curves_among(metrics: Mapping[str, float]) -> list[str]:
+    return [name for name in metrics if name.startswith(CURVES)]
 
 
 def _child(run: MlflowRun) -> Child:

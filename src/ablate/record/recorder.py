@@ -1,15 +1,22 @@
-"""What the runs of an experiment report → MLflow, as it comes."""
+"""What the runs of an experiment report → MLflow, in a thread of its own: training never waits for it."""
 
 from __future__ import annotations
 
+import contextlib
+import time
+from dataclasses import dataclass
+from functools import partial
+from queue import Queue
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Self
 
+from ablate.record import patience
 from ablate.stages.evaluated import Evaluated
 from ablate.stages.sampled import Sampled, preview_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ablate.plan import Plan, Run
     from ablate.record.write import Writer
@@ -17,8 +24,22 @@ if TYPE_CHECKING:
     from ablate.stages.evaluated import Figures
 
 
+@dataclass
+class Logged:
+    """A run, and what MLflow has of it."""
+
+    run: Run
+    run_id: str
+    epochs: int
+    metrics: Mapping[str, float]
+
+
 class Recorder:
-    """Follows the runs of an experiment and writes what they reach. Runs are told apart by their names."""
+    """Follows the runs of an experiment and writes what they reach. Runs are told apart by their names.
+
+    A context manager. What is to be written waits in a queue: while MLflow is away, training goes on. Left
+    without an error, it waits until all is written and raises what kept it from that, as ``flush``.
+    """
 
     def __init__(self, plan: Plan, writer: Writer, parent: str) -> None:
         self.plan = plan
@@ -27,60 +48,132 @@ class Recorder:
         self.finished: list[str] = []
         self.failed: dict[str, str] = {}
         """Run name → reason."""
-        self._runs: dict[str, Run] = {}
-        self._run_ids: dict[str, str] = {}
-        self._epochs_logged: dict[str, int] = {}
+        self._logged: dict[str, Logged] = {}
+        self._calls: Queue[Callable[[], None]] = Queue()
+        self._written = 0
+        self._awaited = False
+        """Whether somebody waits for what is in the queue."""
+        self._trouble: Exception | None = None
+        # A daemon: Ctrl-C does not wait for it. What it has not written yet the next command writes.
+        Thread(target=self._write, name="record", daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is None:
+            self.flush()
+        elif issubclass(error, Exception):  # something else went wrong, and is to be told soon
+            with contextlib.suppress(Exception):
+                self.flush(seconds=10)
 
     def begin(self, runs: Iterable[Run]) -> None:
-        """Finds or makes the child run of each of ``runs``."""
-        existing = self.writer.children(self.parent)
-        known = {child.run_id for child in existing}
+        """Finds or makes the child run of each of ``runs``. Raises as ``connect``."""
+        children = reversed(self.writer.children(self.parent))  # of several of one key, the oldest
+        existing = {(child.variant, child.seed, child.key): child for child in children}
+        epochs = self.writer.epochs_logged([child.run_id for child in existing.values()])
         for run in runs:
-            run_id = self.writer.begin_child(self.parent, run, existing)
-            self._runs[run.name], self._run_ids[run.name] = run, run_id
-            self._epochs_logged[run.name] = self.writer.epochs_logged(run_id) if run_id in known else 0
+            child = existing.get((run.variant, run.seed, run.keys.evaluate))
+            run_id = self.writer.begin_child(self.parent, run, child)
+            known = child.metrics if child else {}
+            self._logged[run.name] = Logged(run, run_id, epochs.get(run_id, 0), known)
 
     def epoch(self, names: Iterable[str], history: Sequence[EpochRow], preview: str | None) -> None:
         """Logs the curves so far, and the preview with this key, to every run that shares the epoch."""
+        now = _now()
         for name in names:
-            self._log_history(name, history)
-            if preview:
-                self._log_preview(name, preview, len(history))
+            self._calls.put(partial(self._log_epoch, name, history, preview, now))
 
     def finish(self, name: str) -> None:
         """Logs all that a run has brought and ends it."""
-        run, store = self._runs[name], self.plan.store
-        sampled = Sampled(store.path("sample", run.keys.sample))
-        evaluated = Evaluated(store.path("evaluate", run.keys.evaluate))
-        self._log_history(name, sampled.history)
-        for epoch, preview in run.keys.previews():
-            if store.has("preview", preview):
-                self._log_preview(name, preview, epoch)
-        self.writer.finish_child(
-            self._run_ids[name],
-            {**evaluated.figures.metrics, **training_costs(run.keys.timeline, sampled.history)},
-            run_record(run, evaluated.figures, self.plan.steps_per_epoch(run)),
-            evaluated,
-            sampled.folder / "images",
-        )
-        self.finished.append(name)
+        self._calls.put(partial(self._finish, name, _now()))
 
     def fail(self, names: Iterable[str], reason: str) -> None:
         """Ends runs as failed, each with the first reason that is given."""
         for name in names:
             if name not in self.failed:
                 self.failed[name] = reason
-                self.writer.fail_child(self._run_ids[name], reason)
+                self._calls.put(partial(self.writer.fail_child, self._logged[name].run_id, reason))
 
-    def _log_history(self, name: str, history: Sequence[EpochRow]) -> None:
-        known = self._epochs_logged[name]
-        if len(history) > known:
-            self.writer.log_epochs(self._run_ids[name], history, known)
-            self._epochs_logged[name] = len(history)
+    def flush(self, seconds: float | None = None) -> None:
+        """Waits until all is written.
 
-    def _log_preview(self, name: str, preview: str, epoch: int) -> None:
-        image = preview_image(self.plan.store, preview)
-        self.writer.log_preview(self._run_ids[name], image, epoch)
+        Raises:
+            UserError: MLflow has refused something.
+            UnreachableError: for ``seconds``, by default some minutes, nothing could be written.
+        """
+        self._awaited = True
+        written, since = self._written, time.monotonic()
+        while self._calls.unfinished_tasks:
+            if self._written > written:
+                written, since = self._written, time.monotonic()
+            if time.monotonic() - since > (patience.PATIENCE if seconds is None else seconds):
+                raise self._trouble or self.writer.client.patiently.given_up("nothing can be written")
+            time.sleep(0.002)
+        self._awaited = False
+        if self._trouble:
+            raise self._trouble
+
+    # ── in the thread ────────────────────────────────────────────────────────────────────────────
+
+    def _write(self) -> None:
+        while True:
+            call = self._calls.get()
+            try:
+                self._persist(call)
+            except Exception as error:  # told in the end: it must not stop what trains
+                self._trouble = self._trouble or error
+            self._written += 1
+            self._calls.task_done()
+
+    def _persist(self, call: Callable[[], None]) -> None:
+        """Makes a call until MLflow takes it, for as long as there is time: until somebody waits."""
+        while True:
+            try:
+                return call()
+            except patience.UnreachableError:
+                if self._awaited:
+                    raise
+
+    # Each call knows from the beginning when it was: MLflow drops points that it has with the same time.
+
+    def _log_epoch(self, name: str, history: Sequence[EpochRow], preview: str | None, now: int) -> None:
+        self._log_history(self._logged[name], history, now)
+        if preview:
+            self._log_preview(self._logged[name], preview, len(history))
+
+    def _finish(self, name: str, now: int) -> None:
+        logged = self._logged[name]
+        run, store = logged.run, self.plan.store
+        sampled = Sampled(store.sound_path("sample", run.keys.sample))
+        evaluated = Evaluated(store.sound_path("evaluate", run.keys.evaluate))
+        self._log_history(logged, sampled.history, now)
+        for epoch, preview in run.keys.previews():
+            self._log_preview(logged, preview, epoch)
+        metrics = {**evaluated.figures.metrics, **training_costs(run.keys.timeline, sampled.history)}
+        self.writer.finish_child(
+            logged.run_id,
+            {metric: value for metric, value in metrics.items() if metric not in logged.metrics},
+            run_record(run, evaluated.figures, self.plan.steps_per_epoch(run)),
+            evaluated,
+            sampled.folder / "images",
+            now,
+        )
+        self.finished.append(name)
+
+    def _log_history(self, logged: Logged, history: Sequence[EpochRow], now: int) -> None:
+        if len(history) > logged.epochs:
+            self.writer.log_epochs(logged.run_id, history, logged.epochs, now)
+            logged.epochs = len(history)
+
+    def _log_preview(self, logged: Logged, preview: str, epoch: int) -> None:
+        if self.plan.store.sound("preview", preview):
+            self.writer.log_preview(logged.run_id, preview_image(self.plan.store, preview), epoch)
+
+
+def _now() -> int:
+    """Milliseconds since 1970."""
+    return int(time.time() * 1000)
 
 
 def training_costs(timeline: Sequence[Any], history: Sequence[EpochRow]) -> dict[str, float]:

@@ -1,26 +1,32 @@
 """Experiments → MLflow: parents, children, curves, images.
 
 Only ``MlflowClient`` is used, no fluent global state. Everything written here can be written twice:
-runs are found again by their key, and only points that are missing are logged.
+runs are found again by their key, only points that are missing are logged, and files replace themselves.
 """
 
 from __future__ import annotations
 
-import time
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ablate.data.place import place_of
 from ablate.record import names
-from ablate.record.client import artifact_folder, connect, database_of
-from ablate.record.images import sheet, tiles
-from ablate.record.provenance import git_commit, provenance, spec_record
-from ablate.record.read import Reader, find_settings
+from ablate.record.client import connect
+from ablate.record.databases import address_of
+from ablate.record.images import encoded, sheet, tiles
+from ablate.record.patience import Note, log
+from ablate.record.provenance import git_commit, provenance, spec_key, spec_record
+from ablate.record.read import Reader, find_settings, query_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
+
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
 
     from ablate.plan import Plan, Run
     from ablate.record.read import Child
@@ -31,25 +37,34 @@ MARK = " (superseded)"
 """Ends the name of a child run that no longer counts."""
 
 
-def open_experiment(uri: str, name: str) -> Writer:
+POINTS = 1000
+"""How many points of curves MLflow takes at once."""
+
+
+def open_experiment(uri: str, name: str, note: Note = log) -> Writer:
     """A writer of an experiment, which is made if it is not there, and restored if it was deleted. Raises
     as ``connect``."""
-    client = connect(uri)
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        database = database_of(uri)
-        location = (artifact_folder(database) / name).as_uri() if database else None
-        return Writer(client, str(client.create_experiment(name, artifact_location=location)))
+    client = connect(uri, note, to_write=True)
+
+    def find(mlflow: MlflowClient) -> Any:
+        return mlflow.get_experiment_by_name(name)
+
+    def make(mlflow: MlflowClient) -> Any:
+        location = address_of(client.database, name) if client.database else None
+        return mlflow.get_experiment(mlflow.create_experiment(name, artifact_location=location))
+
+    found = client.get_experiment_by_name(name) or client.create(make, find)
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-    return Writer(client, str(found.experiment_id))
+    return Writer(client, str(found.experiment_id), name)
 
 
-def record_verification(uri: str, plan: Plan, verification: Verification) -> None:
+def record_verification(uri: str, plan: Plan, verification: Verification, note: Note = log) -> None:
     """Logs what ``ablate verify`` measured, if the experiment has run. Raises as ``connect``."""
-    if found := find_settings(uri, plan):
-        reader, parent = found
-        reader.client.log_dict(parent, asdict(verification), names.VERIFIED)
+    if find_settings(uri, plan, note):
+        writer = open_experiment(uri, plan.experiment.name, note)
+        if parent := writer.find_parent(spec_key(plan)):
+            writer.save(parent, {names.VERIFIED: as_json(asdict(verification))})
 
 
 class Writer(Reader):
@@ -63,24 +78,37 @@ class Writer(Reader):
             self.client.update_run(run_id, status="RUNNING")
         else:
             tags = {
-                names.KEY: key,
-                names.KIND: "experiment",
                 "mlflow.note.content": plan.experiment.spec.question,
                 "mlflow.source.name": f"ablate run {plan.experiment.name}",
                 "mlflow.source.type": "LOCAL",
             }
-            run_id = self._create(plan.experiment.name, tags)
+            run_id = self._create(plan.experiment.name, {names.KEY: key, names.KIND: "experiment"}, tags)
         # Also for a run that exists: what created it may have been killed before it got here.
-        self.client.log_dict(run_id, spec_record(plan), names.SPEC)
-        self.client.log_dict(run_id, provenance(plan), names.PROVENANCE)
-        for plugin in plan.experiment.vocabulary.plugins:
-            self.client.log_text(run_id, plugin.source, f"{names.PLUGINS}/{plugin.name}")
+        self._describe_parent(run_id, plan)
         return run_id
+
+    def mend_parent(self, run_id: str, plan: Plan) -> None:
+        """Writes what the parent run says of its spec once more, if its files were deleted."""
+        files = self._files(run_id)
+        if files.lost(names.SPEC) or files.lost(names.PROVENANCE):
+            self._describe_parent(run_id, plan)
+
+    def _describe_parent(self, run_id: str, plan: Plan) -> None:
+        plugins = {
+            f"{names.PLUGINS}/{plugin.name}": plugin.source.encode()
+            for plugin in plan.experiment.vocabulary.plugins
+        }
+        described = {
+            names.SPEC: as_json(spec_record(plan)),
+            names.PROVENANCE: as_json(provenance(plan)),
+        }
+        self.save(run_id, described | plugins)
 
     def log_findings(self, parent: str, findings: Sequence[Finding] | None) -> None:
         """What the audit found, in the parent run; None where the run goes on without an audit."""
         if findings is not None:
-            self.client.log_dict(parent, {"findings": [asdict(finding) for finding in findings]}, names.AUDIT)
+            found = {"findings": [asdict(finding) for finding in findings]}
+            self.save(parent, {names.AUDIT: as_json(found)})
 
     def end_parent(self, run_id: str, *, failed: bool) -> None:
         """Ends the parent run, unless it has ended so already."""
@@ -92,7 +120,7 @@ class Writer(Reader):
 
     def keep_current(self, parent: str, keys: Collection[str]) -> set[tuple[str, str]]:
         """Marks the children whose key is not among ``keys`` as superseded: results of other code or
-        data under the same spec. Returns (variant, key) of the others that are complete."""
+        data under the same spec. Returns (variant, key) of the others that are complete, files included."""
         complete = set()
         for child in self.all_children(parent):
             current = child.key in keys
@@ -102,37 +130,59 @@ class Writer(Reader):
             if current and child.superseded:
                 self.client.delete_tag(child.run_id, names.SUPERSEDED)
                 self.client.update_run(child.run_id, name=child.name.removesuffix(MARK))
-            if current and child.status == "FINISHED":
+            if current and child.status == "FINISHED" and not self._has_lost_files(child.run_id):
                 complete.add((child.variant, child.key))
         return complete
 
-    def begin_child(self, parent: str, run: Run, existing: Sequence[Child]) -> str:
-        """The child run of this run, RUNNING: the one among ``existing`` with its key, or a new one."""
-        # The variant too: two variants of equal configurations have equal keys.
-        wanted = (run.variant, run.seed, run.keys.evaluate)
-        same = (child for child in existing if (child.variant, child.seed, child.key) == wanted)
-        if child := next(same, None):
-            run_id = child.run_id
-            self.client.update_run(run_id, status="RUNNING")
-            if child.reason:
-                self.client.delete_tag(run_id, names.REASON)
-        else:
-            tags = {
+    def _has_lost_files(self, run_id: str) -> bool:
+        files = self._files(run_id)
+        return any(files.lost(name) for name in (names.RUN, names.SCORES, names.SAMPLES))
+
+    def begin_child(self, parent: str, run: Run, existing: Child | None) -> str:
+        """The child run of this run, RUNNING: the one that exists, or a new one."""
+        if existing is None:
+            # The variant too: two variants of equal configurations have equal keys.
+            identity = {
                 names.PARENT: parent,
                 names.KEY: run.keys.evaluate,
-                names.KIND: "run",
                 names.VARIANT: run.variant,
                 names.SEED: str(run.seed),
-                names.COMMIT: git_commit(),
             }
-            run_id = self._create(run.name, tags)
-        self._describe(run_id, run)
+            tags = {names.KIND: "run", names.COMMIT: self._commit}
+            if run.keys.config.track.preview_every:
+                tags[names.IMAGES] = "True"
+            run_id = self._create(run.name, identity, tags)
+        else:
+            run_id = existing.run_id
+            if existing.status != "RUNNING":
+                self.client.update_run(run_id, status="RUNNING")
+            if existing.reason:
+                self.client.delete_tag(run_id, names.REASON)
+        parameters = flatten(run.keys.config.model_dump(mode="json"))
+        parameters |= {"variant": run.variant, "seed": run.seed}
+        # All are logged in one transaction, unless they are more than MLflow takes at once.
+        if existing is None or len(existing.params) < len(parameters):
+            self._describe(run_id, run, parameters)
         return run_id
 
-    def _create(self, name: str, tags: Mapping[str, str]) -> str:
-        return str(self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id)
+    @cached_property
+    def _commit(self) -> str:
+        return git_commit()
 
-    def _describe(self, run_id: str, run: Run) -> None:
+    def _create(self, name: str, identity: Mapping[str, str], tags: Mapping[str, str]) -> str:
+        """A new run, which ``identity`` tells from all others."""
+
+        def make(mlflow: MlflowClient) -> MlflowRun:
+            return mlflow.create_run(self.experiment_id, run_name=name, tags={**identity, **tags})
+
+        def find(mlflow: MlflowClient) -> MlflowRun | None:
+            return next(iter(mlflow.search_runs([self.experiment_id], query_of(identity))), None)
+
+        info = self.client.create(make, find).info
+        self._addresses[info.run_id] = info.artifact_uri
+        return str(info.run_id)
+
+    def _describe(self, run_id: str, run: Run, parameters: Mapping[str, Any]) -> None:
         """Logs what a run is made of. Doing it twice changes nothing."""
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
@@ -140,29 +190,29 @@ class Writer(Reader):
         dataset = Dataset(place_of(run.keys.config.data.path).name, run.keys.data[-32:], "local", "{}")
         context = [InputTag("mlflow.data.context", "training")]
         self.client.log_inputs(run_id, [DatasetInput(dataset, context)])
-        config = run.keys.config.model_dump(mode="json")
-        parameters = flatten(config) | {"variant": run.variant, "seed": run.seed}
         self.client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in parameters.items()])
-        self.client.log_dict(run_id, config, names.CONFIG)
 
-    def log_epochs(self, run_id: str, history: Sequence[EpochRow], known: int) -> None:
-        """Logs the epochs of ``history`` from number ``known`` on."""
+    def log_epochs(self, run_id: str, history: Sequence[EpochRow], known: int, now: int) -> None:
+        """Logs the epochs of ``history`` from number ``known`` on; ``now`` in milliseconds since 1970."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
-        new = list(enumerate(history))[known:]
-        points = [Metric(name, value, now, epoch) for epoch, row in new for name, value in row.items()]
-        for first in range(0, len(points), 1000):
-            self.client.log_batch(run_id, metrics=points[first : first + 1000])
+        points: list[Metric] = []
+        for epoch, row in list(enumerate(history))[known:]:
+            if len(points) + len(row) > POINTS:  # an epoch is logged as a whole, or it would be half known
+                self.client.log_batch(run_id, metrics=points)
+                points = []
+            points += [Metric(name, value, now, epoch) for name, value in row.items()]
+        self.client.log_batch(run_id, metrics=points)
 
     def log_preview(self, run_id: str, image: Path, epoch: int) -> None:
         """Shows a preview at its epoch in the UI's image grid, unless it is there already."""
-        # The grid finds images by file names that MLflow makes; the tag says which exist.
-        tag = f"{names.PREVIEW}.{epoch}"
-        if tag in self.client.get_run(run_id).data.tags:
+        # The grid reads key, step and time from the name. One of MLflow's own would be there twice.
+        name = f"images/preview+step+{epoch}+timestamp+{epoch}+{run_id}"
+        if self._files(run_id).find(f"{name}+compressed.webp"):
             return
-        self.client.log_image(run_id, sheet(tiles(image), columns=4), key="preview", step=epoch)
-        self.client.set_tag(run_id, tag, "logged")
+        page = sheet(tiles(image), columns=4)
+        small = encoded(page, "WEBP", longest=256)
+        self.save(run_id, {f"{name}.png": encoded(page, "PNG"), f"{name}+compressed.webp": small})
 
     def finish_child(
         self,
@@ -171,28 +221,35 @@ class Writer(Reader):
         record: Mapping[str, Any],
         evaluated: Evaluated,
         images: Path,
+        now: int,
     ) -> None:
         """Logs the final figures, what the report needs beside them (``record``), scores, features and the
         folder of samples, and ends the run."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
-        logged = self.client.get_run(run_id).data.metrics
-        new = [Metric(name, value, now, 0) for name, value in metrics.items() if name not in logged]
-        self.client.log_batch(run_id, metrics=new)
-        self.client.log_dict(run_id, dict(record), names.RUN)
-        for file in (evaluated.scores_file, evaluated.features_file):
-            self.client.log_artifact(run_id, str(file))
-        self.client.log_artifacts(run_id, str(images), names.SAMPLES)
-        if first := sorted(images.glob("*.png"))[:32]:
-            page = sheet([tile for file in first for tile in tiles(file)], columns=8)
-            self.client.log_image(run_id, page, artifact_file="samples.png")
+        self.client.log_batch(run_id, metrics=[Metric(k, v, now, 0) for k, v in metrics.items()])
+        samples = sorted(images.glob("*.png"))
+        contents: dict[str, bytes | Path] = {f"{names.SAMPLES}/{image.name}": image for image in samples}
+        contents |= {file.name: file for file in (evaluated.scores_file, evaluated.features_file)}
+        if samples:
+            page = sheet([tile for file in samples[:32] for tile in tiles(file)], columns=8)
+            contents["samples.png"] = encoded(page, "PNG")
+        self.save(run_id, contents | {names.RUN: as_json(record)})
         self.client.set_terminated(run_id, "FINISHED")
 
     def fail_child(self, run_id: str, reason: str) -> None:
         """Ends a run as FAILED with its reason."""
         self.client.set_tag(run_id, names.REASON, reason[:7900])
         self.client.set_terminated(run_id, "FAILED")
+
+    def save(self, run_id: str, contents: Mapping[str, bytes | Path]) -> None:
+        """Writes files of a run: name → its bytes, or a file to copy."""
+        self._files(run_id).save(contents)
+
+
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """What is written into a JSON file of a run."""
+    return json.dumps(content, indent=2).encode()
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

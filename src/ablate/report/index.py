@@ -58,8 +58,11 @@ def write_index(out: Path) -> None:
     reports = sorted((report for report in found if report), key=lambda report: report.name)
     if not (ours or (reports and not index.exists())):
         return
+    text = render(_page(reports), "")
+    if ours and index.read_text(encoding="utf-8") == text:
+        return
     with tempfile.TemporaryDirectory(dir=out, prefix=".index-") as aside:
-        (Path(aside) / INDEX).write_text(render(_page(reports), ""), encoding="utf-8")
+        (Path(aside) / INDEX).write_text(text, encoding="utf-8")
         (Path(aside) / INDEX).replace(index)
 
 

@@ -8,10 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ablate.report.formats import FORMATS
-from ablate.report.formats.markdown import page_of
-from ablate.report.index import write_index
-from ablate.report.results import gather
+from ablate.report.drawn import Drawn, digests, source_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,29 +30,52 @@ def write_report(
     ``README.md`` in the folder is the index of its markdown reports. Two reports of the same record
     differ in the time of writing only; ``now`` is that time, by default the present one in UTC. A reader
     never sees half a file; the page is replaced last. Figures that the page showed before and does not
-    show now are removed.
+    show now are removed. A report that would become the same is left as it is.
     """
+    memory, source = out / f".{record.name}.{format}.json", source_of(record, vocabulary, format, now)
+    drawn = Drawn.read(memory)
+    if not (drawn and drawn.source == source and drawn.is_whole(out)):
+        drawn = _draw(record, vocabulary, out, format, now, source)
+        drawn.write(memory)
+    return out / drawn.page
+
+
+def _draw(
+    record: ExperimentRecord,
+    vocabulary: Vocabulary,
+    out: Path,
+    format: str,
+    now: datetime | None,
+    source: str,
+) -> Drawn:
+    # Here, because importing what draws takes longer than finding that nothing has to be drawn.
+    from ablate.report.formats import FORMATS
+    from ablate.report.index import write_index
+    from ablate.report.results import gather
+
     results = gather(record, vocabulary, now)
     out.mkdir(parents=True, exist_ok=True)
     before = _shown(out, record.name)
     with tempfile.TemporaryDirectory(dir=out, prefix=f".{record.name}-") as aside:
         (Path(aside) / record.name).mkdir()
         shown = FORMATS[format](results, Path(aside))
-        _move(Path(aside), out)
+        files = _move(Path(aside), out)
     for figure in before - _shown(out, record.name):
         figure.unlink(missing_ok=True)
     write_index(out)
-    return out / shown
+    return Drawn(source, str(shown), digests(out, files))
 
 
 def _shown(out: Path, name: str) -> set[Path]:
     """The figures that the markdown page shows as it is now."""
+    from ablate.report.formats.markdown import page_of
+
     page = out / page_of(name)
     text = page.read_text(encoding="utf-8") if page.exists() else ""
     return {out / name / file for file in re.findall(rf"\]\({re.escape(quote(name))}/([\w-]+\.png)\)", text)}
 
 
-def _move(folder: Path, out: Path) -> None:
+def _move(folder: Path, out: Path) -> list[str]:
     """Move all files, those in subfolders first: a page is replaced when all that it shows is there."""
     files = sorted(
         (path.relative_to(folder) for path in folder.rglob("*") if path.is_file()),
@@ -64,3 +84,4 @@ def _move(folder: Path, out: Path) -> None:
     for file in files:
         (out / file).parent.mkdir(exist_ok=True)
         (folder / file).replace(out / file)
+    return [file.as_posix() for file in files]

@@ -162,14 +162,16 @@ def _run(
     audited: bool,
     fail_fast: bool,
 ) -> Outcome:
-    writer, key = open_experiment(uri, plan.experiment.name), spec_key(plan)
+    writer = open_experiment(uri, plan.experiment.name, progress.say)
+    key = spec_key(plan)
     seeds = plan.experiment.spec.seeds
     parent = writer.find_parent(key)
     waiting = waiting_runs(plan, writer, parent)
     if parent and not waiting:
+        writer.mend_parent(parent, plan)
         # Unless the process that had recorded all was killed, this parent has ended long ago.
         if writer.status(parent) != "FINISHED":
-            open_study(plan, uri).agree(results_of(writer.children(parent), seeds))
+            open_study(plan, uri, progress.say).agree(results_of(writer.children(parent), seeds))
             writer.end_parent(parent, failed=False)
         return Outcome()
 
@@ -183,15 +185,16 @@ def _run(
         refuse_inert(findings or ())
         parent = writer.begin_parent(plan, key)
         writer.log_findings(parent, findings)
-        recorder = Recorder(plan, writer, parent)
-        recorder.begin(waiting)
-        study = open_study(plan, uri)
+        study = open_study(plan, uri, progress.say)
         study.enqueue(dict.fromkeys(run.variant for run in waiting))
-        progress.begin(sum(plan.epochs_to_train().values()), [run.name for run in waiting])
-        while variants := study.propose():
-            some = [run for run in waiting if run.variant in variants]
-            run_round(plan, some, running, recorder, progress, fail_fast=fail_fast)
-            study.tell(results_of(writer.children(parent), seeds))
+        with Recorder(plan, writer, parent) as recorder:
+            recorder.begin(waiting)
+            progress.begin(sum(plan.epochs_to_train().values()), [run.name for run in waiting])
+            while variants := study.propose():
+                some = [run for run in waiting if run.variant in variants]
+                run_round(plan, some, running, recorder, progress, fail_fast=fail_fast)
+                recorder.flush()
+                study.tell(results_of(writer.children(parent), seeds))
         study.agree(results_of(writer.children(parent), seeds))
     writer.end_parent(parent, failed=bool(recorder.failed))
     return Outcome(recorder.finished, recorder.failed)
@@ -204,10 +207,10 @@ def waiting_runs(plan: Plan, writer: Writer, parent: str | None) -> list[Run]:
     return [run for run in plan.runs if (run.variant, run.keys.evaluate) not in complete]
 
 
-def open_study(plan: Plan, uri: str) -> Study:
+def open_study(plan: Plan, uri: str, note: Callable[[str], None]) -> Study:
     """The study of a plan's experiment with its settings, made where there is none."""
     name = f"{plan.experiment.name} {spec_key(plan)[:12]}"
-    return Study(study_database(uri), name, list(plan.experiment.variants))
+    return Study(study_database(uri), name, list(plan.experiment.variants), note)
 
 
 def run_round(

@@ -12,6 +12,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from ablate.record.client import database_of
+from ablate.record.databases import provide_database
+from ablate.record.patience import Note, Patience, UnreachableError, log
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -48,47 +50,52 @@ class Result:
 
 
 class Study:
-    """An experiment's trials: variant name → mean FID over its seeds."""
+    """An experiment's trials: variant name → mean FID over its seeds.
 
-    def __init__(self, database: Path, name: str, variants: Sequence[str]) -> None:
+    All methods wait while the database is locked, and say so to ``note``.
+
+    Raises:
+        UserError: the database cannot be used.
+        UnreachableError: it is locked for minutes.
+    """
+
+    def __init__(self, database: Path, name: str, variants: Sequence[str], note: Note = log) -> None:
         import optuna
-        from filelock import FileLock
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._running: list[optuna.Trial] = []
         self._choice = {"variant": optuna.distributions.CategoricalDistribution(list(variants))}
-        database.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{database}.lock"):  # two processes creating the tables would race
-            self._study = optuna.create_study(
-                storage=f"sqlite:///{database}",
-                study_name=name,
-                direction="minimize",
-                load_if_exists=True,
+        self._note = note
+        self._patiently = Patience(str(database), note)
+        provide_database(database, "version_info", _make, note)
+        self._study = self._patiently(
+            lambda: optuna.create_study(
+                storage=_storage(database), study_name=name, direction="minimize", load_if_exists=True
             )
+        )
 
     def enqueue(self, variants: Iterable[str]) -> None:
         """Has each of ``variants`` proposed once, in this order. Ends the trials that a process left."""
         self._end_left()
         for variant in variants:
-            self._study.enqueue_trial({"variant": variant})
+            self._patiently(lambda variant=variant: self._study.enqueue_trial({"variant": variant}))  # type: ignore[misc]
 
     def propose(self) -> list[str]:
         """The variants of the next round, each with a trial that runs now; none when all were proposed."""
-        asked = [self._study.ask(self._choice) for _ in self._in_state("WAITING")]
+        asked = [self._ask() for _ in self._in_state("WAITING")]
         self._running += asked
         return [str(trial.params["variant"]) for trial in asked]
 
     def tell(self, results: Mapping[str, Result]) -> None:
-        """Ends the trials of a round: variant → what MLflow has of it. As failed where that is incomplete."""
-        from optuna.trial import TrialState
+        """Ends the trials of a round: variant → what MLflow has of it. As failed where that is incomplete.
 
-        for trial in self._running:
-            result = results.get(trial.params["variant"], Result({}, None))
-            trial.set_user_attr("mlflow_runs", {str(seed): run_id for seed, run_id in result.runs.items()})
-            if result.value is None:
-                self._study.tell(trial, state=TrialState.FAIL)
-            else:
-                self._study.tell(trial, result.value)
+        A database that stays locked ends no experiment here: ``agree`` ends the trials all the same.
+        """
+        try:
+            for trial in self._running:
+                self._end(trial, results.get(trial.params["variant"], Result({}, None)))
+        except UnreachableError as error:
+            self._note(str(error))
         self._running = []
 
     def agree(self, results: Mapping[str, Result]) -> None:
@@ -106,11 +113,27 @@ class Study:
         }
         self.enqueue(lacking)
         self.propose()
-        self.tell(lacking)
+        for trial in self._running:
+            self._end(trial, lacking[trial.params["variant"]])
+        self._running = []
+
+    def _ask(self) -> optuna.Trial:
+        return self._patiently(lambda: self._study.ask(self._choice))
+
+    def _end(self, trial: optuna.Trial, result: Result) -> None:
+        from optuna.trial import TrialState
+
+        runs = {str(seed): run_id for seed, run_id in result.runs.items()}
+        state = TrialState.FAIL if result.value is None else TrialState.COMPLETE
+        self._patiently(lambda: trial.set_user_attr("mlflow_runs", runs))
+        self._patiently(
+            lambda: self._study.tell(trial.number, result.value, state=state, skip_if_finished=True)
+        )
 
     def trials(self) -> list[Trial]:
         """All trials in the order of their numbers."""
-        return [_trial(trial) for trial in self._study.get_trials(deepcopy=False)]
+        trials = self._patiently(lambda: self._study.get_trials(deepcopy=False))
+        return [_trial(trial) for trial in trials]
 
     def _in_state(self, state: str) -> list[Trial]:
         return [trial for trial in self.trials() if trial.state == state]
@@ -120,9 +143,26 @@ class Study:
         from optuna.trial import TrialState
 
         for _ in self._in_state("WAITING"):
-            self._study.ask(self._choice)  # only a trial that runs can be ended
+            self._ask()  # only a trial that runs can be ended
         for trial in self._in_state("RUNNING"):
-            self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+            self._patiently(
+                lambda trial=trial: self._study.tell(  # type: ignore[misc]
+                    trial.number, state=TrialState.FAIL, skip_if_finished=True
+                )
+            )
+
+
+def _storage(database: Path) -> optuna.storages.RDBStorage:
+    import optuna
+
+    return optuna.storages.RDBStorage(f"sqlite:///{database}")
+
+
+def _make(database: Path) -> None:
+    """Makes Optuna's tables in a new file, and lets go of it."""
+    storage = _storage(database)
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 def results_of(children: Collection[Child], seeds: Sequence[int]) -> dict[str, Result]:

@@ -1,0 +1,87 @@
+"""What a report was drawn from: the same again need not be drawn again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ablate.records import ExperimentRecord, RunRecord
+    from ablate.vocabulary import Vocabulary
+
+LIBRARIES = ("matplotlib", "numpy", "pandas", "pillow", "scipy", "statsmodels")
+"""On which figures and numbers depend."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A report as it was drawn, remembered in a hidden file beside it."""
+
+    source: str
+    """Digest of all that it was made from."""
+    page: str
+    """The path to show, in the folder of reports."""
+    files: dict[str, str]
+    """The report's files → their digests."""
+
+    @classmethod
+    def read(cls, memory: Path) -> Drawn | None:
+        """What a file remembers; None where there is none, or one of something else."""
+        try:
+            return cls(**json.loads(memory.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write(self, memory: Path) -> None:
+        """Remembers it."""
+        memory.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+    def is_whole(self, out: Path) -> bool:
+        """Whether all files are there, and nobody has edited one."""
+        return digests(out, self.files) == self.files
+
+
+def digests(folder: Path, files: Iterable[str]) -> dict[str, str]:
+    """File → SHA-256 of its bytes, of those that are there."""
+    paths = {file: folder / file for file in files}
+    return {file: _digest(path.read_bytes()) for file, path in paths.items() if path.is_file()}
+
+
+def source_of(record: ExperimentRecord, vocabulary: Vocabulary, *more: object) -> str:
+    """A digest of what a report is made from: record, plug-ins, the package, libraries, and ``more``."""
+    runs = [replace(run, samples=None) for run in record.runs]
+    parts = (
+        json.dumps(asdict(replace(record, runs=runs)), sort_keys=True, default=str),
+        [_samples(run) for run in record.runs],
+        vocabulary.plugins,
+        _code(),
+        [version(library) for library in LIBRARIES],
+        sys.version,
+        more,
+    )
+    return _digest(repr(parts).encode())
+
+
+def _samples(run: RunRecord) -> list[tuple[str, int]]:
+    """Names and sizes. Which images they are, the run's identity says: they are recorded once."""
+    return sorted((file.name, file.stat().st_size) for file in run.samples.iterdir()) if run.samples else []
+
+
+@cache
+def _code() -> str:
+    """A digest of the package."""
+    package = Path(__file__).parents[1]
+    files = sorted(package.rglob("*.py"))
+    return _digest("".join(_digest(file.read_bytes()) for file in files).encode())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
