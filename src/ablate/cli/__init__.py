@@ -28,6 +28,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     results.ui,
     experiment.schema,
     keeping.status,
+    keeping.gc,
     parts.fetch,
     parts.doctor,
 )

@@ -10,6 +10,30 @@ import typer
 
 from ablate.cli.options import STORE, StoreFolder, TrackingUri
 
+Do = Annotated[bool, typer.Option("--do", help="Do it. Without this, only say what would be done.")]
+
+
+def gc(
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Also the weights that `ablate sample` draws from.")
+    ] = False,
+    do: Do = False,
+) -> None:
+    """Free what no finished experiment needs any more: optimizer states, samples that MLflow has, leftovers.
+
+    Without --do it only says what that would be, and why it may go. Reports, results and what a command that
+    was interrupted goes on from always stay.
+    """
+    from ablate.cli.printing import print_found
+    from ablate.keeping.gc import collect, find
+    from ablate.record.client import default_uri
+    from ablate.store import Store
+
+    act = collect if do else find
+    print_found(act(Store(store), tracking_uri or default_uri(), weights=weights), store, done=do)
+
 
 def status(
     store: StoreFolder = STORE,

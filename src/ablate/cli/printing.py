@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ablate.data.remarks import Level
     from ablate.doctor import Answer
     from ablate.errors import AblateError
+    from ablate.keeping.gc import Found
     from ablate.keeping.status import Command, Status
     from ablate.kit.check import KitQualities
     from ablate.plan import Plan
@@ -274,3 +275,38 @@ def duration(seconds: float) -> str:
     if minutes < 100:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def print_found(found: Found, store: Path, *, done: bool) -> None:
+    """What of a store can go or has gone, why, and what that means."""
+    from ablate.keeping.gc import KINDS
+
+    rows = []
+    for kind, why in KINDS.items():
+        if some := [item.bytes for item in found.items if item.kind == kind]:
+            rows.append([kind, str(len(some)), in_bytes(sum(some)), why])
+    if rows:
+        print_table(["what", "how many", "size", "why it may go"], rows)
+    for name in found.running:
+        say(f"{name} is being run: all that it needs stays, and so do leftovers, marks and locks.")
+    for name in found.unfinished:
+        say(f"MLflow lacks runs of {name}: all that the same command goes on from stays.")
+    if found.begins_again:
+        say(f"A longer training of {', '.join(found.begins_again)} will begin again at epoch 0.")
+    total = in_bytes(sum(item.bytes for item in found.items))
+    if not rows:
+        say(f"Nothing in {store} can go.")
+    elif done:
+        say(f"Freed {total} in {store}.")
+    else:
+        say(f"{total} in {store} can go. Nothing was changed: the same command with --do frees it.")
+
+
+def in_bytes(number: int) -> str:
+    """``0 B``, ``12 kB``, ``3.4 GB``."""
+    size = float(number)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

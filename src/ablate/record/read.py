@@ -110,6 +110,17 @@ class Reader:
         children = [_child(run) for run in self._search({names.PARENT: parent})]
         return sorted(children, key=lambda child: child.started)
 
+    def whole(self, parent: str) -> list[Child]:
+        """The child runs of a parent that count, have finished and have their files, oldest first."""
+        return [child for child in self.children(parent) if self.is_whole(child)]
+
+    def is_whole(self, child: Child) -> bool:
+        """Whether a run has finished and its files are there."""
+        if child.status != "FINISHED":
+            return False
+        files = self._files(child.run_id)
+        return not any(files.lost(name) for name in (names.RUN, names.SCORES, names.SAMPLES))
+
     def status(self, run_id: str) -> str:
         """A run's status: FINISHED, FAILED, RUNNING or KILLED."""
         return str(self.client.get_run(run_id).info.status)

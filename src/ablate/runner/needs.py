@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from ablate.errors import RunError
 from ablate.record.provenance import spec_key
 from ablate.stages import evaluated
 from ablate.store import key_of, write_file
@@ -32,7 +33,8 @@ Entry = tuple[str, str]
 class RunNeeds:
     """What one run needs."""
 
-    name: str
+    key: str
+    """Of its scores: the identity of the run."""
     weights: list[Entry]
     """What its images are drawn from."""
     results: list[Entry]
@@ -49,7 +51,7 @@ class Needs:
     inputs: list[Entry] = field(default_factory=list)
     """Prepared data."""
     runs: dict[str, RunNeeds] = field(default_factory=dict)
-    """Key of a run's scores → what the run needs."""
+    """By their names."""
 
     @property
     def weights(self) -> set[Entry]:
@@ -85,8 +87,8 @@ def _needs_of(plan: Plan) -> Needs:
             *([("augmented", keys.augmented)] if keys.augmented else []),
         }
         previews = [("preview", key) for _, key in keys.previews()]
-        runs[keys.evaluate] = RunNeeds(
-            run.name,
+        runs[run.name] = RunNeeds(
+            keys.evaluate,
             weights=sorted({("train", keys.chain[-1]), keys.weights}),
             results=[("sample", keys.sample), ("evaluate", keys.evaluate), *previews],
         )
@@ -94,9 +96,20 @@ def _needs_of(plan: Plan) -> Needs:
 
 
 def read_needs(store: Store) -> Iterator[tuple[str, Needs]]:
-    """(spec key, what it needs) of each experiment that has run in this store."""
+    """(spec key, what it needs) of each experiment that has run in this store.
+
+    Raises:
+        RunError: a file is not as it was written.
+    """
     for file in sorted((store.root / NEEDS).glob("*.json")):
-        yield file.stem, parsed(file.read_text(encoding="utf-8"))
+        try:
+            needs = parsed(file.read_text(encoding="utf-8"))
+        except (ValueError, KeyError, TypeError) as error:
+            fix = "Delete it, and give the same `ablate run` again: it writes it anew."
+            raise RunError(
+                f"what an experiment needs cannot be read ({error!r})", where=str(file), fix=fix
+            ) from error
+        yield file.stem, needs
 
 
 def parsed(text: str) -> Needs:
@@ -107,8 +120,8 @@ def parsed(text: str) -> Needs:
         return [(str(stage), str(key)) for stage, key in listed]
 
     runs = {
-        str(key): RunNeeds(str(run["name"]), entries(run["weights"]), entries(run["results"]))
-        for key, run in content["runs"].items()
+        str(name): RunNeeds(str(run["key"]), entries(run["weights"]), entries(run["results"]))
+        for name, run in content["runs"].items()
     }
     states = [str(state) for state in content["states"]]
     return Needs(str(content["experiment"]), states, entries(content["inputs"]), runs)

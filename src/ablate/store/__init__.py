@@ -134,6 +134,13 @@ class Store:
         ingredients: dict[str, Any] = self._content(stage, key)["ingredients"]
         return ingredients
 
+    def find_ingredients(self, stage: str, key: str) -> dict[str, Any]:
+        """``ingredients``; empty if the entry cannot be read."""
+        try:
+            return self.ingredients(stage, key)
+        except (RunError, OSError):
+            return {}
+
     def entries(self, stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """(key, ingredients) of every entry of a stage that can be read."""
         for file in sorted((self.root / stage).glob(f"*/{ENTRY}")):
@@ -228,10 +235,27 @@ class Store:
     def _mark(self, stage: str, key: str) -> Path:
         return self.root / KEPT / f"{stage}-{key}"
 
-    def of_other_formats(self) -> int:
-        """How many entries another version of ablate has left in a format that this one does not read."""
+    def of_other_formats(self) -> list[Path]:
+        """Entries that another version of ablate has left in a format that this one does not read."""
         found = self.root.glob("*/*/entry*.json")
-        return sum(file.name != ENTRY and file.parent.parent.name not in (TMP, DAMAGED) for file in found)
+        return [
+            file.parent
+            for file in found
+            if file.name != ENTRY and file.parent.parent.name not in (TMP, DAMAGED)
+        ]
+
+    def leftovers(self) -> Iterator[Path]:
+        """What killed processes have left in ``tmp/``: nobody uses it."""
+        for path in (self.root / TMP).glob("*"):
+            lock = path.with_name(f"{path.name}.lock")
+            if path.suffix == ".lock":
+                left = not path.with_suffix("").exists() and _age(path) > DAY and not is_held(path)
+            elif lock.exists():
+                left = not is_held(lock)
+            else:
+                left = path.name.startswith("gone-") or _age(path) > DAY
+            if left:
+                yield path
 
     def clear_leftovers(self, older_than: float = 7 * DAY) -> None:
         """Removes what killed processes have left half-written, and work that nobody has gone on with for so
