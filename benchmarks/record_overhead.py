@@ -5,7 +5,7 @@ ablate and, in turns within the same second, by a plain ``MlflowClient`` that lo
 gone on with and read back. Printed for 100 to 1000 runs: milliseconds a run and their ratios, the memory of
 this process, and disk a run. Ratios below 1 are in ablate's favour.
 
-Takes about 10 minutes and 100 MB of disk below ``--folder``.
+Takes about a quarter of an hour and 100 MB of disk below ``--folder``.
 """
 
 from __future__ import annotations
