@@ -29,10 +29,12 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     experiment.schema,
     keeping.status,
     keeping.gc,
+    keeping.export,
+    keeping.import_,
     parts.fetch,
     parts.doctor,
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(command.__name__.rstrip("_"))(command)
 app.add_typer(data.app, name="data")
 app.add_typer(kit.app, name="kit")

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ablate.cli.options import STORE, StoreFolder, TrackingUri
+from ablate.cli.options import (
+    REPORTS,
+    STORE,
+    Plugins,
+    Profile,
+    Reports,
+    Seeds,
+    Sets,
+    SpecFile,
+    StoreFolder,
+    TrackingUri,
+    plan_of,
+)
 
 Do = Annotated[bool, typer.Option("--do", help="Do it. Without this, only say what would be done.")]
 
@@ -33,6 +46,58 @@ def gc(
 
     act = collect if do else find
     print_found(act(Store(store), tracking_uri or default_uri(), weights=weights), store, done=do)
+
+
+def export(
+    spec: SpecFile,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="New file to write, such as study.zip.")],
+    profile: Profile = None,
+    sets: Sets = None,
+    seeds: Seeds = None,
+    plugins: Plugins = None,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Also the trained weights that runs draw from.")
+    ] = False,
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+    reports: Reports = REPORTS,
+) -> None:
+    """Write a whole study into one file: what MLflow and Optuna have of it, its report, spec and plug-ins.
+
+    `ablate import` takes it on another machine, where `ablate report` then gives the same report.
+    """
+    made = plan_of(spec, profile, sets, seeds, plugins, store)
+    from ablate.cli.printing import print_exported
+    from ablate.keeping.export import export as write
+    from ablate.record.client import default_uri
+
+    options = [*(["--profile", profile] if profile else []), *(["--seeds", seeds] if seeds else [])]
+    options += [word for text in sets or () for word in ("--set", text)]
+    uri = tracking_uri or default_uri()
+    exported = write(made, spec, file, uri, reports, plugins=plugins or (), options=options, weights=weights)
+    print_exported(exported, file)
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `ablate export` has written.")],
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+    reports: Reports = REPORTS,
+) -> None:
+    """Take a study from a file that `ablate export` wrote: its record, report, spec and plug-ins.
+
+    All of it or nothing; what is here already is never replaced. The spec gets its place below this folder.
+    """
+    from ablate.cli.printing import print_imported
+    from ablate.cli.screens import checking_bar
+    from ablate.keeping.adopt import adopt
+    from ablate.record.client import default_uri
+    from ablate.store import Store
+
+    with checking_bar() as progress:
+        uri = tracking_uri or default_uri()
+        imported = adopt(file, Store(store), uri, reports, Path(), progress)
+    print_imported(imported)
 
 
 def status(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ablate.data.remarks import Level
     from ablate.doctor import Answer
     from ablate.errors import AblateError
+    from ablate.keeping.adopt import Imported
+    from ablate.keeping.export import Exported
     from ablate.keeping.gc import Found
     from ablate.keeping.status import Command, Status
     from ablate.kit.check import KitQualities
@@ -310,3 +313,24 @@ def in_bytes(number: int) -> str:
             return f"{size:.0f} {unit}"
         size /= 1000
     return f"{size:.1f} GB"
+
+
+def print_exported(exported: Exported, file: Path) -> None:
+    """What was written into a file."""
+    weights = f"{exported.weights} entries of weights" if exported.weights else "no weights"
+    say(f"{file}: {exported.runs} runs, the report, the spec, {weights}; {in_bytes(exported.bytes)}")
+    if exported.lacking:
+        say(f"{exported.lacking} runs of the experiment are not recorded yet, and so not in it.")
+
+
+def print_imported(imported: Imported) -> None:
+    """What was taken from a file, and what can be done with it."""
+    weights = f", {imported.weights} entries of weights" if imported.weights else ""
+    say(f"{imported.experiment}: {imported.runs} runs{weights}. Spec: {imported.spec}")
+    say(f"Report: {imported.report}")
+    command = shlex.join(["ablate", "report", imported.spec, *imported.options])
+    say(f"The same from MLflow: {command}")
+    if not imported.same_number:
+        say("MLflow has given the experiment another number than it had: the report says so.")
+    for plugin in imported.plugins:
+        say(f"{plugin} is a program that commands on this experiment execute: look at it first.")

@@ -210,6 +210,10 @@ class Reader:
             self._addresses[run_id] = str(self.client.get_run(run_id).info.artifact_uri)
         return files_of(self.client, self._downloads, self.name, run_id, self._addresses[run_id])
 
+    def all_files(self, run_id: str) -> Path | None:
+        """A folder with all files of a run; None if it has none. Kept as long as this reader is."""
+        return self._files(run_id).all()
+
     def _path(self, run_id: str, name: str) -> Path:
         if path := self._files(run_id).find(name):
             return path

@@ -66,15 +66,20 @@ class Needs:
 
 def write_needs(plan: Plan) -> None:
     """Keeps in the store what a plan's experiment needs of it."""
-    file = _file(plan.store, spec_key(plan))
-    text = json.dumps(asdict(_needs_of(plan)))
+    keep_needs(plan.store, spec_key(plan), needs_of(plan))
+
+
+def keep_needs(store: Store, key: str, needs: Needs) -> None:
+    """Keeps in a store what the experiment with this spec key needs of it."""
+    file, text = _file(store, key), json.dumps(asdict(needs))
     with suppress(OSError):
         if file.read_text(encoding="utf-8") == text:
             return
     write_file(file, text)
 
 
-def _needs_of(plan: Plan) -> Needs:
+def needs_of(plan: Plan) -> Needs:
+    """What a plan's experiment needs of a store."""
     states: set[str] = set()
     inputs: set[Entry] = set()
     runs = {}

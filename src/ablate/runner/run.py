@@ -17,7 +17,7 @@ from ablate.runner.alone import HOUSEKEEPING, alone
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
 from ablate.runner.needs import write_needs
-from ablate.runner.study import Study, results_of, study_database
+from ablate.runner.study import Study, results_of, study_database, study_name
 from ablate.runner.tasks import Event, Note, audit, check_schedulers, tasks_of
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def waiting_runs(plan: Plan, writer: Writer, parent: str | None) -> list[Run]:
 
 def open_study(plan: Plan, uri: str, note: Callable[[str], None]) -> Study:
     """The study of a plan's experiment with its settings, made where there is none."""
-    name = f"{plan.experiment.name} {spec_key(plan)[:12]}"
+    name = study_name(plan.experiment.name, spec_key(plan))
     return Study(study_database(uri), name, list(plan.experiment.variants), note)
 
 

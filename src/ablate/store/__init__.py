@@ -90,7 +90,7 @@ class Store:
         final = self.path(stage, key)
         with self.aside(f"{stage}-{key}") as folder:
             yield folder
-            (folder / ENTRY).write_text(_sealed({"ingredients": ingredients, "files": _files_of(folder)}))
+            (folder / ENTRY).write_text(sealed({"ingredients": ingredients, "files": _files_of(folder)}))
             _flush(folder)
             final.parent.mkdir(parents=True, exist_ok=True)
             while folder.exists():
@@ -199,7 +199,7 @@ class Store:
 
     def _content(self, stage: str, key: str) -> dict[str, Any]:
         file = self.path(stage, key) / ENTRY
-        content = _unsealed(file.read_bytes())
+        content = unsealed(file.read_bytes())
         if content is None:
             raise RunError(f"{ENTRY} does not hold what was written", where=str(file))
         return content
@@ -314,14 +314,14 @@ def write_file(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def _sealed(content: Mapping[str, Any]) -> str:
+def sealed(content: Mapping[str, Any]) -> str:
     """``content`` as JSON that tells when a part of it has changed."""
     plain = json.loads(json.dumps(content))  # as it will be read again: the digest is of that
     return json.dumps({"content": plain, "digest": key_of(plain)}, sort_keys=True, indent=0)
 
 
-def _unsealed(text: bytes) -> dict[str, Any] | None:
-    """The content of ``_sealed``; None if it is not as it was written."""
+def unsealed(text: bytes) -> dict[str, Any] | None:
+    """The content of ``sealed``; None if it is not as it was written."""
     try:
         sealed = json.loads(text)
         content: dict[str, Any] = sealed["content"]
