@@ -29,6 +29,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     experiment.schema,
     keeping.status,
     keeping.gc,
+    keeping.rm,
     keeping.export,
     keeping.import_,
     parts.fetch,

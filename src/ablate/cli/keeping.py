@@ -20,6 +20,7 @@ from ablate.cli.options import (
     SpecFile,
     StoreFolder,
     TrackingUri,
+    bare_plan_of,
     plan_of,
 )
 
@@ -46,6 +47,35 @@ def gc(
 
     act = collect if do else find
     print_found(act(Store(store), tracking_uri or default_uri(), weights=weights), store, done=do)
+
+
+def rm(
+    experiment: Annotated[
+        str, typer.Argument(metavar="EXPERIMENT", help="Its name, for all its settings; or its YAML file.")
+    ],
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+    reports: Reports = REPORTS,
+    do: Do = False,
+) -> None:
+    """Remove an experiment: its runs in MLflow, its trials, its report, and what only it needs of the store.
+
+    Without --do it only says what would go. With a YAML file only the runs with the settings that it has now;
+    with a name those with all settings. The YAML file itself stays.
+    """
+    from ablate.cli.printing import print_doomed
+    from ablate.keeping.rm import delete, find
+    from ablate.record.client import default_uri
+    from ablate.record.provenance import spec_key
+    from ablate.store import Store
+
+    name, key = experiment, None
+    if (spec := Path(experiment)).suffix in (".yaml", ".yml"):
+        made = bare_plan_of(spec, None, None, None, None, store)
+        name, key = made.experiment.name, spec_key(made)
+    uri = tracking_uri or default_uri()
+    act = delete if do else find
+    print_doomed(act(Store(store), uri, reports, name, key), uri, store, done=do)
 
 
 def export(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ablate.keeping.adopt import Imported
     from ablate.keeping.export import Exported
     from ablate.keeping.gc import Found
+    from ablate.keeping.rm import Doomed
     from ablate.keeping.status import Command, Status
     from ablate.kit.check import KitQualities
     from ablate.plan import Plan
@@ -334,3 +335,24 @@ def print_imported(imported: Imported) -> None:
         say("MLflow has given the experiment another number than it had: the report says so.")
     for plugin in imported.plugins:
         say(f"{plugin} is a program that commands on this experiment execute: look at it first.")
+
+
+def print_doomed(doomed: Doomed, uri: str, store: Path, *, done: bool) -> None:
+    """What goes with an experiment, or has gone."""
+    from ablate.record.client import database_of
+    from ablate.record.patience import shown
+
+    for_good = "for good" if database_of(uri) else "marked as deleted, until the server's `mlflow gc`"
+    freed = in_bytes(sum(item.bytes for item in doomed.items))
+    say(f"MLflow {shown(uri)}: {len(doomed.runs)} runs, {for_good}")
+    say(f"Optuna: {', '.join(doomed.studies) or 'nothing'}")
+    say(f"Report: {', '.join(map(str, doomed.report)) or 'nothing'}")
+    say(f"Store {store}: {len(doomed.items)} entries and marks that no other experiment needs, {freed}")
+    for file in doomed.edited:
+        say(f"{file} was edited: it stays.")
+    if doomed.others:
+        say(f"{doomed.others} other settings of {doomed.experiment} stay, and the report with them.")
+    if done:
+        say(f"{doomed.experiment} was removed.")
+    else:
+        say("Nothing was changed: the same command with --do removes this.")

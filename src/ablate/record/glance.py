@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -26,7 +25,7 @@ class Glance:
     """The runs of a recorded experiment that count."""
 
     experiment: str
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, int] = field(default_factory=dict)
     """MLflow's status → how many runs have it."""
     failed: dict[str, str] = field(default_factory=dict)
     """Run → why it failed, in a line."""
@@ -46,7 +45,7 @@ def glance(uri: str) -> list[Glance]:
     found: dict[str, Glance] = {}
     for experiment, run, status, reason in rows:
         one = found.setdefault(experiment, Glance(experiment))
-        one.counts[status] += 1
+        one.counts[status] = one.counts.get(status, 0) + 1
         if status == "FAILED":
             one.failed[run] = next(iter((reason or "").splitlines()), "")
     return list(found.values())

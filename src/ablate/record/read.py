@@ -101,6 +101,15 @@ class Reader:
         runs = self._search({names.KEY: key, names.KIND: "experiment"})
         return str(runs[0].info.run_id) if runs else None
 
+    def parents(self) -> dict[str, str]:
+        """Key of a resolved spec → its parent run, of all that are recorded under this name."""
+        runs = self._search({names.KIND: "experiment"})
+        return {str(run.data.tags[names.KEY]): str(run.info.run_id) for run in reversed(runs)}
+
+    def has_runs(self) -> bool:
+        """Whether there is any run, whoever made it. One that is marked as deleted does not count."""
+        return bool(self.client.search_runs([self.experiment_id], max_results=1))
+
     def children(self, parent: str) -> list[Child]:
         """The child runs of a parent that count, oldest first."""
         return [child for child in self.all_children(parent) if not child.superseded]

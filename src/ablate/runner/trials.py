@@ -83,11 +83,16 @@ def _trial(packed: dict[str, Any]) -> optuna.trial.FrozenTrial:
     )
 
 
+def has_study(database: Path, name: str) -> bool:
+    """Whether there is a study of this name."""
+    return is_there(database) and _find(database, name) is not None
+
+
 def remove_study(database: Path, name: str) -> bool:
     """Removes a study with its trials. Gives whether there was one."""
     import optuna
 
-    if not is_there(database) or not _find(database, name):
+    if not has_study(database, name):
         return False
     Patience(str(database))(lambda: optuna.delete_study(study_name=name, storage=storage_of(database)))
     return True
