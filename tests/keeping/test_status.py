@@ -105,7 +105,7 @@ def test_what_is_told_is_kept(tmp_path: Path) -> None:
     assert kept.failed == {"late seed 0": "out of memory"}
 
 
-@pytest.mark.parametrize(("done", "left"), [((0, 0), None), ((5, 0), 300.0), ((8, 2), 100.0), ((10, 5), 0.0)])
+@pytest.mark.parametrize(("done", "left"), [((0, 0), None), ((5, 0), 300.0), ((8, 2), 150.0), ((10, 5), 0.0)])
 def test_what_is_left_follows_from_the_pace(done: tuple[int, int], left: float | None) -> None:
     # Of 10 epochs and 5 runs, in as many times 20 seconds as there are things done.
     begun = time.time() - 20 * sum(done) * 1.5

@@ -115,10 +115,13 @@ def _record(study: Bundle, file: Path) -> dict[str, Any]:
 
 def _refuse_others(study: Bundle, places: dict[Path, str]) -> None:
     """Refuses to replace a file that holds something else."""
+    fix = "Nothing was changed. Move it away, or import in another folder."
     for place, name in places.items():
+        other = [folder for folder in place.parents if folder.exists() and not folder.is_dir()]
         if place.exists() and not (place.is_file() and place.read_bytes() == study.read(name)):
-            fix = "Nothing was changed. Move it away, or import in another folder."
-            raise UserError("there is something else here already", where=str(place), fix=fix)
+            other.append(place)
+        if other:
+            raise UserError("there is something else here already", where=str(other[0]), fix=fix)
 
 
 def _place(study: Bundle, name: str, place: Path, undo: ExitStack) -> None:

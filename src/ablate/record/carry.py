@@ -111,13 +111,19 @@ def unpack(uri: str, packed: Packed) -> bool:
 
 
 def _unpack(database: Path, packed: Packed) -> bool:
-    with closing(sqlite3.connect(database, timeout=5)) as connection, connection:
-        number = _experiment(connection, database, packed)
-        datasets: dict[tuple[str, str], str] = {}
-        for run in packed["runs"]:
-            _run(connection, database, packed["experiment"], number, run)
-            for dataset in run["datasets"]:
-                _input(connection, number, run["id"], dataset, datasets)
+    try:
+        with closing(sqlite3.connect(database, timeout=5)) as connection, connection:
+            number = _experiment(connection, database, packed)
+            datasets: dict[tuple[str, str], str] = {}
+            for run in packed["runs"]:
+                _run(connection, database, packed["experiment"], number, run)
+                for dataset in run["datasets"]:
+                    _input(connection, number, run["id"], dataset, datasets)
+    except (sqlite3.IntegrityError, KeyError, TypeError, ValueError) as error:  # no waiting mends this
+        what = f"the record of {packed['experiment']} does not fit into this database ({error})"
+        raise UserError(
+            what, where=str(database), fix="Nothing was changed. Import into another one."
+        ) from error
     return str(number) == str(packed["experiment_id"])
 
 
