@@ -221,6 +221,14 @@ def added(members: dict[str, bytes]) -> None:
     members["files/more.py"] = b"print('hello')"
 
 
+def another_page(members: dict[str, bytes]) -> None:
+    members["report/other.md"] = b"# other"
+
+
+def unnamed(members: dict[str, bytes]) -> None:
+    members["report/tiny/more.png"] = b"more"
+
+
 def climbing(members: dict[str, bytes]) -> None:
     members["files/../../outside.txt"] = b"outside"
 
@@ -246,7 +254,7 @@ def other_name(members: dict[str, bytes]) -> None:
 
 
 def other_experiment(members: dict[str, bytes]) -> None:
-    members[CONTENTS] = sealed(content_of(members) | {"experiment": "other"}).encode()
+    members[CONTENTS] = sealed(content_of(members) | {"key": "0" * 32}).encode()
 
 
 def no_list(members: dict[str, bytes]) -> None:
@@ -259,7 +267,9 @@ def no_list(members: dict[str, bytes]) -> None:
         (flipped, "scores.json does not hold what was written"),
         (longer, "record.json does not hold what was written"),
         (lacking, "trials.json is missing"),
-        (added, "has members that its list does not name"),
+        (added, "a name that ablate never writes"),
+        (another_page, "a name that ablate never writes"),
+        (unnamed, "has members that its list does not name"),
         (climbing, "a name that ablate never writes"),
         (absolute, "a name that ablate never writes"),
         (a_pickle, "a name that ablate never writes"),

@@ -294,7 +294,10 @@ def print_found(found: Found, store: Path, *, done: bool) -> None:
     for name in found.running:
         say(f"{name} is being run: all that it needs stays, and so do leftovers, marks and locks.")
     for name in found.unfinished:
-        say(f"MLflow lacks runs of {name}: all that the same command goes on from stays.")
+        say(
+            f"MLflow lacks runs of {name}: all that the same command goes on from stays. "
+            f"If it is not to go on: ablate rm {shlex.quote(name)}"
+        )
     if found.begins_again:
         say(f"A longer training of {', '.join(found.begins_again)} will begin again at epoch 0.")
     total = in_bytes(sum(item.bytes for item in found.items))

@@ -176,6 +176,8 @@ def _contents(archive: zipfile.ZipFile, file: Path) -> Contents:
     named = [contents.spec, *contents.plugins]
     if not re.fullmatch(EXPERIMENT_NAME, contents.experiment) or not re.fullmatch(HEX, contents.key):
         raise refused(file, "the experiment has an impossible name")
+    if Path(contents.spec).stem != contents.experiment:
+        raise refused(file, "the spec has an impossible name")
     if any(f"{FILES}/{name}" not in members for name in named):
         raise refused(file, "the spec or a plug-in is missing")
     return contents
@@ -183,24 +185,29 @@ def _contents(archive: zipfile.ZipFile, file: Path) -> Contents:
 
 HEX = r"[0-9a-f]{32}"
 NAME = r"[^/\\\x00-\x1f\x7f]+"
-PATTERNS = (
-    *(re.escape(name) for name in (RECORD, TRIALS, NEEDS)),
-    rf"{ARTIFACTS}/{HEX}/({NAME}/)*{NAME}",
-    rf"({FILES}|{REPORT})/({NAME}/)*{NAME}",
-    rf"{STORE}/(train|ema)/{HEX}/{NAME}",
-)
-"""What members may be called."""
+
+
+def _patterns(contents: Contents) -> list[str]:
+    """What members may be called: nothing else gets a place in the folder that a study is imported into."""
+    name = re.escape(contents.experiment)
+    return [
+        *(re.escape(member) for member in (RECORD, TRIALS, NEEDS)),
+        *(re.escape(f"{FILES}/{file}") for file in (contents.spec, *contents.plugins)),
+        rf"{REPORT}/(\.{name}\.markdown\.json|{name}\.\w+|{name}/{NAME})",
+        rf"{ARTIFACTS}/{HEX}/({NAME}/)*{NAME}",
+        rf"{STORE}/(train|ema)/{HEX}/{NAME}",
+    ]
 
 
 def _look(
     archive: zipfile.ZipFile, contents: Contents, file: Path, progress: Callable[[int, int], None]
 ) -> None:
     """Names first, then the bytes of each member."""
-    names = [name for name in archive.namelist() if name != CONTENTS]
+    names, patterns = [name for name in archive.namelist() if name != CONTENTS], _patterns(contents)
     for name in names:
         parts = name.split("/")
         safe = ".." not in parts and "." not in parts and not re.match(r"^[A-Za-z]:", name)
-        if not safe or not any(re.fullmatch(pattern, name) for pattern in PATTERNS):
+        if not safe or not any(re.fullmatch(pattern, name) for pattern in patterns):
             raise refused(file, f"has a member with a name that ablate never writes: {name[:200]!r}")
     if lacking := sorted(set(contents.members) - set(names)):
         raise refused(file, f"{lacking[0]} is missing")

@@ -103,9 +103,11 @@ def _find(database: Path, name: str) -> optuna.Study | None:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     check_database(database, TABLE)
-    try:
-        return Patience(str(database))(
-            lambda: optuna.load_study(study_name=name, storage=storage_of(database))
-        )
-    except KeyError:
-        return None
+
+    def look() -> optuna.Study | None:
+        storage = storage_of(database)
+        if name not in optuna.get_all_study_names(storage):
+            return None
+        return optuna.load_study(study_name=name, storage=storage)
+
+    return Patience(str(database))(look)
