@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("record", "audit", "kit"),
     ("doctor", "testing"),
     ("runner",),
+    ("keeping",),
     ("cli",),
     ("__main__",),
 )

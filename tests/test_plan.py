@@ -68,6 +68,7 @@ def finish(plan: Plan, *stages: str) -> None:
         entries = {
             "prepare": (keys.prepare, keys.prepare_ingredients),
             "train": (keys.chain[-1], {**keys.state_ingredients(epochs), "kept": True}),
+            "moments": (keys.chain[-1], {}),
             "sample": (keys.sample, keys.sample_ingredients),
             "evaluate": (keys.evaluate, keys.evaluate_ingredients),
         }
@@ -147,11 +148,23 @@ def test_an_epoch_has_full_batches_only_and_a_last_smaller_group(
 def test_steps_are_counted_as_asked_as_shared_and_as_missing(plan: Callable[..., Plan]) -> None:
     made = plan()
     assert (made.steps_asked, made.steps_unique, made.steps_to_train) == (4 * 3 * 2, 2 * 5 * 2, 2 * 5 * 2)
-    with made.store.writing("train", made.runs[0].keys.chain[1], {}):
-        pass  # the trunk of seed 0, but without the average that only starts at epoch 1
+    for stage in ("train", "moments"):
+        with made.store.writing(stage, made.runs[0].keys.chain[1], {}):
+            pass  # the trunk of seed 0, but without the average that only starts at epoch 1
     assert plan().steps_to_train == 2 * 5 * 2 - 2
     finish(made, "sample")
     assert plan().steps_to_train == 0
+
+
+def test_a_state_without_moments_is_trained_again_once_for_all_that_leave_it(
+    plan: Callable[..., Plan],
+) -> None:
+    made = plan()
+    for run in made.runs:
+        with made.store.writing("train", run.keys.chain[1], {}):
+            pass
+    trained = sorted(plan().epochs_to_train().values())
+    assert trained == [2, 2, 3, 3]  # of two variants with two seeds, one trains the trunk again
 
 
 def test_a_longer_training_has_only_its_further_epochs_to_train(plan: Callable[..., Plan]) -> None:

@@ -38,6 +38,10 @@ class Run:
         """As it is called in tables and in MLflow."""
         return f"{self.variant} seed {self.seed}"
 
+    def has_weights(self, ask: Callable[[str, str], bool]) -> bool:
+        """Whether all is there that images are drawn from: the end of the training, and an average."""
+        return ask("train", self.keys.chain[-1]) and ask(*self.keys.weights)
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -94,13 +98,18 @@ class Plan:
 
     @cached_property
     def to_sample(self) -> tuple[Run, ...]:
-        """Runs whose samples are not in the store: only these need trained weights."""
+        """Runs whose samples are not in the store: only these need weights."""
         return tuple(
             run
             for run in self.runs
             if not self.store.has("evaluate", run.keys.evaluate)
             and not self.store.has("sample", run.keys.sample)
         )
+
+    @cached_property
+    def to_train(self) -> tuple[Run, ...]:
+        """Those of ``to_sample`` whose weights are not in the store either."""
+        return tuple(run for run in self.to_sample if not run.has_weights(self.store.has))
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
@@ -110,12 +119,16 @@ class Plan:
     def epochs_to_train(self) -> dict[str, int]:
         """Key of each segment that has work → epochs to train on it, given what the store holds."""
         missing: dict[str, int] = {}
-        for segment in segments(self.to_sample):
+        reached: set[str] = set()
+        """States that will have been trained by the time when a segment leaves them."""
+        for segment in segments(self.to_train):
             newest = newest_stored_state(segment.keys.chain, segment.observers, segment.end, self.store)
-            if segment.parent and segment.parent.key in missing:
-                newest = max(newest, segment.begin)  # the parent will have been trained by then
+            if segment.parent and segment.parent.key in reached:
+                newest = max(newest, segment.begin)
             if newest < segment.end:
                 missing[segment.key] = segment.end - newest
+                # The parent's state may lack its moments: then this segment trains what is before it again.
+                reached |= {segment.key, *([segment.parent.key] if segment.parent else [])}
         return missing
 
     def steps_per_epoch(self, run: Run) -> int:
@@ -199,7 +212,7 @@ def warnings(plan: Plan) -> list[str]:
 
 def _ignored(store: Store) -> list[str]:
     """Says that entries of another version of ablate take up room and nothing else."""
-    if not (count := store.of_other_formats()):
+    if not (count := len(store.of_other_formats())):
         return []
     entries, are = ("entry", "is") if count == 1 else ("entries", "are")
     return [

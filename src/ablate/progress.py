@@ -37,3 +37,45 @@ class RunProgress(Progress, Protocol):
 
     def epoch(self, task: str, epochs: int, row: EpochRow) -> None:
         """A task has trained one more epoch, number ``epochs``."""
+
+
+class Together:
+    """A ``RunProgress`` that tells several others."""
+
+    def __init__(self, *others: RunProgress) -> None:
+        self._others = others
+
+    def say(self, text: str) -> None:
+        """To each."""
+        for other in self._others:
+            other.say(text)
+
+    def findings(self, findings: Sequence[Finding]) -> None:
+        """To each."""
+        for other in self._others:
+            other.findings(findings)
+
+    def begin(self, epochs: int, runs: Collection[str]) -> None:
+        """To each."""
+        for other in self._others:
+            other.begin(epochs, runs)
+
+    def note(self, task: str, text: str) -> None:
+        """To each."""
+        for other in self._others:
+            other.note(task, text)
+
+    def epoch(self, task: str, epochs: int, row: EpochRow) -> None:
+        """To each."""
+        for other in self._others:
+            other.epoch(task, epochs, row)
+
+    def done(self, task: str, text: str = "") -> None:
+        """To each."""
+        for other in self._others:
+            other.done(task, text)
+
+    def failed(self, task: str, reason: str) -> None:
+        """To each."""
+        for other in self._others:
+            other.failed(task, reason)

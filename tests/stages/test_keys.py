@@ -346,8 +346,9 @@ def store(tmp_path: Path) -> Store:
 
 
 def put(store: Store, epoch: int, *observers: Ema) -> None:
-    with store.writing("train", CHAIN[epoch], {}):
-        pass
+    for stage in ("train", "moments"):
+        with store.writing(stage, CHAIN[epoch], {}):
+            pass
     for observer in observers:
         with store.writing("ema", observer_key(observer, CHAIN[epoch]), {}):
             pass
@@ -377,25 +378,44 @@ def test_at_the_epoch_in_which_an_observer_starts_there_is_nothing_to_miss(store
     assert newest_stored_state(CHAIN, (LATE,), 10, store) == 6
 
 
+def test_without_its_moments_a_state_is_the_end_of_a_training_and_the_beginning_of_none(store: Store) -> None:
+    put(store, 3)
+    put(store, 8)
+    store.remove("moments", CHAIN[8])
+    assert newest_stored_state(CHAIN, (), 8, store) == 8
+    assert newest_stored_state(CHAIN, (), 10, store) == 3
+
+
 @quick
 @given(
     stored=st.sets(st.integers(1, 10)),
+    moments=st.sets(st.integers(1, 10)),
     averaged=st.sets(st.integers(1, 10)),
     start=st.integers(0, 9),
     end=st.integers(0, 10),
 )
 def test_the_newest_link_is_the_last_complete_one(
-    tmp_path_factory: pytest.TempPathFactory, stored: set[int], averaged: set[int], start: int, end: int
+    tmp_path_factory: pytest.TempPathFactory,
+    stored: set[int],
+    moments: set[int],
+    averaged: set[int],
+    start: int,
+    end: int,
 ) -> None:
     assume(stored)
     store, observer = Store(tmp_path_factory.mktemp("store")), Ema(decay=0.9, start=start, shadow="current")
     for stage, key in [
         *(("train", CHAIN[epoch]) for epoch in stored),
+        *(("moments", CHAIN[epoch]) for epoch in moments),
         *(("ema", observer_key(observer, CHAIN[epoch])) for epoch in averaged),
     ]:
         store.path(stage, key).mkdir(parents=True)
         (store.path(stage, key) / ENTRY).write_text("{}")
-    complete = [epoch for epoch in stored if epoch <= end and (epoch <= start or epoch in averaged)]
+    complete = [
+        epoch
+        for epoch in stored
+        if epoch <= end and (epoch <= start or epoch in averaged) and (epoch == end or epoch in moments)
+    ]
     assert newest_stored_state(CHAIN, [observer], end, store) == max(complete, default=0)
 
 

@@ -309,7 +309,7 @@ def test_gradient_clipping_acts_before_the_step(
         keys = make_keys({"train": {"epochs": 1, "gradient_clip": clip, "weight_decay": 0.0}})
         store = new_store(str(clip))
         walk(keys, store, end=1)
-        moments = load_file(store.path("train", keys.chain[-1]) / "optimizer.safetensors")
+        moments = load_file(store.path("moments", keys.chain[-1]) / "optimizer.safetensors")
         weights.append(sum(float(v.sum()) for name, v in moments.items() if name.endswith("exp_avg_sq")))
     unclipped, clipped = weights
     assert clipped <= 1e-8 < unclipped
@@ -318,7 +318,7 @@ def test_gradient_clipping_acts_before_the_step(
 def test_accumulated_batches_make_one_step(make_keys: MakeKeys, store: Store) -> None:
     keys = make_keys({"train": {"epochs": 1, "batch": 8, "accumulation": 3}})
     walk(keys, store, end=1)
-    moments = load_file(store.path("train", keys.chain[-1]) / "optimizer.safetensors")
+    moments = load_file(store.path("moments", keys.chain[-1]) / "optimizer.safetensors")
     assert {int(value) for name, value in moments.items() if name.endswith("|step")} == {2}
 
 

@@ -64,7 +64,7 @@ def command(name: str, keys: RunKeys, *ends: int) -> list[Task]:
 
 def digests(keys: RunKeys, store: Store) -> list[str]:
     state = store.path("train", keys.chain[-1])
-    files = [state / "unet.safetensors", state / "optimizer.safetensors"]
+    files = [state / "unet.safetensors", store.path("moments", keys.chain[-1]) / "optimizer.safetensors"]
     files += [store.path(*keys.weights) / "shadow.safetensors"] if keys.observer else []
     return [file_digest(file) for file in files]
 
@@ -130,7 +130,7 @@ def test_a_state_that_is_damaged_is_trained_again_from_the_one_before(
     for end in (1, 3):
         tasks.train(keys, [keys.observer], 0, end, str(store.root), "train", said.append)
     right = digests(keys, store)
-    for name in ("unet.safetensors", "optimizer.safetensors", "state.json"):
+    for name in ("unet.safetensors", "state.json"):
         file = store.path("train", keys.chain[-1]) / name
         content = bytearray(file.read_bytes())
         content[-5] ^= 1
@@ -141,3 +141,25 @@ def test_a_state_that_is_damaged_is_trained_again_from_the_one_before(
         assert [done.epochs for done in said if isinstance(done, tasks.EpochDone)] == [2, 3]
         (note,) = [note.text for note in said if isinstance(note, tasks.Note) and note.lasting]
         assert f"{name} does not hold what was written" in note
+
+
+def test_without_the_moments_images_can_be_drawn_and_a_longer_training_begins_before(
+    new_store: Callable[[str], Store], make_keys: MakeKeys
+) -> None:
+    keys = make_keys({"train": {"epochs": 4}, "ema": EMA})
+    assert keys.observer
+    store, alone = new_store("store"), new_store("alone")
+
+    def train(begin: int, end: int, where: Store) -> list[int]:
+        said: list[object] = []
+        tasks.train(keys, [keys.observer], begin, end, str(where.root), "train", said.append)
+        return [done.epochs for done in said if isinstance(done, tasks.EpochDone)]
+
+    train(0, 2, store)
+    store.remove("moments", keys.chain[2])
+    assert train(0, 2, store) == []
+    assert train(2, 4, store) == [1, 2, 3, 4]
+    assert {key for key, _ in store.entries("train")} == {keys.chain[2], keys.chain[4]}
+    assert {key for key, _ in store.entries("moments")} == {keys.chain[2], keys.chain[4]}
+    train(0, 4, alone)
+    assert digests(keys, store) == digests(keys, alone)

@@ -97,7 +97,7 @@ def moment(keys: RunKeys, other: RunKeys, epoch: int, store: Store) -> Moment:
 
 
 def _to_begin_at(state_key: str, store: Store) -> bool:
-    return store.kept("train", state_key) and store.sound("train", state_key)
+    return store.kept("train", state_key) and all(store.sound(s, state_key) for s in ("train", "moments"))
 
 
 def first_difference(keys: RunKeys, other: RunKeys) -> int | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from ablate.cli import data, experiment, kit, parts, results
+from ablate.cli import data, experiment, keeping, kit, parts, results
 
 app = typer.Typer(
     help="Find out which training choices helped, by how much, and how sure you can be.",
@@ -27,10 +27,15 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     results.sample,
     results.ui,
     experiment.schema,
+    keeping.status,
+    keeping.gc,
+    keeping.rm,
+    keeping.export,
+    keeping.import_,
     parts.fetch,
     parts.doctor,
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(command.__name__.rstrip("_"))(command)
 app.add_typer(data.app, name="data")
 app.add_typer(kit.app, name="kit")

@@ -48,15 +48,38 @@ def plan_of(
     plugins: list[Path] | None,
     store_folder: Path,
 ) -> Plan:
-    """The plan that all commands on an experiment begin with.
+    """The plan that all commands begin with that train or draw.
 
     Raises:
         UserError: the spec, an override or the data are wrong.
     """
-    from ablate.cli.printing import say
-    from ablate.experiment.load import load_experiment, parse_seeds
     from ablate.fingerprint import Contents
     from ablate.plan import make_plan
+
+    bare = bare_plan_of(spec, profile, sets, seeds, plugins, store_folder)
+    contents = Contents(store_folder / "digests.json")
+    made = make_plan(bare.experiment, bare.store, contents)
+    contents.save()
+    return made
+
+
+def bare_plan_of(
+    spec: Path,
+    profile: str | None,
+    sets: list[str] | None,
+    seeds: str | None,
+    plugins: list[Path] | None,
+    store_folder: Path,
+) -> Plan:
+    """A plan without its runs: what finds the record of an experiment, on any machine. The data need not be
+    here.
+
+    Raises:
+        UserError: the spec or an override is wrong.
+    """
+    from ablate.cli.printing import say
+    from ablate.experiment.load import load_experiment, parse_seeds
+    from ablate.plan import Plan
     from ablate.store import Store
 
     experiment = load_experiment(
@@ -66,7 +89,4 @@ def plan_of(
         seeds=None if seeds is None else parse_seeds(seeds),
         plugins=plugins or (),
     )
-    contents = Contents(store_folder / "digests.json")
-    made = make_plan(experiment, Store(store_folder, say), contents)
-    contents.save()
-    return made
+    return Plan(experiment, (), Store(store_folder, say), training_images=0)

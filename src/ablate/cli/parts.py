@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ablate.cli.options import STORE, Sets, StoreFolder, TrackingUri
+from ablate.cli.options import STORE, Sets, TrackingUri
 
 
 def fetch(
@@ -27,18 +28,30 @@ def fetch(
 def doctor(
     profile: Annotated[str, typer.Option("--profile", help="Profile to check.")] = "sprites",
     sets: Sets = None,
-    store: StoreFolder = STORE,
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="The store's folder.")] = STORE,
+    store: Annotated[
+        bool, typer.Option("--store", help="Check every entry of the store instead: reads all its files.")
+    ] = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Say whether a profile can run on this machine: parts, devices, libraries, disk, MLflow.
 
-    Exits with 1 if it cannot, and says what to do about it.
+    With --store: whether all that the store holds is as it was written. Exits with 1 if something is wrong,
+    and says what to do about it.
     """
     from ablate.cli.printing import print_answers
+    from ablate.cli.screens import checking_bar
     from ablate.doctor import diagnose
     from ablate.experiment.load import load_config
+    from ablate.keeping.check import check_store
     from ablate.record.client import default_uri
+    from ablate.store import Store
 
-    config = load_config(profile, sets or ())
-    if not print_answers(diagnose(config, profile, store, tracking_uri or default_uri())):
+    if store:
+        with checking_bar() as progress:
+            sound = print_answers(check_store(Store(folder), progress))
+    else:
+        config = load_config(profile, sets or ())
+        sound = print_answers(diagnose(config, profile, folder, tracking_uri or default_uri()))
+    if not sound:
         raise typer.Exit(1)

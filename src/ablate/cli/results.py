@@ -20,6 +20,7 @@ from ablate.cli.options import (
     SpecFile,
     StoreFolder,
     TrackingUri,
+    bare_plan_of,
     plan_of,
 )
 from ablate.errors import UserError
@@ -46,8 +47,8 @@ def report(
     tracking_uri: TrackingUri = None,
     reports: Reports = REPORTS,
 ) -> None:
-    """Write an experiment's report, from what MLflow has recorded."""
-    made = plan_of(spec, profile, sets, seeds, plugins, store)
+    """Write an experiment's report, from what MLflow has recorded. The data need not be on this machine."""
+    made = bare_plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import say
     from ablate.record.client import default_uri
     from ablate.record.read import read_experiment

@@ -15,6 +15,7 @@ from ablate.cli.printing import out, print_findings, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from rich.progress import TaskID
 
@@ -117,12 +118,21 @@ class FetchScreen:
         out().print(f"[bold red]failed[/] {escape(task)}: {escape(reason)}", soft_wrap=True)
 
 
-@contextmanager
-def decoding_bar() -> Iterator[Callable[[int, int], None]]:
+def decoding_bar() -> AbstractContextManager[Callable[[int, int], None]]:
     """A ``progress`` for ``check_data``: a bar on a terminal, nothing in a log."""
+    return _bar("decoding images")
+
+
+def checking_bar() -> AbstractContextManager[Callable[[int, int], None]]:
+    """A ``progress`` for ``check_store``, in the same way."""
+    return _bar("reading entries")
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        decoding = bar.add_task("decoding images", total=None)
-        yield lambda done, total: bar.update(decoding, completed=done, total=total)
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextmanager

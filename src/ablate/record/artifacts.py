@@ -23,6 +23,9 @@ class Files(Protocol):
     def find(self, name: str) -> Path | None:
         """Where a file or folder can be read on this machine; None if the run has none of that name."""
 
+    def all(self) -> Path | None:
+        """A folder of this machine with all files; None if the run has none."""
+
     def save(self, contents: Mapping[str, bytes | Path]) -> None:
         """Writes files: name → its bytes, or a file to copy. What is there already is replaced."""
 
@@ -62,6 +65,10 @@ class LocalFiles:
         """The file itself."""
         return self._client.patiently(lambda: path if (path := self.folder / name).exists() else None)
 
+    def all(self) -> Path | None:
+        """The folder itself."""
+        return self.folder if self.folder.is_dir() else None
+
     def save(self, contents: Mapping[str, bytes | Path]) -> None:
         """Each file appears as a whole."""
         for name, content in contents.items():
@@ -99,6 +106,14 @@ class RemoteFiles:
         folder = self._downloads.folder / self._run_id
         folder.mkdir(exist_ok=True)
         return Path(self._client.download_artifacts(self._run_id, name, str(folder)))
+
+    def all(self) -> Path | None:
+        """A copy of all."""
+        if not self._client.list_artifacts(self._run_id):
+            return None
+        folder = self._downloads.folder / f"{self._run_id}-all"
+        folder.mkdir(exist_ok=True)
+        return Path(self._client.download_artifacts(self._run_id, "", str(folder)))
 
     def save(self, contents: Mapping[str, bytes | Path]) -> None:
         """Sends all files in one call."""

@@ -101,6 +101,15 @@ class Reader:
         runs = self._search({names.KEY: key, names.KIND: "experiment"})
         return str(runs[0].info.run_id) if runs else None
 
+    def parents(self) -> dict[str, str]:
+        """Key of a resolved spec → its parent run, of all that are recorded under this name."""
+        runs = self._search({names.KIND: "experiment"})
+        return {str(run.data.tags[names.KEY]): str(run.info.run_id) for run in reversed(runs)}
+
+    def has_runs(self) -> bool:
+        """Whether there is any run, whoever made it. One that is marked as deleted does not count."""
+        return bool(self.client.search_runs([self.experiment_id], max_results=1))
+
     def children(self, parent: str) -> list[Child]:
         """The child runs of a parent that count, oldest first."""
         return [child for child in self.all_children(parent) if not child.superseded]
@@ -109,6 +118,17 @@ class Reader:
         """The child runs of a parent with those that are superseded, oldest first."""
         children = [_child(run) for run in self._search({names.PARENT: parent})]
         return sorted(children, key=lambda child: child.started)
+
+    def whole(self, parent: str) -> list[Child]:
+        """The child runs of a parent that count, have finished and have their files, oldest first."""
+        return [child for child in self.children(parent) if self.is_whole(child)]
+
+    def is_whole(self, child: Child) -> bool:
+        """Whether a run has finished and its files are there."""
+        if child.status != "FINISHED":
+            return False
+        files = self._files(child.run_id)
+        return not any(files.lost(name) for name in (names.RUN, names.SCORES, names.SAMPLES))
 
     def status(self, run_id: str) -> str:
         """A run's status: FINISHED, FAILED, RUNNING or KILLED."""
@@ -198,6 +218,10 @@ class Reader:
         if run_id not in self._addresses:
             self._addresses[run_id] = str(self.client.get_run(run_id).info.artifact_uri)
         return files_of(self.client, self._downloads, self.name, run_id, self._addresses[run_id])
+
+    def all_files(self, run_id: str) -> Path | None:
+        """A folder with all files of a run; None if it has none. Kept as long as this reader is."""
+        return self._files(run_id).all()
 
     def _path(self, run_id: str, name: str) -> Path:
         if path := self._files(run_id).find(name):

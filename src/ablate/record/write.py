@@ -130,13 +130,9 @@ class Writer(Reader):
             if current and child.superseded:
                 self.client.delete_tag(child.run_id, names.SUPERSEDED)
                 self.client.update_run(child.run_id, name=child.name.removesuffix(MARK))
-            if current and child.status == "FINISHED" and not self._has_lost_files(child.run_id):
+            if current and self.is_whole(child):
                 complete.add((child.variant, child.key))
         return complete
-
-    def _has_lost_files(self, run_id: str) -> bool:
-        files = self._files(run_id)
-        return any(files.lost(name) for name in (names.RUN, names.SCORES, names.SAMPLES))
 
     def begin_child(self, parent: str, run: Run, existing: Child | None) -> str:
         """The child run of this run, RUNNING: the one that exists, or a new one."""

@@ -41,12 +41,17 @@ def write_report(
     never sees half a file; the page is replaced last. Figures that the page showed before and does not
     show now are removed. A report that would become the same is left as it is.
     """
-    memory, source = out / f".{record.name}.{format}.json", source_of(record, vocabulary, format, now)
+    memory, source = memory_of(out, record.name, format), source_of(record, vocabulary, format, now)
     drawn = Drawn.read(memory)
     if not (drawn and drawn.source == source and drawn.is_whole(out)):
         drawn = _draw(record, vocabulary, out, format, now, source)
         drawn.write(memory)
     return out / drawn.page
+
+
+def memory_of(out: Path, name: str, format: str) -> Path:
+    """The hidden file that remembers what a report was drawn from, and which files it has."""
+    return out / f".{name}.{format}.json"
 
 
 def _draw(

@@ -1,17 +1,14 @@
-"""One process at a time runs an experiment; the others know who it is."""
+"""One process at a time runs an experiment; the others know who it is, and how far."""
 
 from __future__ import annotations
 
-import json
-import os
-import socket
+import time
 from contextlib import contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
-from ablate.store import write_file
+from ablate.runner.account import Account, Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,39 +17,41 @@ if TYPE_CHECKING:
     from ablate.store import Store
 
 RUNNING = "running"
-"""Folder of the store: ``<spec key>.json`` says which process runs an experiment."""
+"""Folder of the store: ``<spec key>.json`` is the account of the process that runs an experiment."""
+
+HOUSEKEEPING = "housekeeping"
+"""The lock that is held while the store is cleaned up, and for a moment when a run begins."""
+
+
+def experiment_lock(key: str) -> str:
+    """The lock that is held while the experiment with this spec key is run."""
+    return f"experiment-{key}"
 
 
 @contextmanager
-def alone(store: Store, key: str, name: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Waits until no other process runs the experiment with this spec key, and says for whom."""
-    who = store.root / RUNNING / f"{key}.json"
-    lock = store.lock(f"experiment-{key}")
+def alone(store: Store, key: str, name: str, say: Callable[[str], None]) -> Iterator[Keeper]:
+    """Waits until no other process runs the experiment with this spec key, and says for whom. Gives what
+    keeps this process's account."""
+    file = store.root / RUNNING / f"{key}.json"
+    lock = store.lock(experiment_lock(key))
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        say(f"{name} is being run by {_described(who)}; this command waits until it has ended")
+        say(f"{name} is being run by {_described(file)}; this command waits until it has ended")
         lock.acquire()
     try:  # from here on the file is this process's
-        write_file(who, json.dumps(_this_process(name), indent=1))
-        yield
+        account = Account.of_this_process(name)
+        account.write(file)
+        with Keeper(account, file) as keeper:
+            yield keeper
     finally:
-        who.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
         lock.release()
 
 
-def _this_process(name: str) -> dict[str, str | int]:
-    return {
-        "experiment": name,
-        "process": os.getpid(),
-        "host": socket.gethostname(),
-        "since": datetime.now().astimezone().isoformat(timespec="seconds"),
-    }
-
-
-def _described(who: Path) -> str:
-    try:
-        process = json.loads(who.read_text())
-        return f"process {process['process']} on {process['host']} (since {process['since']})"
-    except (OSError, ValueError):  # it has just begun, or just ended
+def _described(file: Path) -> str:
+    account = Account.read(file)
+    if account is None:  # it has just begun, or just ended
         return "another process"
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(account.since))
+    return f"process {account.process} on {account.host} (since {since})"

@@ -10,13 +10,15 @@ from ablate import fingerprint
 from ablate.data.parallel import cores
 from ablate.errors import GO_ON, RunError, UserError
 from ablate.parts.missing import require_parts
+from ablate.progress import Together
 from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
-from ablate.runner.alone import alone
+from ablate.runner.alone import HOUSEKEEPING, alone
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
-from ablate.runner.study import Study, results_of, study_database
+from ablate.runner.needs import write_needs
+from ablate.runner.study import Study, results_of, study_database, study_name
 from ablate.runner.tasks import Event, Note, audit, check_schedulers, tasks_of
 
 if TYPE_CHECKING:
@@ -155,8 +157,10 @@ def run_experiment(
         RunError: the machine failed, or with ``fail_fast`` a run; the same call goes on where it stopped.
     """
     start = executor_of(options.executor)
-    with alone(plan.store, spec_key(plan), plan.experiment.name, progress.say):
-        return _run(plan, uri, progress, options, start, on_seed)
+    with alone(plan.store, spec_key(plan), plan.experiment.name, progress.say) as keeper:
+        with plan.store.lock(HOUSEKEEPING):  # what is cleared away now was not needed
+            write_needs(plan)
+        return _run(plan, uri, Together(progress, keeper), options, start, on_seed)
 
 
 def _run(
@@ -213,7 +217,7 @@ def waiting_runs(plan: Plan, writer: Writer, parent: str | None) -> list[Run]:
 
 def open_study(plan: Plan, uri: str, note: Callable[[str], None]) -> Study:
     """The study of a plan's experiment with its settings, made where there is none."""
-    name = f"{plan.experiment.name} {spec_key(plan)[:12]}"
+    name = study_name(plan.experiment.name, spec_key(plan))
     return Study(study_database(uri), name, list(plan.experiment.variants), note)
 
 

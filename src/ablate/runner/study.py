@@ -67,10 +67,10 @@ class Study:
         self._choice = {"variant": optuna.distributions.CategoricalDistribution(list(variants))}
         self._note = note
         self._patiently = Patience(str(database), note)
-        provide_database(database, "version_info", _make, note)
+        provide_database(database, "version_info", make_tables, note)
         self._study = self._patiently(
             lambda: optuna.create_study(
-                storage=_storage(database), study_name=name, direction="minimize", load_if_exists=True
+                storage=storage_of(database), study_name=name, direction="minimize", load_if_exists=True
             )
         )
 
@@ -152,15 +152,21 @@ class Study:
             )
 
 
-def _storage(database: Path) -> optuna.storages.RDBStorage:
+def study_name(experiment: str, key: str) -> str:
+    """What the study of an experiment is called: with other settings it is another one."""
+    return f"{experiment} {key[:12]}"
+
+
+def storage_of(database: Path) -> optuna.storages.RDBStorage:
+    """Optuna's tables in a file that has them."""
     import optuna
 
     return optuna.storages.RDBStorage(f"sqlite:///{database}")
 
 
-def _make(database: Path) -> None:
+def make_tables(database: Path) -> None:
     """Makes Optuna's tables in a new file, and lets go of it."""
-    storage = _storage(database)
+    storage = storage_of(database)
     storage.remove_session()
     storage.engine.dispose()
 

@@ -80,8 +80,8 @@ def _tasks_of_seed(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
     from ablate.plan import segments
 
     trained: dict[str, str] = {}
-    sampled = {run.name for run in runs if plan.store.sound("sample", run.keys.sample)}
-    for segment in segments([run for run in runs if run.name not in sampled]):
+    to_sample = [run for run in runs if not plan.store.sound("sample", run.keys.sample)]
+    for segment in segments([run for run in to_sample if not run.has_weights(plan.store.sound)]):
         needs = [data_task(segment.keys)]
         needs += [task_name(segment.parent)] if segment.parent else []
         arguments = (segment.keys, segment.observers, segment.begin, segment.end)

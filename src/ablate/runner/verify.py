@@ -6,8 +6,6 @@ import os
 import shutil
 import time
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ablate.errors import RunError
@@ -38,17 +36,16 @@ def verify(plan: Plan, seed: int, progress: RunProgress) -> Verification:
     """
     require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
     runs = [run for run in plan.runs if run.seed == seed]
-    plan.store.root.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=plan.store.root, prefix="verify-") as folder:
+    with plan.store.aside("verify") as folder:
         _prepare(plan, runs)
         epochs = sum(len(run.keys.timeline) for run in runs)
-        together = replace(plan, store=Store(Path(folder) / "together"))
+        together = replace(plan, store=Store(folder / "together"))
         shared = sum(together.epochs_to_train().values()) // len(plan.experiment.spec.seeds)
         progress.begin(shared + epochs, ())
         shared_seconds = _train(together, runs, plan.store, progress)
         separate_seconds, equal = {}, {}
         for run in runs:
-            alone = replace(plan, store=Store(Path(folder) / run.variant))
+            alone = replace(plan, store=Store(folder / run.variant))
             separate_seconds[run.variant] = _train(alone, [run], plan.store, progress)
             equal[run.variant] = _weights(run, alone.store) == _weights(run, together.store)
             shutil.rmtree(alone.store.root)

@@ -50,15 +50,17 @@ def train(
     Args:
         keys: those of any run that stands on this segment.
         observers: those of all runs that stand on it.
-        begin: the state at which the segment leaves its parent. States that are marked as kept stay,
-            K[``end``] among them; the others only until the next one is stored.
+        begin: the state at which the segment leaves its parent. States that are marked as kept stay, this
+            one and K[``end``] among them; the others only until the next one is stored. Where the parent's
+            state lacks its moments, the training begins before it.
         on_epoch: called after each stored epoch.
         progress: told after each step how far the epoch is.
 
     Raises:
         RunError: the loss is no longer finite.
     """
-    store.keep("train", keys.chain[end])
+    for kept in {begin, end} - {0}:
+        store.keep("train", keys.chain[kept])
     training: Training | None = None
     with ExitStack() as held:
         while (newest := _newest(training, keys, observers, end, store)) < end:
@@ -74,8 +76,7 @@ def train(
                 continue
             train_epoch(training, newest, progress)
             training.save(store)
-            if newest > begin:  # K[begin] belongs to the segment before
-                forget(keys, observers, newest, store)
+            forget(keys, observers, newest, store)
             on_epoch(training)
     for epoch in range(begin + 1, end):
         forget(keys, observers, epoch, store)  # left by a process that was killed between two states

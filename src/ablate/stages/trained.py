@@ -2,8 +2,9 @@
 
 ``train/<K[e]>/`` holds the state at the beginning of epoch e:
     unet.safetensors       the weights
-    optimizer.safetensors  AdamW's moments and step counts
     state.json             epoch, and the history of all epochs before
+``moments/<K[e]>/optimizer.safetensors`` holds AdamW's moments and step counts at this state: two thirds of
+what a training stores. Images are drawn without them, but no training goes on without them.
 ``ema/<key>/shadow.safetensors`` holds one observer's average at one state.
 """
 
@@ -33,6 +34,7 @@ SOURCES = (
 LIBRARIES = ("torch", "diffusers")
 
 AVERAGE = "shadow.safetensors"
+MOMENTS = "optimizer.safetensors"
 
 
 def ingredients(keys: RunKeys) -> dict[str, Any]:
@@ -62,11 +64,10 @@ def observer_key(observer: Observer, state_key: str) -> str:
 
 
 class Trained:
-    """A stored state of a training: the files of its weights, of the optimizer's moments and of the rest."""
+    """A stored state of a training without its moments: the files of its weights and of the rest."""
 
     def __init__(self, folder: Path) -> None:
         self.weights = folder / "unet.safetensors"
-        self.moments = folder / "optimizer.safetensors"
         self.state = folder / "state.json"
 
     @property
@@ -84,23 +85,40 @@ def weights_file(keys: RunKeys, store: Store) -> Path:
 
 
 def newest_stored_state(chain: tuple[str, ...], observers: Iterable[Observer], end: int, store: Store) -> int:
-    """The last state up to K[``end``] from which a training can go on, 0 when there is none.
+    """The last state up to K[``end``] at which a training to K[``end``] can begin, 0 when there is none.
 
-    Its state must be stored, and the average of every observer that has started by then.
+    Its weights must be stored, the average of every observer that has started by then, and the optimizer's
+    moments, unless it is K[``end``] itself: there nothing is left to train.
     """
-    return next((epoch for epoch in range(end, 0, -1) if _all(store.has, chain[epoch], epoch, observers)), 0)
+
+    def begins(epoch: int) -> bool:
+        return _all(store.has, chain[epoch], epoch, observers, moments=epoch < end)
+
+    return next((epoch for epoch in range(end, 0, -1) if begins(epoch)), 0)
 
 
 def newest_sound_state(chain: tuple[str, ...], observers: Iterable[Observer], end: int, store: Store) -> int:
     """``newest_stored_state`` whose files are as they were written: those that a training reads. What is
     damaged is set aside."""
     while epoch := newest_stored_state(chain, observers, end, store):
-        if _all(store.sound, chain[epoch], epoch, observers):
+        if _all(store.sound, chain[epoch], epoch, observers, moments=epoch < end):
             break
     return epoch
 
 
-def _all(ask: Callable[[str, str], bool], state_key: str, epoch: int, observers: Iterable[Observer]) -> bool:
-    """Whether the answer is yes for a state and for the average of each observer that has begun by then."""
+def _all(
+    ask: Callable[[str, str], bool],
+    state_key: str,
+    epoch: int,
+    observers: Iterable[Observer],
+    *,
+    moments: bool,
+) -> bool:
+    """Whether the answer is yes for a state, for the average of each observer that has begun by then, and,
+    if they are needed, for the optimizer's moments."""
     averages = (observer_key(o, state_key) for o in observers if epoch > o.begins)
-    return ask("train", state_key) and all(ask("ema", key) for key in averages)
+    return (
+        ask("train", state_key)
+        and (not moments or ask("moments", state_key))
+        and all(ask("ema", key) for key in averages)
+    )

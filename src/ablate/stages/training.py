@@ -20,7 +20,7 @@ from ablate.parts import PARTS
 from ablate.stages import device as devices
 from ablate.stages.prepare import augmented, batch_size
 from ablate.stages.prepared import Prepared
-from ablate.stages.trained import AVERAGE, Trained, observer_ingredients, observer_key
+from ablate.stages.trained import AVERAGE, MOMENTS, Trained, observer_ingredients, observer_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,7 +106,7 @@ class Training:
     def _restore(self, store: Store) -> None:
         stored = Trained(store.path("train", self.state_key))
         self.unet.load_state_dict(load_file(stored.weights))
-        moments = load_file(stored.moments)
+        moments = load_file(store.path("moments", self.state_key) / MOMENTS)
         for name, parameter in self.weights.items():
             self.optimizer.state[parameter] = {
                 "step": moments[f"{name}|step"].to(self.device),
@@ -120,25 +120,27 @@ class Training:
                 self.averages[observer] = {name: self._placed(name, t) for name, t in average.items()}
 
     def save(self, store: Store) -> None:
-        """Stores the observers' averages, then the state: a stored state is a complete one."""
+        """Stores the observers' averages and the optimizer's moments, then the state: a stored state is a
+        complete one, until its moments are cleared away. What is there already stays."""
         state_key = self.state_key
         for observer, average in self.averages.items():
             key = observer_key(observer, state_key)
             if not store.has("ema", key):
                 with store.writing("ema", key, observer_ingredients(observer, state_key)) as folder:
                     save_file(_contiguous(average), folder / AVERAGE)
-        if store.has("train", state_key):
-            return
-        moments = {
-            f"{name}|{moment}": value
-            for name, parameter in self.weights.items()
-            for moment, value in self.optimizer.state[parameter].items()
-        }
-        with store.writing("train", state_key, self.keys.state_ingredients(self.epoch)) as folder:
-            stored = Trained(folder)
-            save_file(_contiguous(self.unet.state_dict()), stored.weights)
-            save_file(_contiguous(moments), stored.moments)
-            stored.state.write_text(json.dumps({"epoch": self.epoch, "history": self.history}))
+        if not store.has("moments", state_key):
+            moments = {
+                f"{name}|{moment}": value
+                for name, parameter in self.weights.items()
+                for moment, value in self.optimizer.state[parameter].items()
+            }
+            with store.writing("moments", state_key, {"state": state_key}) as folder:
+                save_file(_contiguous(moments), folder / MOMENTS)
+        if not store.has("train", state_key):
+            with store.writing("train", state_key, self.keys.state_ingredients(self.epoch)) as folder:
+                stored = Trained(folder)
+                save_file(_contiguous(self.unet.state_dict()), stored.weights)
+                stored.state.write_text(json.dumps({"epoch": self.epoch, "history": self.history}))
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
@@ -285,9 +287,10 @@ def _like(parameter: Tensor, stored: Tensor) -> Tensor:
 
 
 def forget(keys: RunKeys, observers: Sequence[Observer], epoch: int, store: Store) -> None:
-    """Removes the state K[``epoch``] unless it is marked as kept, and its averages."""
+    """Removes the state K[``epoch``] unless it is marked as kept, its moments and its averages."""
     state_key = keys.chain[epoch]
     if not store.kept("train", state_key):
         store.remove("train", state_key)
+        store.remove("moments", state_key)
         for observer in observers:
             store.remove("ema", observer_key(observer, state_key))

@@ -90,7 +90,7 @@ class Store:
         final = self.path(stage, key)
         with self.aside(f"{stage}-{key}") as folder:
             yield folder
-            (folder / ENTRY).write_text(_sealed({"ingredients": ingredients, "files": _files_of(folder)}))
+            (folder / ENTRY).write_text(sealed({"ingredients": ingredients, "files": _files_of(folder)}))
             _flush(folder)
             final.parent.mkdir(parents=True, exist_ok=True)
             while folder.exists():
@@ -134,11 +134,24 @@ class Store:
         ingredients: dict[str, Any] = self._content(stage, key)["ingredients"]
         return ingredients
 
+    def find_ingredients(self, stage: str, key: str) -> dict[str, Any]:
+        """``ingredients``; empty if the entry cannot be read."""
+        try:
+            return self.ingredients(stage, key)
+        except (RunError, OSError):
+            return {}
+
     def entries(self, stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """(key, ingredients) of every entry of a stage that can be read."""
         for file in sorted((self.root / stage).glob(f"*/{ENTRY}")):
             with suppress(RunError):
                 yield file.parent.name, self.ingredients(stage, file.parent.name)
+
+    def listed(self) -> Iterator[tuple[str, str]]:
+        """(stage, key) of every entry, whether or not it can be read."""
+        for file in sorted(self.root.glob(f"*/*/{ENTRY}")):
+            if file.parent.parent.name not in (TMP, WORK, DAMAGED):
+                yield file.parent.parent.name, file.parent.name
 
     def sound(self, stage: str, key: str) -> bool:
         """Whether there is an entry whose files are as they were written. One that is damaged is set aside.
@@ -186,7 +199,7 @@ class Store:
 
     def _content(self, stage: str, key: str) -> dict[str, Any]:
         file = self.path(stage, key) / ENTRY
-        content = _unsealed(file.read_bytes())
+        content = unsealed(file.read_bytes())
         if content is None:
             raise RunError(f"{ENTRY} does not hold what was written", where=str(file))
         return content
@@ -204,6 +217,10 @@ class Store:
         """A lock among processes, held while it is entered; the kernel frees it if the holder is killed."""
         return FileLock(self.root / LOCKS / f"{name}.lock")
 
+    def held(self, name: str) -> bool:
+        """Whether a process holds the lock of this name. Waits for nobody and writes nothing."""
+        return is_held(self.root / LOCKS / f"{name}.lock")
+
     def keep(self, stage: str, key: str) -> None:
         """Marks an entry, which need not exist yet, as one that is not to be forgotten on the way."""
         mark = self._mark(stage, key)
@@ -218,10 +235,27 @@ class Store:
     def _mark(self, stage: str, key: str) -> Path:
         return self.root / KEPT / f"{stage}-{key}"
 
-    def of_other_formats(self) -> int:
-        """How many entries another version of ablate has left in a format that this one does not read."""
+    def of_other_formats(self) -> list[Path]:
+        """Entries that another version of ablate has left in a format that this one does not read."""
         found = self.root.glob("*/*/entry*.json")
-        return sum(file.name != ENTRY and file.parent.parent.name not in (TMP, DAMAGED) for file in found)
+        return [
+            file.parent
+            for file in found
+            if file.name != ENTRY and file.parent.parent.name not in (TMP, DAMAGED)
+        ]
+
+    def leftovers(self) -> Iterator[Path]:
+        """What killed processes have left in ``tmp/``: nobody uses it."""
+        for path in (self.root / TMP).glob("*"):
+            lock = path.with_name(f"{path.name}.lock")
+            if path.suffix == ".lock":
+                left = not path.with_suffix("").exists() and _age(path) > DAY and not is_held(path)
+            elif lock.exists():
+                left = not is_held(lock)
+            else:
+                left = path.name.startswith("gone-") or _age(path) > DAY
+            if left:
+                yield path
 
     def clear_leftovers(self, older_than: float = 7 * DAY) -> None:
         """Removes what killed processes have left half-written, and work that nobody has gone on with for so
@@ -241,6 +275,28 @@ class Store:
                     shutil.rmtree(folder, ignore_errors=True)
 
 
+def is_held(lock: Path) -> bool:
+    """Whether a process holds a lock. Waits for nobody and writes nothing."""
+    try:
+        import fcntl
+    except ImportError:  # on Windows a file that is locked cannot be read
+        try:
+            lock.read_bytes()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go of when the file is closed
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def write_file(path: Path, text: str) -> None:
     """Replaces ``path`` in one step: a reader sees the old text or the new one, also after a power cut.
 
@@ -255,14 +311,14 @@ def write_file(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def _sealed(content: Mapping[str, Any]) -> str:
+def sealed(content: Mapping[str, Any]) -> str:
     """``content`` as JSON that tells when a part of it has changed."""
     plain = json.loads(json.dumps(content))  # as it will be read again: the digest is of that
     return json.dumps({"content": plain, "digest": key_of(plain)}, sort_keys=True, indent=0)
 
 
-def _unsealed(text: bytes) -> dict[str, Any] | None:
-    """The content of ``_sealed``; None if it is not as it was written."""
+def unsealed(text: bytes) -> dict[str, Any] | None:
+    """The content of ``sealed``; None if it is not as it was written."""
     try:
         sealed = json.loads(text)
         content: dict[str, Any] = sealed["content"]

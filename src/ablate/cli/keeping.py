@@ -1,0 +1,151 @@
+"""``ablate status``, ``gc``, ``rm``, ``export`` and ``import``: keeping house."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ablate.cli.options import (
+    REPORTS,
+    STORE,
+    Plugins,
+    Profile,
+    Reports,
+    Seeds,
+    Sets,
+    SpecFile,
+    StoreFolder,
+    TrackingUri,
+    bare_plan_of,
+    plan_of,
+)
+
+Do = Annotated[bool, typer.Option("--do", help="Do it. Without this, only say what would be done.")]
+
+
+def gc(
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Also the weights that `ablate sample` draws from.")
+    ] = False,
+    do: Do = False,
+) -> None:
+    """Free what no finished experiment needs any more: optimizer states, samples that MLflow has, leftovers.
+
+    Without --do it only says what that would be, and why it may go. Reports, results and what a command that
+    was interrupted goes on from always stay.
+    """
+    from ablate.cli.printing import print_found
+    from ablate.keeping.gc import collect, find
+    from ablate.record.client import default_uri
+    from ablate.store import Store
+
+    act = collect if do else find
+    print_found(act(Store(store), tracking_uri or default_uri(), weights=weights), store, done=do)
+
+
+def rm(
+    experiment: Annotated[
+        str, typer.Argument(metavar="EXPERIMENT", help="Its name, for all its settings; or its YAML file.")
+    ],
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+    reports: Reports = REPORTS,
+    do: Do = False,
+) -> None:
+    """Remove an experiment: its runs in MLflow, its trials, its report, and what only it needs of the store.
+
+    Without --do it only says what would go. With a YAML file only the runs with the settings that it has now;
+    with a name those with all settings. The YAML file itself stays.
+    """
+    from ablate.cli.printing import print_doomed
+    from ablate.keeping.rm import delete, find
+    from ablate.record.client import default_uri
+    from ablate.record.provenance import spec_key
+    from ablate.store import Store
+
+    name, key = experiment, None
+    if (spec := Path(experiment)).suffix in (".yaml", ".yml"):
+        made = bare_plan_of(spec, None, None, None, None, store)
+        name, key = made.experiment.name, spec_key(made)
+    uri = tracking_uri or default_uri()
+    act = delete if do else find
+    print_doomed(act(Store(store), uri, reports, name, key), uri, store, done=do)
+
+
+def export(
+    spec: SpecFile,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="New file to write, such as study.zip.")],
+    profile: Profile = None,
+    sets: Sets = None,
+    seeds: Seeds = None,
+    plugins: Plugins = None,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Also the trained weights that runs draw from.")
+    ] = False,
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+    reports: Reports = REPORTS,
+) -> None:
+    """Write a whole study into one file: what MLflow and Optuna have of it, its report, spec and plug-ins.
+
+    `ablate import` takes it on another machine, where `ablate report` then gives the same report.
+    """
+    made = plan_of(spec, profile, sets, seeds, plugins, store)
+    from ablate.cli.printing import print_exported
+    from ablate.keeping.export import export as write
+    from ablate.record.client import default_uri
+
+    options = [*(["--profile", profile] if profile else []), *(["--seeds", seeds] if seeds else [])]
+    options += [word for text in sets or () for word in ("--set", text)]
+    uri = tracking_uri or default_uri()
+    exported = write(made, spec, file, uri, reports, plugins=plugins or (), options=options, weights=weights)
+    print_exported(exported, file)
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `ablate export` has written.")],
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+    reports: Reports = REPORTS,
+) -> None:
+    """Take a study from a file that `ablate export` wrote: its record, report, spec and plug-ins.
+
+    All of it or nothing; what is here already is never replaced. The spec gets its place below this folder.
+    """
+    from ablate.cli.printing import print_imported
+    from ablate.cli.screens import checking_bar
+    from ablate.keeping.adopt import adopt
+    from ablate.record.client import default_uri
+    from ablate.store import Store
+
+    with checking_bar() as progress:
+        uri = tracking_uri or default_uri()
+        imported = adopt(file, Store(store), uri, reports, Path(), progress)
+    print_imported(imported)
+
+
+def status(
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
+) -> None:
+    """Say what runs in which process, how far it is, and what failed and why.
+
+    It only reads, and waits for nobody: use it while another command runs.
+    """
+    from ablate.cli.printing import print_status
+    from ablate.keeping.status import status_of
+    from ablate.record.client import default_uri
+    from ablate.store import Store
+
+    found = status_of(Store(store), tracking_uri or default_uri())
+    if as_json:
+        sys.stdout.write(json.dumps(found.as_json(), indent=2) + "\n")
+    else:
+        print_status(found, store)

@@ -1,0 +1,1 @@
+"""Housekeeping, a file for each command: what runs, what can go, what is sound, and a study as one file."""

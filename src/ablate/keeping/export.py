@@ -1,0 +1,129 @@
+"""``ablate export``: a study as one file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ablate.errors import RunError, UserError
+from ablate.keeping import bundle
+from ablate.record import carry
+from ablate.record.provenance import spec_key
+from ablate.record.read import find_settings
+from ablate.report.drawn import Drawn
+from ablate.report.write import memory_of, write_report
+from ablate.runner.alone import experiment_lock
+from ablate.runner.needs import needs_of
+from ablate.runner.study import study_database, study_name
+from ablate.runner.trials import pack_trials
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ablate.keeping.bundle import Writer
+    from ablate.plan import Plan
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written into a file."""
+
+    runs: int
+    lacking: int
+    """Runs of the experiment that are not recorded."""
+    weights: int
+    """Entries of the store."""
+    bytes: int
+
+
+def export(
+    plan: Plan,
+    spec: Path,
+    file: Path,
+    uri: str,
+    reports: Path,
+    *,
+    plugins: Sequence[Path] = (),
+    options: Sequence[str] = (),
+    weights: bool = False,
+) -> Exported:
+    """Writes all that is recorded of a plan's experiment into one file, with its spec and its report. The
+    report is brought up to date.
+
+    Args:
+        plugins: files that were named beside the spec's own.
+        options: what the command was given beside the spec, for who reads it.
+        weights: also what images are drawn from.
+
+    Raises:
+        UserError: there is a file already, nothing is recorded, or the spec and its plug-ins do not lie in
+            one folder; and as ``connect``.
+        RunError: the experiment is being run, or weights are not in the store.
+    """
+    key, name = spec_key(plan), plan.experiment.name
+    if file.exists():
+        raise UserError("there is something here already", where=str(file), fix="Choose a new name.")
+    if plan.store.held(experiment_lock(key)):
+        raise RunError(f"{name} is being run", where=str(plan.store.root), fix="Wait until it has ended.")
+    if not (found := find_settings(uri, plan)):
+        fix = "Run it first: ablate run, with the same --profile, --set and --seeds."
+        raise UserError("MLflow has no record of this experiment with these settings", where=name, fix=fix)
+    reader, parent = found
+    named, base = _files(plan, spec, plugins)
+    entries = _weights(plan) if weights else []
+    page = write_report(reader.read(parent), plan.experiment.vocabulary, reports)
+    packed = carry.pack(reader, parent)
+    contents = bundle.Contents(
+        name, key, named[0], named[1:], options=list(options), ablate=version("ablate")
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with bundle.writing(file, contents) as out:
+        out.add(bundle.RECORD, json.dumps(packed).encode())
+        trials = pack_trials(study_database(uri), study_name(name, key))
+        out.add(bundle.TRIALS, json.dumps(trials).encode())
+        out.add(bundle.NEEDS, json.dumps(asdict(needs_of(plan))).encode())
+        for path in named:
+            out.add(f"{bundle.FILES}/{path}", base / path)
+        for run, folder in carry.artifacts_of(reader, packed).items():
+            out.add_folder(f"{bundle.ARTIFACTS}/{run}", folder)
+        _add_report(out, reports, name, page)
+        for stage, entry in entries:
+            out.add_folder(f"{bundle.STORE}/{stage}/{entry}", plan.store.sound_path(stage, entry))
+    recorded = len(reader.whole(parent))
+    return Exported(recorded, len(plan.runs) - recorded, len(entries), file.stat().st_size)
+
+
+def _files(plan: Plan, spec: Path, plugins: Sequence[Path]) -> tuple[list[str], Path]:
+    """The spec and its plug-ins as paths below a folder, and that folder: the current one, or the spec's."""
+    written = [spec, *(Path(plugin.path) for plugin in plan.experiment.vocabulary.plugins), *plugins]
+    paths = list(dict.fromkeys(path.resolve() for path in written))
+    here = Path.cwd().resolve()
+    base = here if paths[0].is_relative_to(here) else paths[0].parent
+    for path in paths:
+        if not path.is_relative_to(base):
+            fix = (
+                "Export in a folder that has the spec and its plug-ins below it, or copy this file beside it."
+            )
+            raise UserError(f"does not lie in {base}, as the spec does", where=str(path), fix=fix)
+    return [path.relative_to(base).as_posix() for path in paths], base
+
+
+def _weights(plan: Plan) -> list[tuple[str, str]]:
+    """What images of all runs are drawn from."""
+    for run in plan.runs:
+        if not run.has_weights(plan.store.has):
+            fix = "Leave out --weights, or train them again: `ablate run` after removing MLflow's record."
+            raise RunError(f"the weights of {run.name} are not there", where=str(plan.store.root), fix=fix)
+    return sorted({entry for run in plan.runs for entry in (("train", run.keys.chain[-1]), run.keys.weights)})
+
+
+def _add_report(out: Writer, reports: Path, name: str, page: Path) -> None:
+    memory = memory_of(reports, name, "markdown")
+    drawn = Drawn.read(memory)
+    assert drawn, f"{page} has just been written"
+    out.add(f"{bundle.REPORT}/{memory.name}", memory)
+    for file in drawn.files:
+        out.add(f"{bundle.REPORT}/{file}", reports / file)

@@ -1,0 +1,172 @@
+"""``ablate rm``: an experiment goes, from MLflow, Optuna, the reports and the store."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from filelock import Timeout
+
+from ablate.errors import RunError, UserError
+from ablate.keeping.gc import Item, remove, size_of
+from ablate.record.glance import glance
+from ablate.record.remove import parents_of, remove_runs, runs_of
+from ablate.report.drawn import Drawn, digests
+from ablate.report.index import write_index
+from ablate.runner.alone import HOUSEKEEPING, RUNNING, experiment_lock
+from ablate.runner.needs import Entry, Needs, forget_needs, read_needs
+from ablate.runner.study import study_database, study_name
+from ablate.runner.trials import has_study, remove_study
+from ablate.store import KEPT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from ablate.store import Store
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """What goes with an experiment."""
+
+    experiment: str
+    keys: list[str]
+    """Of its settings."""
+    runs: list[str]
+    """In MLflow."""
+    others: int
+    """Settings of the same name that stay recorded. The report stays with them."""
+    studies: list[str]
+    report: list[Path]
+    edited: list[Path] = field(default_factory=list)
+    """Files of the report that somebody has changed: they stay."""
+    items: list[Item] = field(default_factory=list)
+    """In the store: what no other experiment needs."""
+
+
+def find(store: Store, uri: str, reports: Path, experiment: str, key: str | None = None) -> Doomed:
+    """What goes with an experiment: with all its settings, or with those of one key. Changes nothing.
+
+    Raises:
+        UserError: there is no such experiment; and as ``connect``.
+        RunError: it is being run.
+    """
+    needs = dict(read_needs(store))
+    parents = parents_of(uri, experiment)
+    all_keys = [*parents, *(k for k, need in needs.items() if need.experiment == experiment)]
+    keys = [each for each in dict.fromkeys(all_keys) if key in (None, each)]
+    if not keys:
+        if all_keys:
+            fix = f"It has run with others: ablate rm {experiment}"
+            raise UserError("has not run with these settings", where=experiment, fix=fix)
+        known = ", ".join(sorted({one.experiment for one in glance(uri)})) or "none"
+        raise UserError("there is no such experiment", where=experiment, fix=f"MLflow has: {known}.")
+    for each in keys:
+        if store.held(experiment_lock(each)):
+            raise _running(experiment, store)
+    mine = [parents[each] for each in keys if each in parents]
+    others = len(set(parents) - set(keys))
+    report, edited = ([], []) if others else _report(reports, experiment)
+    names = [study_name(experiment, each) for each in keys]
+    return Doomed(
+        experiment,
+        keys,
+        runs_of(uri, experiment, mine) if mine else [],
+        others,
+        [name for name in names if has_study(study_database(uri), name)],
+        report,
+        edited,
+        list(_items(store, needs, keys)),
+    )
+
+
+def delete(store: Store, uri: str, reports: Path, experiment: str, key: str | None = None) -> Doomed:
+    """Removes what ``find`` finds, and gives it. Given again after it was interrupted, it goes on. Raises as
+    ``find``."""
+    with ExitStack() as held:
+        held.enter_context(store.lock(HOUSEKEEPING))
+        doomed = find(store, uri, reports, experiment, key)
+        for each in doomed.keys:
+            try:
+                held.enter_context(store.lock(experiment_lock(each)).acquire(blocking=False))
+            except Timeout:
+                raise _running(experiment, store) from None
+        for file in doomed.report:
+            file.unlink(missing_ok=True)
+        _tidy(reports, experiment)
+        for name in doomed.studies:
+            remove_study(study_database(uri), name)
+        if doomed.runs:
+            remove_runs(uri, experiment, doomed.runs)
+        for item in doomed.items:
+            remove(store, item)
+        for each in doomed.keys:
+            (store.root / RUNNING / f"{each}.json").unlink(missing_ok=True)
+            forget_needs(store, each)
+    return doomed
+
+
+def _running(experiment: str, store: Store) -> RunError:
+    return RunError(f"{experiment} is being run", where=str(store.root), fix="Stop it, or wait for its end.")
+
+
+# ── the report ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _report(reports: Path, name: str) -> tuple[list[Path], list[Path]]:
+    """The files that ablate has written for a report in all formats, and those that were edited since."""
+    memories = [
+        file
+        for file in (reports.iterdir() if reports.is_dir() else ())
+        if re.fullmatch(rf"\.{re.escape(name)}\.\w+\.json", file.name)
+    ]
+    written, edited = list(memories), []
+    for memory in memories:
+        drawn = Drawn.read(memory)
+        files = {f: d for f, d in (drawn.files if drawn else {}).items() if _of_the_report(f, name)}
+        now = digests(reports, files)
+        written += [reports / file for file, digest in now.items() if digest == files[file]]
+        edited += [reports / file for file, digest in now.items() if digest != files[file]]
+    return sorted(set(written)), sorted(set(edited))
+
+
+def _of_the_report(file: str, name: str) -> bool:
+    """Whether a file can be one of this report: a memory may have been tampered with."""
+    folder, _, rest = file.rpartition("/")
+    return ".." not in file and (folder == name or (not folder and rest.startswith(f"{name}.")))
+
+
+def _tidy(reports: Path, name: str) -> None:
+    """Removes the folder of figures if nothing is left in it, and writes the index of reports anew."""
+    folder = reports / name
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+    if reports.is_dir():
+        write_index(reports)
+
+
+# ── the store ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _items(store: Store, needs: dict[str, Needs], keys: Collection[str]) -> Iterator[Item]:
+    """What the experiments with these keys need, and no other."""
+    others = _all_of([need for key, need in needs.items() if key not in keys])
+    mine = _all_of([need for key, need in needs.items() if key in keys]) - others
+    for stage, key in store.listed():
+        entry = (stage, key)
+        if stage == "ema":  # an average goes with its state
+            entry = ("train", str(store.find_ingredients(stage, key).get("state")))
+        if entry in mine:
+            path = store.path(stage, key)
+            yield Item("superseded", path, size_of(path), (stage, key))
+    for stage, key in sorted(mine):
+        if (mark := store.root / KEPT / f"{stage}-{key}").exists():
+            yield Item("marks", mark, 0)
+
+
+def _all_of(needs: Collection[Needs]) -> set[Entry]:
+    states = {(stage, state) for need in needs for state in need.states for stage in ("train", "moments")}
+    return states | {entry for need in needs for entry in (*need.inputs, *need.results)}

@@ -1,0 +1,73 @@
+"""``ablate status``: what runs in which process, how far it is, and what failed. Reads files only."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from ablate.record.glance import glance
+from ablate.runner.account import Account
+from ablate.runner.alone import RUNNING, experiment_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ablate.record.glance import Glance
+    from ablate.store import Store
+
+
+@dataclass(frozen=True)
+class Command:
+    """An ``ablate run`` that goes on, or was killed."""
+
+    account: Account
+    killed: bool
+    """Its process is gone and could not say goodbye."""
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.time() - self.account.since
+
+    @property
+    def seconds_left(self) -> float | None:
+        """From the pace so far; None as long as there is none. Drawing and measuring a run counts as much as
+        an epoch."""
+        account = self.account
+        done, all_ = account.epochs_done + account.runs_done, account.epochs + account.runs
+        if self.killed or account.begun is None or not done:
+            return None
+        return (time.time() - account.begun) * max(all_ - done, 0) / done
+
+
+@dataclass(frozen=True)
+class Status:
+    """What goes on in a store, and what MLflow has."""
+
+    commands: Sequence[Command]
+    recorded: Sequence[Glance]
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        commands = [
+            {
+                **asdict(command.account),
+                "state": "killed" if command.killed else "running",
+                "seconds": round(command.seconds, 1),
+                "seconds_left": None if command.seconds_left is None else round(command.seconds_left, 1),
+            }
+            for command in self.commands
+        ]
+        return {"commands": commands, "recorded": [asdict(one) for one in self.recorded]}
+
+
+def status_of(store: Store, uri: str) -> Status:
+    """What goes on now. Waits for nobody and writes nothing."""
+    commands = []
+    for file in sorted((store.root / RUNNING).glob("*.json")):
+        # Asked first: what ends in between has removed its file.
+        killed = not store.held(experiment_lock(file.stem))
+        if account := Account.read(file):
+            commands.append(Command(account, killed))
+    return Status(commands, glance(uri))

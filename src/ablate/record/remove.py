@@ -1,0 +1,99 @@
+"""Removes runs from MLflow: for good from an SQLite file; a server only marks them as deleted.
+
+MLflow's own `mlflow gc` would also remove whatever else is marked as deleted, which nobody has asked for.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ablate.record.carry import place_for
+from ablate.record.client import connect
+from ablate.record.read import Reader, find_experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+
+def parents_of(uri: str, experiment: str) -> dict[str, str]:
+    """Key of its settings → parent run, of all settings that are recorded of an experiment."""
+    reader = find_experiment(uri, experiment)
+    return reader.parents() if reader else {}
+
+
+def runs_of(uri: str, experiment: str, parents: Collection[str]) -> list[str]:
+    """These parent runs and their children."""
+    reader = find_experiment(uri, experiment)
+    assert reader, "it has just been read"
+    children = [child.run_id for parent in parents for child in reader.all_children(parent)]
+    return [*parents, *children]
+
+
+def remove_runs(uri: str, experiment: str, run_ids: Sequence[str]) -> None:
+    """Removes runs, and the experiment if nothing is left in it.
+
+    From an SQLite file they go for good, with their files. A server only marks them as deleted: its
+    ``mlflow gc`` frees the room, and its UI can restore them until then.
+
+    Raises:
+        UserError, UnreachableError: as ``connect``.
+    """
+    client = connect(uri, to_write=True)
+    if client.database is None:
+        number = str(client.get_experiment_by_name(experiment).experiment_id)
+        for run_id in run_ids:
+            client.delete_run(run_id)
+        if not Reader(client, number, experiment).has_runs():
+            client.delete_experiment(number)
+        return
+    empty = client.patiently(partial(_remove_rows, client.database, experiment, run_ids))
+    place = place_for(uri, experiment)
+    for folder in [place] if empty else [place / run_id for run_id in run_ids]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_rows(database: Path, experiment: str, run_ids: Sequence[str]) -> bool:
+    """Removes all rows of runs in one step. Gives whether the experiment went as well."""
+    with closing(sqlite3.connect(database, timeout=5)) as connection, connection:
+        for table in _tables_with(connection, "run_uuid"):
+            _delete(connection, table, "run_uuid", run_ids)
+        _delete(connection, "inputs", "destination_id", run_ids)
+        connection.execute("delete from input_tags where input_uuid not in (select input_uuid from inputs)")
+        (number,) = connection.execute(
+            "select experiment_id from experiments where name = ?", (experiment,)
+        ).fetchone()
+        connection.execute(
+            "delete from datasets where experiment_id = ? and "
+            "dataset_uuid not in (select source_id from inputs)",
+            (number,),
+        )
+        # It stays while there is a run of somebody else, also one that is marked as deleted, or a trace.
+        for table in _tables_with(connection, "experiment_id"):
+            query = f"select 1 from {table} where experiment_id = ?"
+            if table not in OF_EXPERIMENT and connection.execute(query, (number,)).fetchone():
+                return False
+        for table in OF_EXPERIMENT:
+            connection.execute(f"delete from {table} where experiment_id = ?", (number,))
+    return True
+
+
+OF_EXPERIMENT = ("experiment_tags", "experiments")
+
+
+def _tables_with(connection: sqlite3.Connection, column: str) -> list[str]:
+    """The tables with a column of this name; runs come last, because others name them."""
+    query = (
+        "select tables.name from sqlite_master tables join pragma_table_info(tables.name) columns "
+        "on columns.name = ? where tables.type = 'table'"
+    )
+    tables = [str(table) for (table,) in connection.execute(query, (column,))]
+    return sorted(tables, key=lambda table: table == "runs")
+
+
+def _delete(connection: sqlite3.Connection, table: str, column: str, values: Sequence[str]) -> None:
+    connection.executemany(f"delete from {table} where {column} = ?", [(value,) for value in values])

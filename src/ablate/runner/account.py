@@ -1,0 +1,148 @@
+"""The account of a running command: who it is and how far, for ``ablate status``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from ablate.store import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from ablate.records import EpochRow, Finding
+
+PAUSE = 1.0
+"""Seconds between two times of writing."""
+
+
+@dataclass
+class Account:
+    """What a process that runs an experiment says of itself."""
+
+    experiment: str
+    process: int
+    host: str
+    since: float
+    """Seconds since 1970, as all times here."""
+    begun: float | None = None
+    """When its tasks began; None as long as it looks at what there is to do."""
+    epochs: int = 0
+    """To train, in this call."""
+    epochs_done: int = 0
+    runs: int = 0
+    """To finish, in this call."""
+    runs_done: int = 0
+    tasks: dict[str, str] = field(default_factory=dict)
+    """Task that is being done → what it is at."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Task → why it failed, in a line."""
+
+    @classmethod
+    def of_this_process(cls, experiment: str) -> Account:
+        """An account that begins now."""
+        return cls(experiment, os.getpid(), socket.gethostname(), time.time())
+
+    @classmethod
+    def read(cls, file: Path) -> Account | None:
+        """The account in a file; None where there is none: its process has just begun, or just ended."""
+        try:
+            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            return cls(**content)
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write(self, file: Path) -> None:
+        """Writes it, in one step."""
+        write_file(file, json.dumps(asdict(self), indent=1))
+
+
+class Keeper:
+    """A ``RunProgress`` that keeps what it is told in a file, written by a thread of its own at most once a
+    second: nothing waits for the disk, and a disk that is full only makes the account old.
+
+    A context manager.
+    """
+
+    def __init__(self, account: Account, file: Path) -> None:
+        self._account = account
+        self._file = file
+        self._names: Collection[str] = ()
+        self._lock = threading.Lock()
+        self._changed = self._ended = False
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._write, name="account", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended = True
+        self._wake.set()
+        self._thread.join()
+
+    # ── what it is told ──────────────────────────────────────────────────────────────────────────
+
+    def say(self, text: str) -> None:
+        """Nothing to count."""
+
+    def findings(self, findings: Sequence[Finding]) -> None:
+        """The audit has ended."""
+        with self._change() as account:
+            account.tasks.pop("audit", None)
+
+    def begin(self, epochs: int, runs: Collection[str]) -> None:
+        """From now on the time counts."""
+        self._names = runs
+        with self._change() as account:
+            account.begun, account.epochs, account.runs = time.time(), epochs, len(runs)
+
+    def note(self, task: str, text: str) -> None:
+        """A task is doing something."""
+        with self._change() as account:
+            account.tasks[task] = text
+
+    def epoch(self, task: str, epochs: int, row: EpochRow) -> None:
+        """Counts an epoch."""
+        with self._change() as account:
+            account.epochs_done += 1
+            account.tasks[task] = f"epoch {epochs}, loss {row['loss']:.4f}"
+
+    def done(self, task: str, text: str = "") -> None:
+        """Counts a finished run."""
+        with self._change() as account:
+            account.tasks.pop(task, None)
+            account.runs_done += task in self._names
+
+    def failed(self, task: str, reason: str) -> None:
+        """Counts a run that has failed, and keeps why."""
+        with self._change() as account:
+            account.tasks.pop(task, None)
+            account.runs_done += task in self._names
+            account.failed[task] = next(iter(reason.splitlines()), "")
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[Account]:
+        with self._lock:
+            yield self._account
+            self._changed = True
+
+    # ── in the thread ────────────────────────────────────────────────────────────────────────────
+
+    def _write(self) -> None:
+        while not self._ended:
+            with self._lock:
+                account, changed, self._changed = deepcopy(self._account), self._changed, False
+            if changed:
+                with contextlib.suppress(OSError):
+                    account.write(self._file)
+            self._wake.wait(PAUSE)

@@ -1,0 +1,141 @@
+"""What an experiment needs of the store: ``needs/<spec key>.json``, written when it begins to run.
+
+Housekeeping reads it: what no experiment needs can go.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from ablate.errors import RunError
+from ablate.record.provenance import spec_key
+from ablate.stages import evaluated
+from ablate.store import key_of, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ablate.plan import Plan
+    from ablate.store import Store
+
+NEEDS = "needs"
+"""Folder of the store."""
+
+Entry = tuple[str, str]
+"""Stage and key."""
+
+
+@dataclass(frozen=True)
+class RunNeeds:
+    """What one run needs."""
+
+    key: str
+    """Of its scores: the identity of the run."""
+    weights: list[Entry]
+    """What its images are drawn from."""
+    results: list[Entry]
+    """Samples, scores, previews: what MLflow gets copies of."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an experiment needs of the store."""
+
+    experiment: str
+    states: list[str] = field(default_factory=list)
+    """All states of its chains."""
+    inputs: list[Entry] = field(default_factory=list)
+    """Prepared data."""
+    runs: dict[str, RunNeeds] = field(default_factory=dict)
+    """By their names."""
+
+    @property
+    def weights(self) -> set[Entry]:
+        """What the images of its runs are drawn from."""
+        return {entry for run in self.runs.values() for entry in run.weights}
+
+    @property
+    def results(self) -> set[Entry]:
+        """What its runs have brought."""
+        return {entry for run in self.runs.values() for entry in run.results}
+
+
+def write_needs(plan: Plan) -> None:
+    """Keeps in the store what a plan's experiment needs of it."""
+    keep_needs(plan.store, spec_key(plan), needs_of(plan))
+
+
+def keep_needs(store: Store, key: str, needs: Needs) -> None:
+    """Keeps in a store what the experiment with this spec key needs of it."""
+    file, text = _file(store, key), json.dumps(asdict(needs))
+    with suppress(OSError):
+        if file.read_text(encoding="utf-8") == text:
+            return
+    write_file(file, text)
+
+
+def needs_of(plan: Plan) -> Needs:
+    """What a plan's experiment needs of a store."""
+    states: set[str] = set()
+    inputs: set[Entry] = set()
+    runs = {}
+    for run in plan.runs:
+        keys = run.keys
+        states |= set(keys.chain[1:])
+        inputs |= {
+            ("prepare", keys.prepare),
+            ("reference", key_of(evaluated.reference_ingredients(keys))),
+            *([("augmented", keys.augmented)] if keys.augmented else []),
+        }
+        previews = [("preview", key) for _, key in keys.previews()]
+        runs[run.name] = RunNeeds(
+            keys.evaluate,
+            weights=sorted({("train", keys.chain[-1]), keys.weights}),
+            results=[("sample", keys.sample), ("evaluate", keys.evaluate), *previews],
+        )
+    return Needs(plan.experiment.name, sorted(states), sorted(inputs), runs)
+
+
+def read_needs(store: Store) -> Iterator[tuple[str, Needs]]:
+    """(spec key, what it needs) of each experiment that has run in this store.
+
+    Raises:
+        RunError: a file is not as it was written.
+    """
+    for file in sorted((store.root / NEEDS).glob("*.json")):
+        try:
+            needs = parsed(file.read_text(encoding="utf-8"))
+        except (ValueError, KeyError, TypeError) as error:
+            fix = "Delete it, and give the same `ablate run` again: it writes it anew."
+            raise RunError(
+                f"what an experiment needs cannot be read ({error!r})", where=str(file), fix=fix
+            ) from error
+        yield file.stem, needs
+
+
+def parsed(text: str) -> Needs:
+    """What ``write_needs`` has written. Raises ValueError, KeyError or TypeError for anything else."""
+    content = json.loads(text)
+
+    def entries(listed: list[list[str]]) -> list[Entry]:
+        return [(str(stage), str(key)) for stage, key in listed]
+
+    runs = {
+        str(name): RunNeeds(str(run["key"]), entries(run["weights"]), entries(run["results"]))
+        for name, run in content["runs"].items()
+    }
+    states = [str(state) for state in content["states"]]
+    return Needs(str(content["experiment"]), states, entries(content["inputs"]), runs)
+
+
+def forget_needs(store: Store, key: str) -> None:
+    """The experiment with this spec key needs nothing any more."""
+    _file(store, key).unlink(missing_ok=True)
+
+
+def _file(store: Store, key: str) -> Path:
+    return store.root / NEEDS / f"{key}.json"

@@ -1,0 +1,113 @@
+"""The trials of a study as plain data: taken out of Optuna, put into it again, and removed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ablate.errors import UserError
+from ablate.record.databases import check_database, is_there, provide_database
+from ablate.record.patience import Patience
+from ablate.runner.study import make_tables, storage_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import optuna
+
+TABLE = "version_info"
+"""Of Optuna's: it has a row in each whole database."""
+HALF_WAY = "ablate.import"
+"""Attribute of a study whose trials are being put in: whatever is there of it counts for nothing."""
+
+
+def pack_trials(database: Path, name: str) -> list[dict[str, Any]]:
+    """The trials of a study, none if there is no such study. Raises UserError for a broken database."""
+    if not is_there(database) or not (study := _find(database, name)):
+        return []
+    return [
+        {
+            "state": trial.state.name,
+            "value": None if trial.value is None else repr(float(trial.value)),
+            "params": dict(trial.params),
+            "choices": {key: list(among.choices) for key, among in trial.distributions.items()},
+            "user": dict(trial.user_attrs),
+            "system": dict(trial.system_attrs),
+            "started": trial.datetime_start and trial.datetime_start.isoformat(),
+            "ended": trial.datetime_complete and trial.datetime_complete.isoformat(),
+        }
+        for trial in study.get_trials(deepcopy=False)
+    ]
+
+
+def refuse_study(database: Path, name: str) -> None:
+    """Raises UserError if there is a study of this name already."""
+    if is_there(database) and (study := _find(database, name)) and not study.user_attrs.get(HALF_WAY):
+        fix = "Nothing was changed. `ablate rm` with the experiment's name removes it."
+        raise UserError(f"Optuna has the study {name!r} already", where=str(database), fix=fix)
+
+
+def unpack_trials(database: Path, name: str, packed: list[dict[str, Any]]) -> None:
+    """Makes a study with these trials. One that is half-way in from an earlier time is made anew."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    provide_database(database, TABLE, make_tables)
+    remove_study(database, name)
+    study = optuna.create_study(storage=storage_of(database), study_name=name, direction="minimize")
+    study.set_user_attr(HALF_WAY, True)
+    for trial in packed:
+        study.add_trial(_trial(trial))
+    study.set_user_attr(HALF_WAY, False)
+
+
+def _trial(packed: dict[str, Any]) -> optuna.trial.FrozenTrial:
+    from optuna.distributions import CategoricalDistribution
+    from optuna.trial import FrozenTrial, TrialState
+
+    def moment(text: str | None) -> datetime | None:
+        return None if text is None else datetime.fromisoformat(text)
+
+    return FrozenTrial(
+        number=-1,  # Optuna counts
+        trial_id=-1,
+        state=TrialState[packed["state"]],
+        value=None if packed["value"] is None else float(packed["value"]),
+        datetime_start=moment(packed["started"]),
+        datetime_complete=moment(packed["ended"]),
+        params=packed["params"],
+        distributions={name: CategoricalDistribution(among) for name, among in packed["choices"].items()},
+        user_attrs=packed["user"],
+        system_attrs=packed["system"],
+        intermediate_values={},
+    )
+
+
+def has_study(database: Path, name: str) -> bool:
+    """Whether there is a study of this name."""
+    return is_there(database) and _find(database, name) is not None
+
+
+def remove_study(database: Path, name: str) -> bool:
+    """Removes a study with its trials. Gives whether there was one."""
+    import optuna
+
+    if not has_study(database, name):
+        return False
+    Patience(str(database))(lambda: optuna.delete_study(study_name=name, storage=storage_of(database)))
+    return True
+
+
+def _find(database: Path, name: str) -> optuna.Study | None:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    check_database(database, TABLE)
+
+    def look() -> optuna.Study | None:
+        storage = storage_of(database)
+        if name not in optuna.get_all_study_names(storage):
+            return None
+        return optuna.load_study(study_name=name, storage=storage)
+
+    return Patience(str(database))(look)

@@ -1,0 +1,165 @@
+"""``ablate rm`` removes an experiment everywhere, and nothing of any other."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ablate.keeping import rm
+from ablate.runner.alone import experiment_lock
+from ablate.runner.needs import Needs, RunNeeds, keep_needs, read_needs
+from ablate.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def files(folder: Path) -> dict[str, int]:
+    every = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in every}
+
+
+def rows(folder: Path) -> dict[str, int]:
+    """Table → rows, of what MLflow and Optuna have of experiments."""
+    tables = {
+        "mlflow.db": (
+            "experiments",
+            "runs",
+            "tags",
+            "params",
+            "metrics",
+            "latest_metrics",
+            "datasets",
+            "inputs",
+        ),
+        "optuna.db": ("studies", "trials", "trial_values"),
+    }
+    found = {}
+    for name, some in tables.items():
+        with closing(sqlite3.connect(folder / name)) as database:
+            for table in some:
+                ((found[table],),) = database.execute(f"select count(*) from {table}")
+    return found
+
+
+@pytest.fixture
+def pair(copied: Path, call: Callable[..., str]) -> Path:
+    """The copy, with the same experiment once more under another name."""
+    shutil.copy(copied / "tiny.yaml", copied / "other.yaml")
+    assert "4 runs finished" in call("run", "other.yaml", "--no-audit")
+    return copied
+
+
+def test_without_do_nothing_is_changed(copied: Path, call: Callable[..., str]) -> None:
+    before = files(copied)
+    shown = call("rm", "tiny")
+    assert "5 runs, for good" in shown and "reports/tiny.md" in shown and "Nothing was changed" in shown
+    after = files(copied)
+    assert {name for name in before if before[name] != after.get(name)} == set()
+
+
+def test_of_two_experiments_one_goes_and_the_other_stays_as_it_was(
+    pair: Path, call: Callable[..., str], finished: Path
+) -> None:
+    reports, store = files(pair / "reports"), files(pair / ".ablate")
+    (pair / "reports" / "other" / "notes.txt").write_text("mine")
+    (pair / "reports" / "other" / "runs.csv").write_text("edited")
+    shown = call("rm", "other", "--do")
+    assert "reports/other/runs.csv was edited: it stays." in shown and "other was removed." in shown
+    left = files(pair / "reports")
+    mine = {"other/notes.txt", "other/runs.csv"}
+    assert set(left) - mine == {name for name in reports if not name.lstrip(".").startswith("other")}
+    assert "other.md" not in (pair / "reports" / "README.md").read_text()
+    assert rows(pair) == rows(finished)
+    assert not (pair / "mlruns" / "other").exists()
+    # Both need the same of the store: it stays.
+    kept = {name for name in store if not name.startswith(("needs/", "locks/", "digests"))}
+    assert kept <= set(files(pair / ".ablate"))
+    assert [needs.experiment for _, needs in read_needs(Store(pair / ".ablate"))] == ["tiny"]
+    assert "0 runs finished, 4 were already there, 0 failed" in call("run", "tiny.yaml")
+    # The last one takes the store with it.
+    call("rm", "tiny.yaml", "--do")
+    stages = ("train", "moments", "ema", "sample", "evaluate", "preview", "prepare", "reference", "kept")
+    assert not [path for stage in stages for path in (pair / ".ablate" / stage).glob("*")]
+    assert rows(pair)["runs"] == rows(pair)["trials"] == 0
+    assert (pair / "tiny.yaml").exists()
+    assert "there is no such experiment" in call("rm", "tiny", code=2)
+
+
+def test_other_settings_of_the_same_name_stay_with_the_report(
+    copied: Path, call: Callable[..., str], write_spec: Callable[..., Path]
+) -> None:
+    write_spec(copied, seeds=[0])
+    assert "has not run with these settings" in call("rm", "tiny.yaml", code=2)
+    assert "2 runs finished" in call("run", "tiny.yaml", "--no-audit")
+    shown = call("rm", "tiny.yaml", "--do")
+    assert "1 other settings of tiny stay, and the report with them." in shown
+    assert (copied / "reports" / "tiny.md").exists()
+    write_spec(copied)
+    assert "0 runs finished, 4 were already there, 0 failed" in call("run", "tiny.yaml")
+
+
+def test_while_it_is_run_it_is_not_removed(copied: Path, call: Callable[..., str]) -> None:
+    store = Store(copied / ".ablate")
+    ((key, _),) = read_needs(store)
+    before = rows(copied)
+    with store.lock(experiment_lock(key)):
+        for more in ((), ("--do",)):
+            assert "tiny is being run" in call("rm", "tiny", *more, code=1)
+    assert rows(copied) == before
+
+
+def test_there_is_nothing_to_remove_in_an_empty_folder(call: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    shown = call("rm", "tiny", "--do", code=2, folder=tmp_path / "empty")
+    assert "there is no such experiment" in shown and "MLflow has: none" in shown
+
+
+def test_of_the_store_goes_only_what_no_other_experiment_needs(tmp_path: Path) -> None:
+    def needs(name: str, *states: str) -> Needs:
+        run = RunNeeds(name, [("train", states[-1])], [("sample", name)])
+        return Needs(name, list(states), [("prepare", "data")], {f"{name} seed 0": run})
+
+    store = Store(tmp_path)
+    both = {"one": needs("one", "trunk", "end of one"), "two": needs("two", "trunk", "end of two")}
+    entries = [
+        *(
+            (stage, state)
+            for state in ("trunk", "end of one", "end of two")
+            for stage in ("train", "moments")
+        ),
+        *(("sample", "one"), ("sample", "two"), ("prepare", "data"), ("ema", "a"), ("ema", "b")),
+    ]
+    averages = {"a": "trunk", "b": "end of one"}
+    for stage, key in entries:
+        with store.writing(stage, key, {"state": averages.get(key)}):
+            pass
+    for key, need in both.items():
+        keep_needs(store, key, need)
+    going = {item.entry for item in rm._items(store, both, ["one"])}
+    assert going == {("train", "end of one"), ("moments", "end of one"), ("sample", "one"), ("ema", "b")}
+
+
+@pytest.mark.parametrize(
+    ("file", "ours"),
+    [
+        ("tiny.md", True),
+        ("tiny.html", True),
+        ("tiny/losses.png", True),
+        ("other.md", False),
+        ("other/losses.png", False),
+        ("../tiny.md", False),
+        ("tiny/../other.md", False),
+        ("/etc/tiny.md", False),
+        ("tiny/deeper/losses.png", False),
+    ],
+)
+def test_a_memory_that_names_other_files_does_not_take_them_along(file: str, ours: bool) -> None:
+    assert rm._of_the_report(file, "tiny") is ours
