@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ablate.errors import RunError, UserError
 from ablate.keeping import bundle
 from ablate.record import carry
-from ablate.report.index import write_index
+from ablate.report.write import update_index
 from ablate.runner.alone import experiment_lock
 from ablate.runner.needs import keep_needs, parsed
 from ablate.runner.study import study_database, study_name
@@ -79,7 +79,7 @@ def adopt(
             same = carry.unpack(uri, packed)
             undo.pop_all()  # it is in
         keep_needs(store, contents.key, parsed(study.read(bundle.NEEDS).decode()))
-    write_index(reports)
+    update_index(reports)
     page = reports / f"{contents.experiment}.md"
     return Imported(
         contents.experiment,

@@ -14,7 +14,7 @@ from ablate.keeping.gc import Item, remove, size_of
 from ablate.record.glance import glance
 from ablate.record.remove import parents_of, remove_runs, runs_of
 from ablate.report.drawn import Drawn, digests
-from ablate.report.index import write_index
+from ablate.report.write import update_index
 from ablate.runner.alone import HOUSEKEEPING, RUNNING, experiment_lock
 from ablate.runner.needs import Entry, Needs, forget_needs, read_needs
 from ablate.runner.study import study_database, study_name
@@ -145,7 +145,7 @@ def _tidy(reports: Path, name: str) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     if reports.is_dir():
-        write_index(reports)
+        update_index(reports)
 
 
 # ── the store ────────────────────────────────────────────────────────────────────────────────────

@@ -80,6 +80,14 @@ def _draw(
         return Drawn(source, str(shown), digests(out, files))
 
 
+def update_index(out: Path) -> None:
+    """Write the folder's index again, after reports have come or gone."""
+    from ablate.report.index import write_index
+
+    with _aside(out) as aside:
+        write_index(out, aside)
+
+
 @contextmanager
 def _aside(out: Path) -> Iterator[Path]:
     """An empty folder in ``out``, for one process at a time. Clears away what killed ones have left."""
