@@ -33,6 +33,7 @@ def test_help_imports_nothing_heavy() -> None:
         "ablate.cli",
         "ablate.cli.data",
         "ablate.cli.experiment",
+        "ablate.cli.keeping",
         "ablate.cli.kit",
         "ablate.cli.options",
         "ablate.cli.parts",
@@ -41,7 +42,9 @@ def test_help_imports_nothing_heavy() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["run", "plan", "report", "sample", "ui", "schema"])
+@pytest.mark.parametrize(
+    "name", ["run", "plan", "report", "sample", "ui", "schema", "status", "gc", "rm", "export", "import"]
+)
 def test_every_command_explains_itself(ablate: Ablate, name: str) -> None:
     done = ablate(name, "--help")
     assert done.code == 0

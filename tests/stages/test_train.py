@@ -75,8 +75,11 @@ def walk(
 
 def digests(keys: RunKeys, store: Store, *observers: Observer | None) -> Digests:
     """SHA-256 of all weights at the end of a chain: the U-Net's, the optimizer's, the averages'."""
-    folder = store.path("train", keys.chain[-1])
-    found = {name: file_digest(folder / f"{name}.safetensors") for name in ("unet", "optimizer")}
+    stored = {"unet": "train", "optimizer": "moments"}
+    found = {
+        name: file_digest(store.path(stage, keys.chain[-1]) / f"{name}.safetensors")
+        for name, stage in stored.items()
+    }
     for observer in observers:
         if observer:
             shadow = store.path("ema", observer_key(observer, keys.chain[-1])) / "shadow.safetensors"

@@ -103,6 +103,7 @@ def export(
 
     options = [*(["--profile", profile] if profile else []), *(["--seeds", seeds] if seeds else [])]
     options += [word for text in sets or () for word in ("--set", text)]
+    options += [word for plugin in plugins or () for word in ("--plugin", str(plugin))]
     uri = tracking_uri or default_uri()
     exported = write(made, spec, file, uri, reports, plugins=plugins or (), options=options, weights=weights)
     print_exported(exported, file)

@@ -1,9 +1,10 @@
 """The record of experiments in MLflow. Nothing outside this folder imports MLflow or sees its types.
 
 ``write`` makes parents, children, curves and images; ``read`` gives them back for the report;
-``recorder`` stands between the runner and ``write``. Below them, ``client`` reaches MLflow, ``databases``
-makes SQLite files and looks after them, ``artifacts`` has the files of runs, and ``patience`` turns all
-failures into ablate's errors.
+``recorder`` stands between the runner and ``write``. For housekeeping, ``glance`` reads without MLflow,
+``carry`` takes an experiment out and puts it in elsewhere, ``remove`` removes it. Below them, ``client``
+reaches MLflow, ``databases`` makes SQLite files and looks after them, ``artifacts`` has the files of runs,
+and ``patience`` turns all failures into ablate's errors.
 """
 
 import os
