@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -93,24 +94,27 @@ def test_of_two_experiments_one_goes_and_the_other_stays_as_it_was(
     assert "there is no such experiment" in call("rm", "tiny", code=2)
 
 
-def test_other_settings_of_the_same_name_stay_with_the_report(
-    copied: Path, call: Callable[..., str], write_spec: Callable[..., Path]
-) -> None:
-    write_spec(copied, seeds=[0])
+def test_other_settings_of_the_same_name_stay_with_the_report(copied: Path, call: Callable[..., str]) -> None:
+    spec = (copied / "tiny.yaml").read_text()
+    (copied / "tiny.yaml").write_text(json.dumps(json.loads(spec) | {"seeds": [0]}))
     assert "has not run with these settings" in call("rm", "tiny.yaml", code=2)
     assert "2 runs finished" in call("run", "tiny.yaml", "--no-audit")
     shown = call("rm", "tiny.yaml", "--do")
     assert "1 other settings of tiny stay, and the report with them." in shown
     assert (copied / "reports" / "tiny.md").exists()
-    write_spec(copied)
+    (copied / "tiny.yaml").write_text(spec)
     assert "0 runs finished, 4 were already there, 0 failed" in call("run", "tiny.yaml")
 
 
 def test_while_it_is_run_it_is_not_removed(copied: Path, call: Callable[..., str]) -> None:
-    store = Store(copied / ".ablate")
-    ((key, _),) = read_needs(store)
+    with closing(sqlite3.connect(copied / "mlflow.db")) as database:
+        query = (
+            "select key.value from tags key join tags kind using (run_uuid) "
+            "where key.key = 'ablate.key' and kind.key = 'ablate.kind' and kind.value = 'experiment'"
+        )
+        ((key,),) = database.execute(query).fetchall()
     before = rows(copied)
-    with store.lock(experiment_lock(key)):
+    with Store(copied / ".ablate").lock(experiment_lock(key)):
         for more in ((), ("--do",)):
             assert "tiny is being run" in call("rm", "tiny", *more, code=1)
     assert rows(copied) == before

@@ -158,8 +158,6 @@ def run_experiment(
     """
     start = executor_of(options.executor)
     with alone(plan.store, spec_key(plan), plan.experiment.name, progress.say) as keeper:
-        with plan.store.lock(HOUSEKEEPING):  # what is cleared away now was not needed
-            write_needs(plan)
         return _run(plan, uri, Together(progress, keeper), options, start, on_seed)
 
 
@@ -175,6 +173,10 @@ def _run(
     seeds = plan.experiment.spec.seeds
     parent = writer.find_parent(key)
     waiting = waiting_runs(plan, writer, parent)
+    if waiting:
+        require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
+    with plan.store.lock(HOUSEKEEPING):  # what is cleared away until now was not needed
+        write_needs(plan)
     if parent and not waiting:
         writer.mend_parent(parent, plan)
         # Unless the process that had recorded all was killed, both have been done long ago.
@@ -183,7 +185,6 @@ def _run(
             writer.end_parent(parent, failed=False)
         return Outcome()
 
-    require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
     plan.store.clear_leftovers()
     for segment in plan.segments:
         plan.store.keep("train", segment.key)  # also from others that train the same and do not need it
