@@ -9,6 +9,8 @@ ended: its number, and its exit code.
     log        a file for what it prints
     points     a file that gets a line for each write point that it passes
     kill_at    the number of the write point at which it kills itself with SIGKILL, before it writes
+    file_size  bytes that no file may exceed, as with a quota
+    patience   seconds for which MLflow is waited for, instead of minutes
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import sys
 import threading
@@ -66,6 +69,7 @@ def serve() -> None:
 def _run(request: dict[str, Any]) -> None:
     from here import Here
 
+    import ablate.record.patience
     import ablate.runner.run
     import ablate.runner.verify
     from ablate.__main__ import main
@@ -81,6 +85,10 @@ def _run(request: dict[str, Any]) -> None:
     ablate.runner.run.LocalExecutor = ablate.runner.verify.LocalExecutor = Here  # type: ignore[misc, assignment]
     ablate.runner.run.EXECUTORS = {"local": Here.of}
     sys.argv = ["ablate", *request["arguments"]]
+    ablate.record.patience.PATIENCE = request.get("patience", ablate.record.patience.PATIENCE)
+    if "file_size" in request:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing fails instead
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"], request["file_size"]))
     if "points" in request:
         with Path(request["points"]).open("w") as points:
             _count_points(Path(request["folder"]), points, request.get("kill_at"))

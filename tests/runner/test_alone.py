@@ -1,0 +1,72 @@
+"""One process at a time runs an experiment: another waits, and says for whom."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from ablate.runner.alone import RUNNING, alone
+from ablate.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOLDER = (
+    "import sys\n"
+    "from ablate.runner.alone import alone\n"
+    "from ablate.store import Store\n"
+    "with alone(Store(sys.argv[1]), 'key', 'ema', print):\n"
+    "    print('held', flush=True)\n"
+    "    sys.stdin.readline()\n"
+)
+
+
+def hold(store: Store) -> subprocess.Popen[str]:
+    """Another process that runs the experiment until a line comes in."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(store.root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout and holder.stdout.readline() == "held\n"
+    return holder
+
+
+def test_another_waits_says_for_whom_and_then_goes_on(tmp_path: Path) -> None:
+    store, said = Store(tmp_path), list[str]()
+    holder = hold(store)
+
+    def wait() -> None:
+        with alone(store, "key", "ema", said.append):
+            said.append("on")
+
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(wait)
+        while not said:
+            pass
+        assert not waiting.done()
+        holder.communicate("\n")
+        waiting.result(60)
+    first, last = said
+    assert first.startswith(f"ema is being run by process {holder.pid} on ")
+    assert "this command waits until it has ended" in first and last == "on"
+    assert not list((tmp_path / RUNNING).iterdir())
+
+
+def test_one_that_was_killed_is_not_waited_for(tmp_path: Path) -> None:
+    store, said = Store(tmp_path), list[str]()
+    holder = hold(store)
+    os.kill(holder.pid, 9)
+    holder.communicate()
+    with alone(store, "key", "ema", said.append):
+        assert said == []
+
+
+def test_other_experiments_are_not_waited_for(tmp_path: Path) -> None:
+    store, said = Store(tmp_path), list[str]()
+    with alone(store, "key", "ema", said.append), alone(store, "other", "lpips", said.append):
+        assert said == []

@@ -1,0 +1,74 @@
+"""Ctrl-C and SIGTERM: once they are a message and an exit code, the second time the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import weakref
+
+import pytest
+
+from ablate import interrupts
+from ablate.interrupts import Interrupted, caught
+
+
+@pytest.mark.parametrize("stop", interrupts.SIGNALS)
+def test_the_exit_code_is_that_of_shells(stop: signal.Signals) -> None:
+    with pytest.raises(Interrupted) as stopped, caught():
+        os.kill(os.getpid(), stop)
+    assert stopped.value.exit_code == 128 + stop
+    assert str(stopped.value) == stop.name
+
+
+def test_handlers_are_as_before_when_the_block_has_ended() -> None:
+    before = [signal.getsignal(stop) for stop in interrupts.SIGNALS]
+    with pytest.raises(Interrupted), caught():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert [signal.getsignal(stop) for stop in interrupts.SIGNALS] == before
+    interrupts.check()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_one_that_python_swallows_is_raised_at_the_next_check() -> None:
+    class Thing:
+        pass
+
+    def callback(_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _number in range(1000):  # the handler runs here, and what it raises is ignored
+            pass
+
+    with pytest.raises(Interrupted), caught():
+        thing = Thing()
+        reference = weakref.ref(thing, callback)
+        try:
+            del thing
+        except Interrupted:  # pragma: no cover – it is lost
+            pytest.fail("Python has learnt to raise in callbacks")
+        assert reference() is None
+        interrupts.check()
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with caught():
+            os.kill(os.getpid(), signal.SIGINT)
+            interrupts.check()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_the_second_one_ends_the_process() -> None:
+    code = (
+        "import os, signal\n"
+        "from ablate.interrupts import Interrupted, caught\n"
+        "with caught():\n"
+        "    try: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    except Interrupted: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('never')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "")
