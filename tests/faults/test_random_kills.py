@@ -24,30 +24,42 @@ def survey(warm: Warm, folder: Path) -> list[str]:
     return points.read_text().splitlines()
 
 
-def first_of_each_kind(points: list[str]) -> list[int]:
+def first_and_last_of_each_kind(points: list[str]) -> list[int]:
     """The numbers, from 1, of the first and the last point of each kind."""
     first = {kind: number for number, kind in reversed(list(enumerate(points, start=1)))}
     last = {kind: number for number, kind in enumerate(points, start=1)}
     return sorted({*first.values(), *last.values()})
 
 
-@pytest.mark.parametrize(
-    "share", [pytest.param(0.005, id="one"), pytest.param(1.0, id="all", marks=pytest.mark.faults)]
-)
-def test_killed_at_a_write_point_the_same_command_goes_on_to_the_same_result(
-    warm: Warm, new_workplace: Callable[[], Path], run_to_the_end: Callable[[Path], None], share: float
+def killed_at(warm: Warm, folder: Path, number: int) -> bool:
+    """Whether the command reached the write point with this number, at which it kills itself."""
+    process = warm.start(folder, "run", "tiny.yaml", points=str(folder / "points.txt"), kill_at=number)
+    code = process.wait()
+    assert code in (0, -signal.SIGKILL), process.printed()
+    return code != 0
+
+
+def test_killed_when_it_writes_the_same_command_goes_on_to_the_same_result(
+    warm: Warm, new_workplace: Callable[[], Path], run_to_the_end: Callable[[Path], None]
+) -> None:
+    folder = new_workplace()
+    assert killed_at(warm, folder, 300)
+    run_to_the_end(folder)
+
+
+@pytest.mark.faults
+def test_killed_at_each_kind_of_write_point_the_same_command_goes_on_to_the_same_result(
+    warm: Warm, new_workplace: Callable[[], Path], run_to_the_end: Callable[[Path], None]
 ) -> None:
     points = survey(warm, new_workplace())
-    numbers = first_of_each_kind(points)
-    chosen = random.Random(0).sample(numbers, max(1, round(share * len(numbers))))
-    for number in chosen:
+    numbers = first_and_last_of_each_kind(points)
+    kills = 0
+    for number in numbers:
         folder = new_workplace()
-        process = warm.start(folder, "run", "tiny.yaml", points=str(folder / "points.txt"), kill_at=number)
-        code = process.wait()
-        assert code == -signal.SIGKILL or "interrupted" not in process.printed(), process.printed()
+        kills += killed_at(warm, folder, number)
         run_to_the_end(folder)
     kinds = len(set(points))
-    print(f"{len(chosen)} kills at {len(numbers)} points of {kinds} kinds; {len(points)} points in all")
+    print(f"{kills} kills at {len(numbers)} points of {kinds} kinds; {len(points)} points in all")
 
 
 @pytest.mark.faults
@@ -70,9 +82,13 @@ def test_killed_at_random_moments_the_same_command_goes_on_to_the_same_result(
     print(f"{kills} kills in {sequences} sequences")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    "times", [pytest.param(1, id="once"), pytest.param(15, id="often", marks=pytest.mark.faults)]
+    ("stop", "times"),
+    [
+        (signal.SIGTERM, 1),
+        pytest.param(signal.SIGTERM, 15, marks=pytest.mark.faults),
+        pytest.param(signal.SIGINT, 15, marks=pytest.mark.faults),
+    ],
 )
 def test_interrupted_at_a_random_moment_it_says_so_and_the_same_command_goes_on(
     warm: Warm,
