@@ -10,7 +10,7 @@ import pytest
 from ablate.keeping import gc
 from ablate.keeping.gc import Experiment
 from ablate.runner.alone import experiment_lock
-from ablate.runner.needs import Needs, RunNeeds, keep_needs
+from ablate.runner.needs import Needs, RunNeeds, keep_needs, read_needs
 from ablate.store import Store
 
 if TYPE_CHECKING:
@@ -202,3 +202,12 @@ def test_what_only_the_store_has_stays(copied: Path, call: Callable[..., str]) -
     shown = call("gc", "--do")
     assert "MLflow lacks runs of tiny: all that the same command goes on from stays." in shown
     assert before == {path for stage in gc.STAGES for path in (copied / ".ablate" / stage).glob("*")}
+
+
+def test_a_command_that_was_refused_before_it_began_needs_nothing(
+    copied: Path, call: Callable[..., str]
+) -> None:
+    before = [key for key, _ in read_needs(Store(copied / ".ablate"))]
+    shown = call("run", "tiny.yaml", "--set", "sample.options.wrong=1", code=2)
+    assert "no option 'wrong'" in shown
+    assert [key for key, _ in read_needs(Store(copied / ".ablate"))] == before

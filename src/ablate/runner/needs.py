@@ -6,7 +6,7 @@ Housekeeping reads it: what no experiment needs can go.
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -64,9 +64,28 @@ class Needs:
         return {entry for run in self.runs.values() for entry in run.results}
 
 
-def write_needs(plan: Plan) -> None:
-    """Keeps in the store what a plan's experiment needs of it."""
+def write_needs(plan: Plan) -> str | None:
+    """Keeps in the store what a plan's experiment needs of it. Gives what was there before, for
+    ``taken_back``."""
+    file = _file(plan.store, spec_key(plan))
+    before = file.read_text(encoding="utf-8") if file.exists() else None
     keep_needs(plan.store, spec_key(plan), needs_of(plan))
+    return before
+
+
+@contextmanager
+def taken_back(plan: Plan, before: str | None) -> Iterator[None]:
+    """If the block ends in an error, nothing is begun of what was meant, and what the store keeps of needs is
+    as it was before."""
+    try:
+        yield
+    except BaseException:
+        file = _file(plan.store, spec_key(plan))
+        if before is None:
+            file.unlink(missing_ok=True)
+        else:
+            write_file(file, before)
+        raise
 
 
 def keep_needs(store: Store, key: str, needs: Needs) -> None:

@@ -17,7 +17,7 @@ from ablate.record.write import open_experiment
 from ablate.runner.alone import HOUSEKEEPING, alone
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
-from ablate.runner.needs import write_needs
+from ablate.runner.needs import taken_back, write_needs
 from ablate.runner.study import Study, results_of, study_database, study_name
 from ablate.runner.tasks import Event, Note, audit, check_schedulers, tasks_of
 
@@ -173,11 +173,8 @@ def _run(
     seeds = plan.experiment.spec.seeds
     parent = writer.find_parent(key)
     waiting = waiting_runs(plan, writer, parent)
-    if waiting:
-        require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
-    with plan.store.lock(HOUSEKEEPING):  # what is cleared away until now was not needed
-        write_needs(plan)
     if parent and not waiting:
+        write_needs(plan)
         writer.mend_parent(parent, plan)
         # Unless the process that had recorded all was killed, both have been done long ago.
         if writer.status(parent) != "FINISHED" or not study_database(uri).exists():
@@ -185,13 +182,17 @@ def _run(
             writer.end_parent(parent, failed=False)
         return Outcome()
 
+    require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
+    with plan.store.lock(HOUSEKEEPING):  # what is cleared away until now was not needed
+        before = write_needs(plan)
     plan.store.clear_leftovers()
     for segment in plan.segments:
         plan.store.keep("train", segment.key)  # also from others that train the same and do not need it
     with start(plan, options.workers or default_workers(plan)) as running:
-        _check_schedulers(plan, running)
-        findings = _ask_audit(plan, running, progress) if options.audited else None
-        refuse_inert(findings or ())
+        with taken_back(plan, before):
+            _check_schedulers(plan, running)
+            findings = _ask_audit(plan, running, progress) if options.audited else None
+            refuse_inert(findings or ())
         parent = writer.begin_parent(plan, key)
         writer.log_findings(parent, findings)
         study = open_study(plan, uri, progress.say)
