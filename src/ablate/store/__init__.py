@@ -138,7 +138,7 @@ class Store:
         """``ingredients``; empty if the entry cannot be read."""
         try:
             return self.ingredients(stage, key)
-        except (RunError, OSError):
+        except RunError:
             return {}
 
     def entries(self, stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -189,17 +189,21 @@ class Store:
             return error.what
         for name, (size, digest) in stored.items():
             file = self.path(stage, key) / name
-            if not file.is_file():
+            try:
+                if (found := file.stat().st_size) != size:
+                    return f"{name} has {found} bytes, and {size} were written"
+                if file_digest(file) != digest:
+                    return f"{name} does not hold what was written (its SHA-256 differs)"
+            except FileNotFoundError:
                 return f"{name} is missing"
-            if file.stat().st_size != size:
-                return f"{name} has {file.stat().st_size} bytes, and {size} were written"
-            if file_digest(file) != digest:
-                return f"{name} does not hold what was written (its SHA-256 differs)"
         return ""
 
     def _content(self, stage: str, key: str) -> dict[str, Any]:
         file = self.path(stage, key) / ENTRY
-        content = unsealed(file.read_bytes())
+        try:
+            content = unsealed(file.read_bytes())
+        except FileNotFoundError as error:  # another process may have removed it in this moment
+            raise RunError(f"{ENTRY} is missing", where=str(file)) from error
         if content is None:
             raise RunError(f"{ENTRY} does not hold what was written", where=str(file))
         return content
@@ -207,8 +211,10 @@ class Store:
     def _set_aside(self, stage: str, key: str, damage: str) -> None:
         place = self.root / DAMAGED / f"{stage}-{key}-{uuid.uuid4().hex[:8]}"
         place.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
+        try:
             self.path(stage, key).rename(place)
+        except FileNotFoundError:  # another process has removed it, or set it aside
+            return
         self.note(f"damaged: {stage}/{key}: {damage}. It is set aside in {place} and made again.")
 
     # ── locks, marks, leftovers ──────────────────────────────────────────────────────────────────
