@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ablate.keeping import adopt as adopting
-from ablate.keeping.bundle import CONTENTS, Contents, reading, writing
+from ablate.keeping.bundle import CONTENTS, RECORD, Contents, reading, writing
 from ablate.store import sealed, unsealed
 
 if TYPE_CHECKING:
@@ -257,6 +257,16 @@ def other_experiment(members: dict[str, bytes]) -> None:
     members[CONTENTS] = sealed(content_of(members) | {"key": "0" * 32}).encode()
 
 
+def a_run_elsewhere(members: dict[str, bytes]) -> None:
+    record = json.loads(members[RECORD])
+    record["runs"].append(record["runs"][-1] | {"id": "../../elsewhere"})
+    members[RECORD] = json.dumps(record).encode()
+    content = content_of(members)
+    digest = hashlib.sha256(members[RECORD]).hexdigest()
+    content["members"] = {**content["members"], RECORD: [len(members[RECORD]), digest]}
+    members[CONTENTS] = sealed(content).encode()
+
+
 def no_list(members: dict[str, bytes]) -> None:
     del members[CONTENTS]
 
@@ -277,6 +287,7 @@ def no_list(members: dict[str, bytes]) -> None:
         (newer, "has the format 99"),
         (other_name, "impossible name"),
         (other_experiment, "of another experiment than its list says"),
+        (a_run_elsewhere, "of another experiment than its list says"),
         (no_list, "it has no bundle.json"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

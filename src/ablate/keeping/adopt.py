@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
 from contextlib import ExitStack
@@ -103,6 +104,8 @@ def _record(study: Bundle, file: Path) -> dict[str, Any]:
             packed["experiment"] == contents.experiment
             and packed["runs"][0]["tags"]["ablate.key"] == contents.key
             and {path.parts[0] for path in study.names(bundle.ARTIFACTS)} <= ids
+            # They name folders: `ablate rm` would follow one that leads to somewhere else.
+            and all(re.fullmatch(bundle.HEX, run_id) for run_id in ids)
         )
         parsed(study.read(bundle.NEEDS).decode())
         study.json(bundle.TRIALS)
