@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from harm import delete, flip, truncate
 
 from ablate.store import ENTRY
 
@@ -27,20 +27,6 @@ AFTER = {
     "evaluate": (),
 }
 """Stage → what is made from its entries, and has to be gone for them to be read."""
-
-
-def flip(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
-
-
-def truncate(file: Path) -> None:
-    os.truncate(file, file.stat().st_size // 2)
-
-
-def delete(file: Path) -> None:
-    file.unlink()
 
 
 def files_of(finished: Path, stage: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import pytest
+from harm import hold
 
 from ablate.experiment.load import load_experiment
 from ablate.plan import Plan, make_plan
@@ -89,22 +90,6 @@ def test_whenever_its_maker_is_killed_the_next_one_makes_the_database(
 
 
 # ── locks ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def hold(database: Path, seconds: float) -> subprocess.Popen[str]:
-    """Another process that holds a database for so long."""
-    script = (
-        "import sqlite3, sys, time\n"
-        "connection = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
-        "connection.execute('begin exclusive')\n"
-        "print('locked', flush=True)\n"
-        "time.sleep(float(sys.argv[2]))\n"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", script, str(database), str(seconds)], stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout and holder.stdout.readline() == "locked\n"
-    return holder
 
 
 @pytest.mark.parametrize("seconds", [2, pytest.param(70, marks=pytest.mark.faults)])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from harm import hold
 
 from ablate.errors import UserError
 from ablate.record import patience
@@ -30,22 +29,11 @@ NAMES = ["plain seed 0", "twin seed 0", "other seed 0"]
 @contextmanager
 def locked(database: Path, seconds: float) -> Iterator[None]:
     """Another process holds the database for so long, at least."""
-    script = (
-        "import sqlite3, sys, time\n"
-        "connection = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
-        "connection.execute('begin exclusive')\n"
-        "print('locked', flush=True)\n"
-        "time.sleep(float(sys.argv[2]))\n"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", script, str(database), str(seconds)], stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout and holder.stdout.readline() == "locked\n"
+    holder = hold(database, seconds)
     try:
         yield
     finally:
-        holder.wait()
-        holder.stdout.close()
+        holder.communicate()
 
 
 def points(tmp_path: Path) -> list[tuple[str, int, int]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock, Timeout
+from harm import delete, flip, truncate
 
 from ablate.errors import RunError
 from ablate.store import ENTRY, Store, file_digest, key_of, write_file
@@ -185,20 +186,6 @@ def test_work_is_cleared_when_nobody_has_gone_on_with_it_for_long_and_nobody_is_
 
 
 # ── damage ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def flip(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
-
-
-def truncate(file: Path) -> None:
-    os.truncate(file, file.stat().st_size // 2)
-
-
-def delete(file: Path) -> None:
-    file.unlink()
 
 
 def empty(file: Path) -> None:
