@@ -2,8 +2,8 @@
 
 Runs of nothing but a record (10 epochs of 3 curves, a preview, 6 samples, scores, features) are written by
 ablate and, in turns within the same second, by a plain ``MlflowClient`` that logs the same. Then both are
-gone on with and read back. Printed for 100 to 1000 runs: milliseconds a run and their ratios, the memory of
-this process, and disk a run. Ratios below 1 are in ablate's favour.
+gone on with and read back. Printed for 100 to 1000 runs: milliseconds a run and their ratios, and disk a run.
+Ratios below 1 are in ablate's favour. ``--alone`` writes with ablate only, and prints this process's memory.
 
 Takes about a quarter of an hour and 100 MB of disk below ``--folder``.
 """
@@ -58,12 +58,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--runs", type=int, nargs="+", default=[100, 300, 1000])
     parser.add_argument("--folder", type=Path, help="an empty folder; a temporary one if none is given")
+    parser.add_argument("--alone", action="store_true", help="without the plain client: memory")
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="record-overhead-"))
-    print("| runs | | ablate | plain client | ratio |\n| --: | :-- | --: | --: | --: |")
+    if arguments.alone:
+        print("| runs recorded | MB |\n| --: | --: |")
+    else:
+        print("| runs | | ablate | plain client | ratio |\n| --: | :-- | --: | --: | --: |")
     try:
         for runs in arguments.runs:
-            for line in measure(folder / str(runs), runs):
+            for line in (memory if arguments.alone else measure)(folder / str(runs), runs):
                 print(line, flush=True)
     finally:
         if not arguments.folder:
@@ -88,7 +92,6 @@ def measure(folder: Path, runs: int) -> Iterator[str]:
     plain = Plain(other, plan, folder / "plain" / "mlruns")
     parent = writer.begin_parent(plan, spec_key(plan))
     plain_parent = plain.begin_parent()
-    memory = [psutil.Process().memory_info().rss]
     half = plan.runs[: runs // 2]
 
     # Fresh: all runs begin, then each brings its epochs and its results.
@@ -111,7 +114,6 @@ def measure(folder: Path, runs: int) -> Iterator[str]:
         for run in left:
             timed("write, fresh", 0, lambda run=run: finish(recorder, run))
             timed("write, fresh", 1, lambda run=run: plain.finish(run))
-    memory.append(psutil.Process().memory_info().rss)
     for _ in range(3):
         record = timed("read", 0, lambda: again.read(parent))
         read = timed("read", 1, lambda: plain.read(plain_parent))
@@ -122,7 +124,28 @@ def measure(folder: Path, runs: int) -> Iterator[str]:
     for what, (ours, theirs) in took.items():
         yield row(runs, f"{what}, ms a run", 1000 * ours / runs, 1000 * theirs / runs)
     yield row(runs, "disk, kB a run", *(disk(folder / who) / runs / 1000 for who in ("ours", "plain")))
-    yield f"| {runs} | memory of both, MB | {memory[0] / 1e6:.0f} before, {memory[1] / 1e6:.0f} after | | |"
+
+
+def memory(folder: Path, runs: int) -> Iterator[str]:
+    """Lines of the table of memory: what this process holds after each tenth of the runs."""
+    plan = make_study(folder, runs)
+    (folder / "ours").mkdir()
+    writer = open_experiment(f"sqlite:///{folder / 'ours' / 'mlflow.db'}", plan.experiment.name)
+    parent = writer.begin_parent(plan, spec_key(plan))
+    with Recorder(plan, writer, parent) as recorder:
+        recorder.begin(plan.runs)
+        recorder.flush()
+        yield f"| none of {runs} | {resident():.0f} |"
+        for number, run in enumerate(plan.runs, start=1):
+            epochs(recorder, run)
+            finish(recorder, run)
+            if number % (runs // 10) == 0:
+                yield f"| {number} | {resident():.0f} |"
+
+
+def resident() -> float:
+    """Memory of this process in MB."""
+    return float(psutil.Process().memory_info().rss) / 1e6
 
 
 def row(runs: int, what: str, ours: float, theirs: float) -> str:

@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -151,6 +152,21 @@ def test_the_same_command_again_does_nothing_and_writes_the_same_report(
     assert "0 runs finished, 4 were already there, 0 failed" in call("run", "tiny.yaml")
     assert without_time(page.read_text()) == without_time(before[0])
     assert sorted(path for path in (finished / ".ablate").rglob("*")) == before[1]
+
+
+def test_with_nothing_to_do_neither_mlflow_nor_torch_is_imported(finished: Path) -> None:
+    command = """
+import atexit, sys
+atexit.register(lambda: print({'mlflow', 'optuna', 'torch', 'pandas'} & {*sys.modules} or 'none of them'))
+from ablate.__main__ import main
+sys.argv = ['ablate', 'run', 'tiny.yaml']
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", command], cwd=finished, capture_output=True, text=True, check=True
+    )
+    assert "4 were already there" in done.stdout
+    assert done.stdout.endswith("none of them\n")
 
 
 def test_without_the_store_no_result_is_lost_and_nothing_is_trained(

@@ -128,7 +128,7 @@ def test_a_database_of_another_version_of_mlflow_is_named(uri: str, tmp_path: Pa
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
         database.execute("update alembic_version set version_num = 'other'")
     with pytest.raises(UserError, match="another version of MLflow") as raised:
-        connect(uri)
+        connect(uri).reach()
     assert f"mlflow db upgrade {uri}" in raised.value.fix
 
 

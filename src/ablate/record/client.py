@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,12 +48,22 @@ class PatientClient:
     Its methods are those of ``MlflowClient``. They raise ablate's errors: UserError for what waiting does
     not mend, UnreachableError after some minutes. Everything that ablate asks for may be asked for twice,
     but for what makes something new: that goes through ``create``.
+
+    MLflow is imported and asked when it is first needed: to read its SQLite file goes without.
     """
 
     def __init__(self, uri: str, note: Note = log) -> None:
         self.database = database_of(uri)
         self.patiently = Patience(shown(uri), note, secrets_of(uri))
-        self._client = self.patiently(partial(_reach, uri, self.database))
+        self._uri = uri
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        return self.patiently(partial(_reach, self._uri, self.database))
+
+    def reach(self) -> None:
+        """Sees that MLflow answers, or raises what is wrong."""
+        _ = self._client
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._client, name)
@@ -88,7 +98,10 @@ def connect(uri: str, note: Note = log, *, to_write: bool = False) -> PatientCli
         settle(database, note)
     elif database:
         check_database(database, EXPERIMENTS, note)
-    return PatientClient(uri, note)
+    client = PatientClient(uri, note)
+    if not database:
+        client.reach()
+    return client
 
 
 def settle(database: Path, note: Note = log) -> None:

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import json
-import math
-from collections import defaultdict
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UserError
 from ablate.record import names
 from ablate.record.artifacts import Downloads, files_of
 from ablate.record.client import connect, database_of
-from ablate.record.databases import is_there, read_rows
+from ablate.record.databases import is_there
 from ablate.record.patience import Note, log
 from ablate.record.provenance import spec_key
+from ablate.record.runs import runs_of
 from ablate.records import ExperimentRecord, Finding, RunRecord, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from mlflow.entities import Run as MlflowRun
-
     from ablate.plan import Plan
     from ablate.record.artifacts import Files
     from ablate.record.client import PatientClient
-
-Curves = dict[str, list[tuple[int, float]]]
-"""Metric → (epoch, value) of each epoch."""
+    from ablate.record.runs import Curves, Row
 
 CURVES = ("loss", "gradient_norm", "epoch_")
 """How the names of metrics begin that have a value for each epoch."""
@@ -61,10 +55,8 @@ def find_experiment(uri: str, name: str, note: Note = log) -> Reader | None:
     if database and not is_there(database):
         return None
     client = connect(uri, note)
-    found = client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage == "deleted":
-        return None
-    return Reader(client, str(found.experiment_id), name)
+    found = runs_of(client).experiment(name)
+    return None if found is None or found.deleted else Reader(client, found.number, name)
 
 
 def read_experiment(uri: str, plan: Plan, note: Note = log) -> ExperimentRecord | None:
@@ -90,6 +82,7 @@ class Reader:
 
     def __init__(self, client: PatientClient, experiment_id: str, name: str) -> None:
         self.client = client
+        self.runs = runs_of(client)
         self.experiment_id = experiment_id
         self.name = name
         self._addresses: dict[str, str] = {}
@@ -99,16 +92,16 @@ class Reader:
     def find_parent(self, key: str) -> str | None:
         """The parent run of the resolved spec with this key."""
         runs = self._search({names.KEY: key, names.KIND: "experiment"})
-        return str(runs[0].info.run_id) if runs else None
+        return runs[0].run_id if runs else None
 
     def parents(self) -> dict[str, str]:
         """Key of a resolved spec → its parent run, of all that are recorded under this name."""
         runs = self._search({names.KIND: "experiment"})
-        return {str(run.data.tags[names.KEY]): str(run.info.run_id) for run in reversed(runs)}
+        return {run.tags[names.KEY]: run.run_id for run in reversed(runs)}
 
     def has_runs(self) -> bool:
         """Whether there is any run, whoever made it. One that is marked as deleted does not count."""
-        return bool(self.client.search_runs([self.experiment_id], max_results=1))
+        return self.runs.any(self.experiment_id)
 
     def children(self, parent: str) -> list[Child]:
         """The child runs of a parent that count, oldest first."""
@@ -132,11 +125,11 @@ class Reader:
 
     def status(self, run_id: str) -> str:
         """A run's status: FINISHED, FAILED, RUNNING or KILLED."""
-        return str(self.client.get_run(run_id).info.status)
+        return self.runs.status(run_id)
 
     def epochs_logged(self, run_ids: Sequence[str]) -> dict[str, int]:
         """Run → how many epochs its curves hold already."""
-        curves = self._curves({run_id: ["epoch_seconds"] for run_id in run_ids})
+        curves = self.runs.curves({run_id: ["epoch_seconds"] for run_id in run_ids})
         return {run_id: len(curves[run_id].get("epoch_seconds", ())) for run_id in run_ids}
 
     def read(self, parent: str) -> ExperimentRecord:
@@ -145,8 +138,8 @@ class Reader:
         order = {name: number for number, name in enumerate(spec["spec"]["variants"])}
         children = self.children(parent)
         finished = [child for child in children if child.status == "FINISHED"]
-        curves = self._curves({child.run_id: _curves_among(child.metrics) for child in finished})
-        runs = [self._run_record(child, curves[child.run_id]) for child in children]
+        curves = self.runs.curves({child.run_id: _curves_among(child.metrics) for child in finished})
+        runs = [self._run_record(child, curves.get(child.run_id, {})) for child in children]
         findings, verified = self._find_json(parent, names.AUDIT), self._find_json(parent, names.VERIFIED)
         record = ExperimentRecord(
             name=spec["name"],
@@ -180,43 +173,11 @@ class Reader:
             prompts={row["image_name"]: row["prompt"] for row in scores},
         )
 
-    # ── curves ───────────────────────────────────────────────────────────────────────────────────
-
-    def _curves(self, wanted: Mapping[str, Sequence[str]]) -> defaultdict[str, Curves]:
-        """Run → the curves of these names."""
-        curves: defaultdict[str, Curves] = defaultdict(dict)
-        if self.client.database:
-            return self._curves_of_database(wanted)
-        for run_id, metrics in wanted.items():
-            for name in metrics:
-                points = self.client.get_metric_history(run_id, name)
-                curves[run_id][name] = sorted({point.step: point.value for point in points}.items())
-        return curves
-
-    def _curves_of_database(self, wanted: Mapping[str, Sequence[str]]) -> defaultdict[str, Curves]:
-        """The same, by a query for hundreds of runs in place of one for each curve."""
-        assert self.client.database
-        points: defaultdict[str, defaultdict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-        run_ids = list(wanted)
-        for first in range(0, len(run_ids), 500):
-            some = run_ids[first : first + 500]
-            query = (
-                "select run_uuid, key, step, value, is_nan from metrics "
-                f"where run_uuid in ({', '.join('?' * len(some))}) order by timestamp"
-            )
-            ask = partial(read_rows, self.client.database, query, *some)
-            for run_id, name, step, value, is_nan in self.client.patiently(ask):
-                points[run_id][name][step] = math.nan if is_nan else value
-        curves: defaultdict[str, Curves] = defaultdict(dict)
-        for run_id, metrics in wanted.items():
-            curves[run_id] = {name: sorted(points[run_id][name].items()) for name in metrics}
-        return curves
-
     # ── files ────────────────────────────────────────────────────────────────────────────────────
 
     def _files(self, run_id: str) -> Files:
         if run_id not in self._addresses:
-            self._addresses[run_id] = str(self.client.get_run(run_id).info.artifact_uri)
+            self._addresses[run_id] = self.runs.address(run_id)
         return files_of(self.client, self._downloads, self.name, run_id, self._addresses[run_id])
 
     def all_files(self, run_id: str) -> Path | None:
@@ -241,42 +202,28 @@ class Reader:
 
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _search(self, tags: Mapping[str, str]) -> list[MlflowRun]:
-        """All runs with these tags."""
-        found: list[MlflowRun] = []
-        token = None
-        while True:
-            page = self.client.search_runs(
-                [self.experiment_id], query_of(tags), max_results=1000, page_token=token
-            )
-            found += page
-            if not (token := page.token):
-                break
-        self._addresses |= {run.info.run_id: run.info.artifact_uri for run in found}
+    def _search(self, tags: Mapping[str, str]) -> list[Row]:
+        """All runs with these tags, newest first."""
+        found = self.runs.tagged(self.experiment_id, tags)
+        self._addresses |= {run.run_id: run.address for run in found}
         return found
-
-
-def query_of(tags: Mapping[str, str]) -> str:
-    """How MLflow is asked for the runs that have all these tags."""
-    return " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
 
 
 def _curves_among(metrics: Mapping[str, float]) -> list[str]:
     return [name for name in metrics if name.startswith(CURVES)]
 
 
-def _child(run: MlflowRun) -> Child:
-    tags = run.data.tags
+def _child(run: Row) -> Child:
     return Child(
-        run_id=str(run.info.run_id),
-        name=run.info.run_name,
-        variant=tags[names.VARIANT],
-        seed=int(tags[names.SEED]),
-        key=tags[names.KEY],
-        status=run.info.status,
-        started=run.info.start_time,
-        superseded=names.SUPERSEDED in tags,
-        reason=tags.get(names.REASON, ""),
-        metrics=dict(run.data.metrics),
-        params=dict(run.data.params),
+        run_id=run.run_id,
+        name=run.name,
+        variant=run.tags[names.VARIANT],
+        seed=int(run.tags[names.SEED]),
+        key=run.tags[names.KEY],
+        status=run.status,
+        started=run.started,
+        superseded=names.SUPERSEDED in run.tags,
+        reason=run.tags.get(names.REASON, ""),
+        metrics=run.metrics,
+        params=run.params,
     )

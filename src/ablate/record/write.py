@@ -19,7 +19,8 @@ from ablate.record.databases import address_of
 from ablate.record.images import encoded, sheet, tiles
 from ablate.record.patience import Note, log
 from ablate.record.provenance import git_commit, provenance, spec_key, spec_record
-from ablate.record.read import Reader, find_settings, query_of
+from ablate.record.read import Reader, find_settings
+from ablate.record.runs import Experiment, query_of, runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -53,10 +54,12 @@ def open_experiment(uri: str, name: str, note: Note = log) -> Writer:
         location = address_of(client.database, name) if client.database else None
         return mlflow.get_experiment(mlflow.create_experiment(name, artifact_location=location))
 
-    found = client.get_experiment_by_name(name) or client.create(make, find)
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return Writer(client, str(found.experiment_id), name)
+    found = runs_of(client).experiment(name)
+    if found is None:
+        found = Experiment(str(client.create(make, find).experiment_id), deleted=False)
+    if found.deleted:
+        client.restore_experiment(found.number)
+    return Writer(client, found.number, name)
 
 
 def record_verification(uri: str, plan: Plan, verification: Verification, note: Note = log) -> None:

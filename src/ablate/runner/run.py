@@ -182,6 +182,7 @@ def _run(
             writer.end_parent(parent, failed=False)
         return Outcome()
 
+    writer.client.reach()
     require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
     with plan.store.lock(HOUSEKEEPING):  # what is cleared away until now was not needed
         before = write_needs(plan)
