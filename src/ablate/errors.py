@@ -55,6 +55,10 @@ class RunError(AblateError):
     """A stage failed while it ran (exit code 1)."""
 
 
+class MeaninglessError(RunError):
+    """What was computed is not a number, or the same for everything: no figure may be made of it."""
+
+
 GO_ON = "The same command goes on from there."
 
 MACHINE = {

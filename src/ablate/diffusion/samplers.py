@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import diffusers
 import torch
 
-from ablate.errors import UserError
+from ablate.errors import MeaninglessError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,6 +84,9 @@ def sample_latents(
     Each image draws from its own CPU generator only, so it does not depend on its batch. Both halves of
     classifier-free guidance (Ho & Salimans 2021) go through the U-Net in one batch; the unconditional one
     uses ``empty`` [1, L, D]. The scheduler computes in float32, also where the U-Net does not (``bf16``).
+
+    Raises:
+        MeaninglessError: a latent or a prediction is not a number, or the scheduler takes no step.
     """
     device = states.device
     scheduler.set_timesteps(steps, device=device)
@@ -94,16 +97,54 @@ def sample_latents(
     draws = (
         {"generator": list(generators)} if "generator" in inspect.signature(scheduler.step).parameters else {}
     )
-    evaluations = 0
+    finite: list[Tensor] = []
     for t in scheduler.timesteps:
         x = scheduler.scale_model_input(torch.cat([latents, latents]) if guided else latents, t)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             prediction = unet(x, t, encoder_hidden_states=context).sample
         # A copy: a CUDA graph puts each result where the one before lay, and some schedulers keep them.
         prediction = prediction.to(torch.float32, copy=True)
-        evaluations += 1
         if guided:
             unconditional, conditional = prediction.chunk(2)
             prediction = unconditional + guidance * (conditional - unconditional)
         latents = scheduler.step(prediction, t, latents, **draws).prev_sample
-    return latents, evaluations
+        # Looked at in the end: to wait for a GPU after each step would cost time.
+        finite.append(torch.stack([_are_finite(prediction), _are_finite(latents)]))
+    if not finite or latents.shape != noise.shape:
+        what = f"gave latents {list(latents.shape)} for {list(noise.shape)}" if finite else "takes no step"
+        raise MeaninglessError(f"{type(scheduler).__name__} {what}", where="sample.scheduler")
+    _refuse_infinite(torch.stack(finite).cpu(), scheduler, bf16=bf16)
+    return latents, len(finite)
+
+
+def _are_finite(images: Tensor) -> Tensor:
+    """[B, …] → [B]: which of them hold numbers only."""
+    return images.isfinite().flatten(1).all(1)
+
+
+def _refuse_infinite(finite: Tensor, scheduler: Any, *, bf16: bool) -> None:
+    """Raises MeaninglessError at the first step after which one of B latents is not a number; ``finite``
+    [steps, 2, B] says so of predictions and latents. Later steps may hide it: clipping makes 1 of infinity.
+    """
+    if finite.all():
+        return
+    step = int((~finite).any(2).any(1).nonzero()[0])
+    prediction, latents = finite[step]
+    where = f"sampling, step {step + 1} of {len(finite)} (t = {float(scheduler.timesteps[step]):g})"
+    if not prediction.all():
+        half = " Or compute with sample.precision=fp32." if bf16 else ""
+        raise MeaninglessError(
+            f"the prediction for {_share(~prediction)} images is not a number",
+            where=where,
+            fix=f"The weights or sample.guidance are too large: see the loss curves, lower either.{half}",
+        )
+    raise MeaninglessError(
+        f"{type(scheduler).__name__} makes of {_share(~latents)} images what is not a number",
+        where=where,
+        fix="Its sample.options, sample.steps and the noise schedule do not go together. Where the last "
+        "timestep has no signal (rescale_betas_zero_snr), nothing but noise.prediction=v_prediction can start.",
+    )
+
+
+def _share(which: Tensor) -> str:
+    return f"{int(which.sum())} of {len(which)}"

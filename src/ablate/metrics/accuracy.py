@@ -30,6 +30,12 @@ class Accuracy(ImageMetric):
         self.label = attribute
         self._phrases = list(phrases)
 
+    def scored(self, measured: Measured) -> NDArray[np.bool_]:
+        """[N]: the prompts that hold exactly one of the phrases."""
+        import numpy as np
+
+        return np.array([bool(candidates(prompt, self._phrases)) for prompt in measured.prompts], bool)
+
     def scores(self, measured: Measured) -> NDArray[np.float64]:
         """[N]; NaN for a prompt that does not hold exactly one of the phrases."""
         return accuracy(measured.embeddings, measured.prompts, self._phrases, measured.evaluator)

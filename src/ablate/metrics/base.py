@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ablate.errors import MeaninglessError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -61,7 +63,7 @@ class Result:
 
     figure: float
     scores: NDArray[np.float64] | None = None
-    """[N], one for each image, NaN where an image has none; None for a metric of the whole set."""
+    """[N], one for each image, NaN where an image can have none; None for a metric of the whole set."""
 
 
 class MeasuredIn(Protocol):
@@ -119,22 +121,43 @@ class SetMetric(Metric):
 
 
 class ImageMetric(Metric):
-    """A metric that each image has for itself; the run's figure is the mean."""
+    """A metric that each image has for itself; the run's figure is the mean of those that can have one."""
 
     def space(self, run: MeasuredIn) -> str:
         """The evaluator's embeddings."""
         return run.evaluator
 
     def measure(self, measured: Measured) -> Result | None:
-        """Scores, and the mean of those that are not NaN; None where no image has one."""
+        """Scores, and the mean of those that an image can have; None where no image can have one.
+
+        Raises MeaninglessError if an image that can have a score has none, or no finite one.
+        """
         import numpy as np
 
-        scores = self.scores(measured)
-        return None if np.isnan(scores).all() else Result(float(np.nanmean(scores)), scores)
+        known, count = np.asarray(self.scored(measured), bool), len(measured.prompts)
+        scores = np.array(self.scores(measured), np.float64)
+        if scores.shape != (count,) or known.shape != (count,):
+            what = f"its scores have the shape {list(scores.shape)}, and there are {count} images"
+            fix = "`scores` and `scored` give a value for each image."
+            raise MeaninglessError(what, where=f"metric {self.key}", fix=fix)
+        if wrong := int((~np.isfinite(scores[known])).sum()):
+            raise MeaninglessError(
+                f"{wrong} of {int(known.sum())} scores are not numbers",
+                where=f"metric {self.key}",
+                fix="Look at the images and at `scores`; an image that can have no score is said by `scored`.",
+            )
+        scores[~known] = np.nan
+        return Result(float(scores[known].mean()), scores) if known.any() else None
+
+    def scored(self, measured: Measured) -> NDArray[np.bool_]:
+        """[N]: which images can have a score; all of them, unless a metric says otherwise."""
+        import numpy as np
+
+        return np.ones(len(measured.prompts), bool)
 
     @abstractmethod
     def scores(self, measured: Measured) -> NDArray[np.float64]:
-        """[N], one for each image; NaN where an image has none."""
+        """[N], one for each image; anything where ``scored`` says that an image can have none."""
 
 
 class Cost(Figure):

@@ -21,12 +21,17 @@ class ClipI(ImageMetric):
     label = "CLIP-I"
     lower_is_better = False
 
+    def scored(self, measured: Measured) -> NDArray[np.bool_]:
+        """[N]: the prompts with a real image."""
+        paired: NDArray[np.bool_] = measured.real_rows >= 0
+        return paired
+
     def scores(self, measured: Measured) -> NDArray[np.float64]:
         """[N]; NaN for a prompt without a real image."""
         import numpy as np
 
         scores = np.full(len(measured.images), np.nan)
-        paired = measured.real_rows >= 0
+        paired = self.scored(measured)
         real = measured.real_embeddings[measured.real_rows[paired]]
         if len(real):
             scores[paired] = cosine(measured.embeddings[paired], real)

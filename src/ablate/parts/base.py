@@ -137,6 +137,13 @@ def refuse_gaps(missing: Iterable[str]) -> None:
         raise ValueError(f"the file lacks {len(names)} weights, {names[0]} among them")
 
 
+def refuse_infinite(model: nn.Module) -> None:
+    """Raises ValueError for weights that are not numbers: whatever they compute is none either."""
+    wrong = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+    if wrong:
+        raise ValueError(f"{len(wrong)} of its weights hold NaN or infinity, {wrong[0]} among them")
+
+
 def parameters(model: nn.Module) -> str:
     """How large a network is: ``0.4 M parameters``."""
     return f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.1f} M parameters"

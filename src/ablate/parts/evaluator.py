@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablate.errors import MeaninglessError
 from ablate.parts import messages
-from ablate.parts.base import PretrainedPart, local_folder
+from ablate.parts.base import PretrainedPart, local_folder, refuse_infinite
 from ablate.parts.sources import HubFiles
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 ADDRESSES = {"ViT-B-32:openai": "timm/vit_base_patch32_clip_224.openai/"}
 """What open_clip's table of pretrained models says of the usual one: importing open_clip takes seconds."""
+
+SHORTEST = 1e-12
+"""Length of an embedding below which nothing scales it to 1."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,10 @@ class Evaluator:
     tokenizer: Any
 
     def encode_images(self, images: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float32]:
-        """uint8 [N, H, W, 3] → unit vectors float32 [N, D]. Resized as the model's own preprocessing does."""
+        """uint8 [N, H, W, 3] → unit vectors float32 [N, D]. Resized as the model's own preprocessing does.
+
+        Raises as ``unit_vectors``.
+        """
         import torch
         from PIL import Image
 
@@ -49,21 +56,35 @@ class Evaluator:
         return unit_vectors(encode, images, batch)
 
     def encode_texts(self, texts: list[str], batch: int = 512) -> NDArray[np.float32]:
-        """N texts → unit vectors float32 [N, D]."""
+        """N texts → unit vectors float32 [N, D]. Raises as ``unit_vectors``."""
         return unit_vectors(
             lambda some: self.model.encode_text(self.tokenizer(some).to(self.device)), texts, batch
         )
 
 
 def unit_vectors(encode: Callable[[Any], Any], items: Any, batch: int) -> NDArray[np.float32]:
-    """The embeddings [N, D] that ``encode`` makes of N items, scaled to length 1."""
+    """The embeddings [N, D] that ``encode`` makes of N items, scaled to length 1.
+
+    Raises MeaninglessError if one of them has no length, or holds something else than numbers.
+    """
     import numpy as np
     import torch
     import torch.nn.functional as F
 
-    batches = (items[start : start + batch] for start in range(0, len(items), batch))
     with torch.inference_mode():
-        return np.concatenate([F.normalize(encode(some).float(), dim=-1).cpu().numpy() for some in batches])
+        units, wrong = [], 0
+        for start in range(0, len(items), batch):
+            vectors = encode(items[start : start + batch]).float()
+            lengths = vectors.norm(dim=-1)
+            wrong += int((~lengths.isfinite() | (lengths < SHORTEST)).sum())
+            units.append(F.normalize(vectors, dim=-1).cpu().numpy())
+    if wrong:
+        raise MeaninglessError(
+            f"{wrong} of {len(items)} embeddings have no direction: not a number, or of length 0",
+            where="the evaluator",
+            fix="Its weights or its preprocessing are broken: see components.evaluator.",
+        )
+    return np.concatenate(units)
 
 
 class EvaluatorPart(PretrainedPart):
@@ -107,6 +128,7 @@ class EvaluatorPart(PretrainedPart):
                 identifier, require_pretrained=True, device=device, **settings
             )
             tokenizer = open_clip.get_tokenizer(identifier)
+            refuse_infinite(model)
         model.eval().requires_grad_(False)
         return Evaluator(name, labels, device, model, preprocess, tokenizer)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.experiment.config import Part
-from ablate.parts.base import PretrainedPart
+from ablate.parts.base import PretrainedPart, refuse_infinite
 from ablate.parts.sources import Folder, TorchFile
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class InceptionPart(PretrainedPart):
             warnings.filterwarnings("ignore", category=FutureWarning, module="torch.jit")
             # What build_feature_extractor("clean") makes, which looks in the temporary folder only.
             model: nn.Module = InceptionV3W(str(folder), download=False)
+            refuse_infinite(model)
         return model.to(device).eval().requires_grad_(False)
 
     def holds(self, components: Components) -> str:

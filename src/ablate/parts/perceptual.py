@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ablate import factors
 from ablate.parts import messages
-from ablate.parts.base import PretrainedPart, local_folder
+from ablate.parts.base import PretrainedPart, local_folder, refuse_infinite
 from ablate.parts.sources import TorchFile
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class PerceptualPart(PretrainedPart):
                 classifier = torch.load(files[0], map_location="cpu", weights_only=True)
                 trunk = trunk_of(classifier, metric.net.state_dict())
             metric.net.load_state_dict(trunk)
+            refuse_infinite(metric)
         return metric.to(device).eval().requires_grad_(False)
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ablate.parts import messages
-from ablate.parts.base import PretrainedPart, parameters, refuse_gaps
+from ablate.parts.base import PretrainedPart, parameters, refuse_gaps, refuse_infinite
 from ablate.parts.sources import HubFiles
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class TextEncoderPart(PretrainedPart):
                 folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
             )
             refuse_gaps(report["missing_keys"])
+            refuse_infinite(model)
         loaded: CLIPTextModel = model.to(device).eval().requires_grad_(False)
         return loaded
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from ablate.parts.base import PretrainedPart, refuse_gaps
+from ablate.parts.base import PretrainedPart, refuse_gaps, refuse_infinite
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
@@ -31,5 +32,8 @@ class VaePart(PretrainedPart):
                 folder, torch_dtype=torch.float32, use_safetensors=True, output_loading_info=True
             )
             refuse_gaps(report["missing_keys"])
+            refuse_infinite(model)
+            if not 0 < abs(factor := model.config.scaling_factor) < math.inf:
+                raise ValueError(f"its scaling_factor is {factor}: latents are multiplied and divided by it")
         loaded: AutoencoderKL = model.to(device).eval().requires_grad_(False)
         return loaded

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ablate.errors import UserError
+from ablate.errors import MeaninglessError
 from ablate.runner.graph import Task
 from ablate.store import Store
 
@@ -162,7 +162,12 @@ def train(
     def on_epoch(training: Training) -> None:
         nonlocal last
         last = time.monotonic()
-        key = preview(training, store) if every and training.epoch % every == 0 else None
+        try:
+            key = preview(training, store) if every and training.epoch % every == 0 else None
+        except MeaninglessError as error:
+            # Variants that draw otherwise stand on the same training: only the run that draws so fails.
+            emit(Note(task, f"no preview of epoch {training.epoch}: {error}", lasting=True))
+            key = None
         emit(EpochDone(task, training.epoch, tuple(training.history), key))
 
     def progress(text: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ablate.data.images import load_image
+from ablate.errors import DataError
 from ablate.metrics.accuracy import accuracies
 from ablate.metrics.base import Measured
 from ablate.parts import PARTS
@@ -19,6 +20,7 @@ from ablate.stages import device as devices
 from ablate.stages import evaluated
 from ablate.stages.evaluated import Figures
 from ablate.stages.prepared import Prepared
+from ablate.stages.refusals import refuse_blank, refuse_features, refuse_result
 from ablate.stages.sampled import Sampled
 from ablate.store import key_of
 
@@ -36,7 +38,10 @@ if TYPE_CHECKING:
 
 
 def evaluate(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Path:
-    """Measures the run's samples, or finds the figures. Returns the entry's folder."""
+    """Measures the run's samples, or finds the figures. Returns the entry's folder.
+
+    Raises MeaninglessError, as ``refusals`` says, where no figure may be made of what there is.
+    """
 
     def fill(out: Path) -> None:
         _measure(keys, store, out, progress)
@@ -49,8 +54,12 @@ def _measure(keys: RunKeys, store: Store, out: Path, progress: Callable[[str], N
     device = str(devices.setup(config.compute))
     prepared = Prepared(store.path("prepare", keys.prepare))
     prompts = prepared.prompts
+    if not prompts:
+        fix = "Add test prompts to the data set."
+        raise DataError("there is no prompt to draw and to measure", where=config.data.path, fix=fix)
     sampled = Sampled(store.path("sample", keys.sample))
     images = np.stack([load_image(sampled.image(p["image_name"]), config.data.size) for p in prompts])
+    refuse_blank(images)
 
     progress("embedding")
     evaluator = EvaluatorPart(config.components.evaluator).load(device)
@@ -59,7 +68,10 @@ def _measure(keys: RunKeys, store: Store, out: Path, progress: Callable[[str], N
     measured = everything(images, prompts, references, evaluator, space)
 
     metrics = {**config.vocabulary.metrics, **accuracies(evaluator.labels)}
-    results = {key: result for key, metric in metrics.items() if (result := metric.measure(measured))}
+    results = {key: metric.measure(measured) for key, metric in metrics.items()}
+    results = {key: result for key, result in results.items() if result is not None}
+    for key, result in results.items():
+        refuse_result(key, result, len(images))
     figures = {key: result.figure for key, result in results.items()}
     figures |= {f"labels_{attribute}": len(names) for attribute, names in evaluator.labels.items()}
     figures |= {
@@ -90,17 +102,28 @@ def everything(
     """All that metrics look at: the samples ``images`` [N, S, S, 3] of N prompts, what they are in the
     evaluator's space and in that of FID and KID, and the ``references`` of ``reference_features``."""
     embeddings = evaluator.encode_images(images)
+    refuse_features(embeddings, len(images), "samples", f"the evaluator {evaluator.name}")
     texts = [prompt["text"] for prompt in prompts]
+    prompt_embeddings = evaluator.encode_texts(texts)
+    refuse_features(
+        prompt_embeddings,
+        len(texts),
+        "prompts",
+        f"the evaluator {evaluator.name}",
+        distinct=len(set(texts)) > 1,
+    )
+    features = space.features_of(images, embeddings)
+    refuse_features(features, len(images), "samples", f"the feature space {space.name}")
     rows = [-1 if prompt["reference"] is None else prompt["reference"] for prompt in prompts]
     return Measured(
         images=images,
         prompts=texts,
         evaluator=evaluator,
         embeddings=embeddings,
-        prompt_embeddings=evaluator.encode_texts(texts),
+        prompt_embeddings=prompt_embeddings,
         real_embeddings=references["embeddings"],
         real_rows=np.array(rows, np.int64),
-        features=space.features_of(images, embeddings),
+        features=features,
         reference_features=references["features"],
     )
 
@@ -122,7 +145,10 @@ def reference_features(
     keys: RunKeys, prepared: Prepared, evaluator: Evaluator, space: FeatureSpace, store: Store
 ) -> dict[str, NDArray[np.float32]]:
     """``features`` [M, D] of the real images for FID and KID, ``embeddings`` [R, E] of the prompts' real
-    images."""
+    images.
+
+    Raises MeaninglessError if they are not numbers, or the same for all images.
+    """
     ingredients = evaluated.reference_ingredients(keys)
 
     def fill(folder: Path) -> None:
@@ -136,4 +162,9 @@ def reference_features(
 
     folder = store.make("reference", key_of(ingredients), ingredients, fill)
     with np.load(folder / "reference.npz", allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in ("features", "embeddings")}
+        found = {name: arrays[name] for name in ("features", "embeddings")}
+    reference = keys.config.evaluate.reference
+    count = len(prepared.images if reference == "train" else prepared.references)
+    where = f"evaluate.reference: {reference}, in the feature space {space.name}"
+    refuse_features(found["features"], count, "reference images", where)
+    return found

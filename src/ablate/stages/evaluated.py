@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ablate.stages.keys import RunKeys
 
 SOURCES = (
-    *("stages/evaluate.py", "stages/evaluated.py", "stages/sampled.py", "stages/device.py"),
+    *(f"stages/{name}.py" for name in ("evaluate", "evaluated", "refusals", "sampled", "device")),
     *("metrics", "parts/evaluator.py", "parts/inception.py"),
 )
 """Beside that of the feature space, and those of metrics from plug-ins."""
@@ -131,8 +131,8 @@ def write(
         | {name: _number(values[row]) for name, values in scores.items()}
         for row, prompt in enumerate(prompts)
     ]
-    (folder / METRICS).write_text(json.dumps(asdict(figures), indent=1))
-    (folder / SCORES).write_text(json.dumps(rows, indent=1))
+    (folder / METRICS).write_text(json.dumps(asdict(figures), indent=1, allow_nan=False))
+    (folder / SCORES).write_text(json.dumps(rows, indent=1, allow_nan=False))
     np.savez_compressed(folder / FEATURES, features=features, embeddings=embeddings)
 
 

@@ -28,6 +28,7 @@ from ablate.parts.text import load_text
 from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
 from ablate.stages.prepared import Encoded, Prepared
+from ablate.stages.refusals import refuse_infinite
 from ablate.store.growing import grow, make_growing
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _encode_data(keys: RunKeys, store: Store, work: Path, progress: Callable[[st
             yield {"references": images}
 
     def states_from(first: int) -> Iterator[Arrays]:
-        for states in _text_states(texts[first:], config.components, device):
+        for states in text_states(texts[first:], config.components, device):
             yield {"states": states.numpy()}
 
     grow(work, "encoding images", len(paths), images_from, progress)
@@ -183,16 +184,17 @@ def _moments(vae: Any, images: Tensor, device: torch.device) -> tuple[NDArray[An
         posterior = vae.encode(to_model(batch.to(device))).latent_dist
         means.append((posterior.mean * vae.config.scaling_factor).cpu())
         stds.append((posterior.std * vae.config.scaling_factor).cpu())
+        refuse_infinite(torch.stack([means[-1], stds[-1]], 1), "images", "components.vae")
     return torch.cat(means).numpy(), torch.cat(stds).numpy()
 
 
 def encode_texts(texts: Sequence[str], parts: Components, device: torch.device) -> Tensor:
     """The text encoder's last hidden states [N, L, D] on the CPU, padded to the tokenizer's length."""
-    return torch.cat(list(_text_states(texts, parts, device)))
+    return torch.cat(list(text_states(texts, parts, device)))
 
 
 @torch.no_grad()
-def _text_states(texts: Sequence[str], parts: Components, device: torch.device) -> Iterator[Tensor]:
+def text_states(texts: Sequence[str], parts: Components, device: torch.device) -> Iterator[Tensor]:
     """``encode_texts`` batch by batch."""
     tokenizer, encoder = load_text(parts.text_encoder, parts.tokenizer, str(device))
     for start in range(0, len(texts), TEXTS):
@@ -203,7 +205,9 @@ def _text_states(texts: Sequence[str], parts: Components, device: torch.device) 
             truncation=True,
             return_tensors="pt",
         )
-        yield encoder(tokens.input_ids.to(device)).last_hidden_state.cpu()
+        states = encoder(tokens.input_ids.to(device)).last_hidden_state.cpu()
+        refuse_infinite(states, "texts", "components.text_encoder")
+        yield states
 
 
 def to_model(images: Tensor) -> Tensor:

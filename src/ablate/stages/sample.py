@@ -13,10 +13,12 @@ from safetensors.torch import load_file
 
 from ablate.diffusion.randomness import generator
 from ablate.diffusion.samplers import build_scheduler, sample_latents
+from ablate.errors import MeaninglessError
 from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
 from ablate.stages.prepare import encode_texts, to_uint8
 from ablate.stages.prepared import Prepared
+from ablate.stages.refusals import refuse_infinite_weights
 from ablate.stages.sampled import PREVIEW, SAMPLED, Sampled, png_name, preview_ingredients
 from ablate.stages.trained import Trained, weights_file
 from ablate.stages.training import initial_unet
@@ -38,7 +40,10 @@ WRITERS = 4
 
 
 def sample(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Path:
-    """Draws an image for each test prompt, or finds them. Returns the entry's folder."""
+    """Draws an image for each test prompt, or finds them. Returns the entry's folder.
+
+    Raises MeaninglessError if weights, latents or images are not numbers.
+    """
 
     def fill(folder: Path) -> None:
         _sample(keys, store, folder, progress)
@@ -114,7 +119,10 @@ def sample_images(
 def decoded(
     config: Config, unet: Any, vae: Any, states: Tensor, empty: Tensor, names: Sequence[str], seed: int
 ) -> tuple[Tensor, int]:
-    """What ``sample_images`` makes its images from: float [B, 3, S, S], about in [−1, 1]."""
+    """What ``sample_images`` makes its images from: float [B, 3, S, S], about in [−1, 1].
+
+    Raises MeaninglessError if a latent or an image is not a number.
+    """
     device, bf16 = unet.device, config.sample.precision == "bf16"
     latents, evaluations = sample_latents(
         unet,
@@ -128,12 +136,22 @@ def decoded(
         bf16=bf16,
     )
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        images = vae.decode(latents / vae.config.scaling_factor).sample
-    return images.float(), evaluations
+        images = vae.decode(latents / vae.config.scaling_factor).sample.float()
+    finite = images.isfinite().flatten(1).all(1)
+    if not finite.all():
+        raise MeaninglessError(
+            f"the VAE decodes {int((~finite).sum())} of {len(finite)} latents to what is not a number",
+            where="sampling, after the last step",
+            fix="Compute with sample.precision=fp32." if bf16 else "Try the VAE with other latents, or another.",
+        )
+    return images, evaluations
 
 
 def preview(training: Training, store: Store) -> str:
-    """Draws the first prompts with the weights of this moment; the key of ``preview/<key>/preview.png``."""
+    """Draws the first prompts with the weights of this moment; the key of ``preview/<key>/preview.png``.
+
+    Raises MeaninglessError as ``decoded``.
+    """
     config = training.config
     ingredients = preview_ingredients(training.keys, training.epoch)
 
@@ -141,11 +159,11 @@ def preview(training: Training, store: Store) -> str:
         prompts = training.data.prompts[: config.track.preview_prompts]
         states = training.data.states[[prompt["state"] for prompt in prompts]]
         names = [prompt["image_name"] for prompt in prompts]
-        training.unet.eval()
-        images, _ = sample_images(
-            config, training.unet, training.frozen.vae, states, training.data.states[:1], names, training.seed
-        )
-        training.unet.train()
+        unet, vae, empty = training.unet.eval(), training.frozen.vae, training.data.states[:1]
+        try:
+            images, _ = sample_images(config, unet, vae, states, empty, names, training.seed)
+        finally:
+            unet.train()
         Image.fromarray(torch.cat(list(images), dim=1).numpy()).save(folder / PREVIEW)
 
     key = key_of(ingredients)
@@ -154,11 +172,16 @@ def preview(training: Training, store: Store) -> str:
 
 
 def load_unet(keys: RunKeys, store: Store, device: torch.device) -> Any:
-    """The U-Net with the weights that a run samples from, ready to sample."""
+    """The U-Net with the weights that a run samples from, ready to sample.
+
+    Raises MeaninglessError if one of them is not a number.
+    """
     config = keys.config
     unet = initial_unet(config, seed=0)
     stored = load_file(weights_file(keys, store))
-    unet.load_state_dict(keys.observer.sampled(stored) if keys.observer else stored)
+    weights = keys.observer.sampled(stored) if keys.observer else stored
+    refuse_infinite_weights(weights, "the averaged weights" if keys.observer else "the trained weights")
+    unet.load_state_dict(weights)
     unet = unet.to(device).eval()
     # On a GPU the whole evaluation becomes one graph: a step of a small batch is bound by launches.
     mode = "reduce-overhead" if device.type == "cuda" else "default"
