@@ -104,7 +104,9 @@ def _disk(config: Config, store: Path) -> Answer:
     elsewhere = "choose another --store"
     if not os.access(folder, os.W_OK):
         return Answer("disk", "wrong", f"{folder} cannot be written to", elsewhere)
-    free, state = shutil.disk_usage(folder).free, _state_size(config)
+    from ablate.stages.training import weights_size
+
+    free, state = shutil.disk_usage(folder).free, 3 * weights_size(config)
     found = (
         f"{free / 1e9:.1f} GB free for the store {store}; the state of a training run takes {state / 1e9:.2g}"
     )
@@ -112,17 +114,6 @@ def _disk(config: Config, store: Path) -> Answer:
     if free < 2 * state:
         return Answer("disk", "wrong", found, f"free some space, or {elsewhere}")
     return Answer("disk", "ok", found)
-
-
-def _state_size(config: Config) -> int:
-    """Bytes of weights and AdamW's two moments, counted on a U-Net without memory."""
-    import torch
-
-    from ablate.stages.training import initial_unet
-
-    with torch.device("meta"):
-        unet = initial_unet(config, seed=0)
-    return 3 * int(sum(weight.nbytes for weight in unet.parameters()))
 
 
 def _processor() -> Answer:

@@ -64,7 +64,7 @@ def run(
 
     print_warnings(made)
     uri = tracking_uri or default_uri()
-    options = Options(workers, executor, audited, fail_fast)
+    options = Options(workers, executor, audited, fail_fast, reports)
     with RunScreen() as screen:
         outcome = run_experiment(
             made, uri, screen, options, lambda: _report_so_far(made, uri, reports, screen)

@@ -74,29 +74,34 @@ def sample(
     variant: Annotated[str, typer.Argument(help="Name of the variant.")],
     prompt: Annotated[list[str] | None, typer.Option("--prompt", help="Text to draw; repeatable.")] = None,
     prompts: Annotated[
-        Path | None, typer.Option("--prompts", help="Text file with one prompt per line, or a test.json.")
+        Path | None,
+        typer.Option("--prompts", help="File of prompts: .txt (one a line), .json, .jsonl or .csv."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Seed of the run to sample from. Default: the first one.")
     ] = None,
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder for the PNGs.")] = Path("samples"),
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder for the PNGs of all variants.")] = Path(
+        "samples"
+    ),
     profile: Profile = None,
     sets: Sets = None,
     seeds: Seeds = None,
     plugins: Plugins = None,
     store: StoreFolder = STORE,
 ) -> None:
-    """Draw images for your own prompts from a trained variant."""
+    """Draw images for your own prompts from a trained variant. No file is replaced."""
     made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import say
-    from ablate.runner.sampling import choose_run, read_prompts
+    from ablate.runner.prompts import read_prompts
+    from ablate.runner.sampling import choose_run, cut_off, draw, drawings
 
     chosen = choose_run(made, variant, seed)
-    texts = read_prompts(prompt or [], prompts)
+    asked = read_prompts(prompt or [], prompts)
+    todo = drawings(chosen, asked, out_folder)
     os.environ["OMP_NUM_THREADS"] = str(chosen.keys.config.compute.threads)
-    from ablate.stages.sample import sample_prompts
-
-    for path in sample_prompts(chosen.keys, made.store, texts, out_folder):
+    for note in cut_off(asked, chosen.keys.config):
+        say(note)
+    for path in draw(chosen, made.store, todo):
         say(str(path))
 
 

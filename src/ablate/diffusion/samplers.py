@@ -142,7 +142,7 @@ def _refuse_infinite(finite: Tensor, scheduler: Any, *, bf16: bool) -> None:
         f"{type(scheduler).__name__} makes of {_share(~latents)} images what is not a number",
         where=where,
         fix="Its sample.options, sample.steps and the noise schedule do not go together. Where the last "
-        "timestep has no signal (rescale_betas_zero_snr), nothing but noise.prediction=v_prediction can start.",
+        "timestep has no signal (rescale_betas_zero_snr), only noise.prediction=v_prediction can start.",
     )
 
 

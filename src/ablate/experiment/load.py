@@ -9,7 +9,7 @@ never removes the difference between them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -51,6 +51,8 @@ class Experiment:
     """Complete configurations, in the design's order."""
     vocabulary: Vocabulary = OWN
     """What it may name."""
+    layers: Mapping[str, Sequence[Layer]] = field(default_factory=dict, repr=False, compare=False)
+    """Variant → what its configuration was put together from, the last on top: where fields were written."""
 
 
 def profile_names() -> list[str]:
@@ -131,7 +133,7 @@ def load_experiment(
     model = spec_model(vocabulary)
     spec, errors = _validate(model, written)
     design, faults = _design(written, layers)
-    variants, more = _resolve(written, design, document, set_layers, config_model(vocabulary))
+    variants, resolved_from, more = _resolve(written, design, document, set_layers, config_model(vocabulary))
     problems = [
         *explain(errors, model, layers),
         *_wrong_names(written, layers),
@@ -150,7 +152,7 @@ def load_experiment(
         "baseline": design.baseline or spec.baseline,
         "plugins": tuple(plugin.name for plugin in vocabulary.plugins),
     }
-    return Experiment(path.stem, spec.model_copy(update=resolved), variants, vocabulary)
+    return Experiment(path.stem, spec.model_copy(update=resolved), variants, vocabulary, resolved_from)
 
 
 def _vocabulary(written: dict[str, Any], folder: Path, more: Sequence[Path]) -> Vocabulary:
@@ -236,11 +238,12 @@ def _resolve(
     document: Document,
     sets: Sequence[Layer],
     model: type[Config],
-) -> tuple[dict[str, Config], list[Problem]]:
-    """Each variant's configuration. Works on data as written, so that all problems show at once."""
+) -> tuple[dict[str, Config], dict[str, list[Layer]], list[Problem]]:
+    """Each variant's configuration, and its layers. Works on data as written, so that all problems show at
+    once."""
     profile, config = written.get("profile", DEFAULT_PROFILE), written.get("config", {})
     if profile not in profile_names() or not isinstance(config, dict):
-        return {}, []  # said already
+        return {}, {}, []  # said already
     shared = [
         Layer(Document(f"profile {profile}", None), load_profile(profile)),
         Layer(document, expand(config), ("config",)),
@@ -250,6 +253,7 @@ def _resolve(
     shared_faults = [(error["loc"], error["msg"]) for error in shared_errors]
 
     variants: dict[str, Config] = {}
+    layers_of: dict[str, list[Layer]] = {}
     problems: list[Problem] = []
     for name, pieces in design.variants.items() if design else ():
         if not all(isinstance(piece.overrides, dict) for piece in pieces):
@@ -260,8 +264,8 @@ def _resolve(
         problems += explain(inherited, model, shared)
         problems += explain([error for error in errors if error not in inherited], model, layers)
         if resolved:
-            variants[name] = resolved
-    return variants, problems
+            variants[name], layers_of[name] = resolved, layers
+    return variants, layers_of, problems
 
 
 def _wrong_names(written: dict[str, Any], layers: Sequence[Layer]) -> Iterator[Problem]:

@@ -144,7 +144,7 @@ class ImageMetric(Metric):
             raise MeaninglessError(
                 f"{wrong} of {int(known.sum())} scores are not numbers",
                 where=f"metric {self.key}",
-                fix="Look at the images and at `scores`; an image that can have no score is said by `scored`.",
+                fix="Look at the images and at `scores`. `scored` says which images can have none.",
             )
         scores[~known] = np.nan
         return Result(float(scores[known].mean()), scores) if known.any() else None

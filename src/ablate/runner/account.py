@@ -104,6 +104,7 @@ class Keeper:
         """From now on the time counts."""
         self._names = runs
         with self._change() as account:
+            account.tasks.clear()  # what was looked at before
             account.begun, account.epochs, account.runs = time.time(), epochs, len(runs)
 
     def note(self, task: str, text: str) -> None:

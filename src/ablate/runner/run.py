@@ -15,14 +15,16 @@ from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
 from ablate.runner.alone import HOUSEKEEPING, alone
+from ablate.runner.beforehand import Asked, look_ahead, try_variants
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
 from ablate.runner.needs import taken_back, write_needs
 from ablate.runner.study import Study, results_of, study_database, study_name
-from ablate.runner.tasks import Event, Note, audit, check_schedulers, tasks_of
+from ablate.runner.tasks import Event, Note, audit, tasks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from ablate.plan import Plan, Run
     from ablate.progress import RunProgress
@@ -68,16 +70,12 @@ def audit_experiment(plan: Plan, progress: RunProgress) -> list[Finding]:
     """What acts in each variant of an experiment, asked with its first seed. Shows it as well.
 
     Raises:
-        UserError: a scheduler refuses its options.
+        UserError: a variant cannot be sampled or measured.
     """
     require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
     with LocalExecutor.of(plan, 1) as executor:
-        _check_schedulers(plan, executor)
+        try_variants(plan, executor, progress)
         return _ask_audit(plan, executor, progress)
-
-
-def _check_schedulers(plan: Plan, executor: Executor) -> None:
-    ask(Task("the start", (), check_schedulers, (plan.experiment.variants,), ()), executor)
 
 
 def _ask_audit(plan: Plan, executor: Executor, progress: RunProgress) -> list[Finding]:
@@ -134,6 +132,8 @@ class Options:
     """Whether it is asked first what acts."""
     fail_fast: bool = False
     """Whether the first run that fails ends the command; by default the others go on."""
+    reports: Path | None = None
+    """Where reports will be written, if any."""
 
 
 def run_experiment(
@@ -151,8 +151,8 @@ def run_experiment(
         on_seed: called in the thread of the record when all runs of a seed are recorded and others follow.
 
     Raises:
-        UserError: there is no such executor, MLflow cannot be reached, a scheduler refuses its options, or
-            the audit found something inert that the spec does not expect.
+        UserError: there is no such executor, MLflow cannot be reached, something would fail after the
+            training, or the audit found something inert that the spec does not expect.
         ComponentError: a pretrained part is missing and cannot be fetched.
         RunError: the machine failed, or with ``fail_fast`` a run; the same call goes on where it stopped.
     """
@@ -189,9 +189,10 @@ def _run(
     plan.store.clear_leftovers()
     for segment in plan.segments:
         plan.store.keep("train", segment.key)  # also from others that train the same and do not need it
-    with start(plan, options.workers or default_workers(plan)) as running:
+    workers = options.workers or default_workers(plan)
+    with start(plan, workers) as running:
         with taken_back(plan, before):
-            _check_schedulers(plan, running)
+            look_ahead(Asked(plan, waiting, uri, options.reports, workers, running, progress))
             findings = _ask_audit(plan, running, progress) if options.audited else None
             refuse_inert(findings or ())
         parent = writer.begin_parent(plan, key)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ablate.records import EpochRow, Finding
     from ablate.stages.keys import RunKeys
     from ablate.stages.training import Training
+    from ablate.stages.trial import Tried
 
 
 @dataclass(frozen=True)
@@ -106,19 +107,11 @@ def task_name(segment: Segment) -> str:
     return f"train seed {segment.runs[0].seed}, epochs {segment.begin}–{segment.end} ({variants})"
 
 
-def check_schedulers(configs: Mapping[str, Config], root: str, task: str, emit: Emit) -> None:
-    """Makes each variant's scheduler once, so that a wrong option is found before any training.
+def try_out(configs: Mapping[str, Config], root: str, task: str, emit: Emit) -> Tried:
+    """What of sampling and measuring would fail, and how large the weights are."""
+    from ablate.stages.trial import try_out as stage
 
-    Raises:
-        UserError: naming the variant.
-    """
-    from ablate.diffusion.samplers import build_scheduler
-
-    for variant, config in configs.items():
-        try:
-            build_scheduler(config.sample.scheduler, config.sampling_noise, config.sample.options)
-        except UserError as error:
-            raise UserError(error.what, where=f"variant {variant}: {error.where}", fix=error.fix) from error
+    return stage(configs, lambda text: emit(Note(task, text)))
 
 
 def _store(root: str, task: str, emit: Emit) -> Store:

@@ -69,7 +69,7 @@ def _train(plan: Plan, runs: Sequence[Run], prepared: Store, progress: RunProgre
     names = {task.name for task in todo}
     todo = [replace(task, needs=tuple(need for need in task.needs if need in names)) for task in todo]
     with LocalExecutor.of(plan, 1) as executor:
-        ask(Task("the start", (), tasks.check_schedulers, ({},), ()), executor)  # the worker has started
+        ask(Task("the start", (), tasks.try_out, ({},), ()), executor)  # the worker has started
         started = time.perf_counter()
         _walk(executor, todo, progress)
         return time.perf_counter() - started

@@ -13,7 +13,7 @@ import numpy as np
 from ablate.data.images import load_image
 from ablate.errors import DataError
 from ablate.metrics.accuracy import accuracies
-from ablate.metrics.base import Measured
+from ablate.metrics.base import Measured, Result
 from ablate.parts import PARTS
 from ablate.parts.evaluator import EvaluatorPart
 from ablate.stages import device as devices
@@ -68,10 +68,11 @@ def _measure(keys: RunKeys, store: Store, out: Path, progress: Callable[[str], N
     measured = everything(images, prompts, references, evaluator, space)
 
     metrics = {**config.vocabulary.metrics, **accuracies(evaluator.labels)}
-    results = {key: metric.measure(measured) for key, metric in metrics.items()}
-    results = {key: result for key, result in results.items() if result is not None}
-    for key, result in results.items():
-        refuse_result(key, result, len(images))
+    results: dict[str, Result] = {}
+    for key, metric in metrics.items():
+        if (result := metric.measure(measured)) is not None:
+            refuse_result(key, result, len(images))
+            results[key] = result
     figures = {key: result.figure for key, result in results.items()}
     figures |= {f"labels_{attribute}": len(names) for attribute, names in evaluator.labels.items()}
     figures |= {

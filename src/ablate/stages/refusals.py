@@ -52,7 +52,9 @@ def refuse_features(features: Any, count: int, of: str, where: str, *, distinct:
     wrong = int((~np.isfinite(features)).any(axis=1).sum())
     if wrong:
         fix = "The network's weights or its input are broken: try another one."
-        raise MeaninglessError(f"the features of {wrong} of {count} {of} are no numbers", where=where, fix=fix)
+        raise MeaninglessError(
+            f"the features of {wrong} of {count} {of} are no numbers", where=where, fix=fix
+        )
     if distinct and count > 1 and np.ptp(features, axis=0).max() <= ALIKE * np.abs(features).max():
         what = f"the features of all {count} {of} are the same, so nothing can be compared with them"
         fix = f"Either the {of} are all the same, or the network sees no difference: look at both."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,16 +17,16 @@ from ablate.diffusion.samplers import build_scheduler, sample_latents
 from ablate.errors import MeaninglessError
 from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
-from ablate.stages.prepare import encode_texts, to_uint8
+from ablate.stages.prepare import text_states, to_uint8
 from ablate.stages.prepared import Prepared
 from ablate.stages.refusals import refuse_infinite_weights
-from ablate.stages.sampled import PREVIEW, SAMPLED, Sampled, png_name, preview_ingredients
+from ablate.stages.sampled import PREVIEW, SAMPLED, Sampled, preview_ingredients
 from ablate.stages.trained import Trained, weights_file
 from ablate.stages.training import initial_unet
 from ablate.store import file_digest, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -85,22 +86,23 @@ def _sample(keys: RunKeys, store: Store, folder: Path, progress: Callable[[str],
     (folder / SAMPLED).write_text(json.dumps(record))
 
 
-def sample_prompts(keys: RunKeys, store: Store, prompts: Mapping[str, str], out: Path) -> Iterator[Path]:
-    """Draws free prompts (file name → text) from a trained run into the folder ``out``."""
+def sample_prompts(keys: RunKeys, store: Store, prompts: Sequence[tuple[str, str]]) -> Iterator[Tensor]:
+    """Draws free prompts (name, text) from a trained run: for each an image, uint8 [S, S, 3].
+
+    The name is what the noise is drawn from. Raises MeaninglessError as ``sample``.
+    """
     config = keys.config
     device = devices.setup(config.compute)
     unet = load_unet(keys, store, device)
     vae = VaePart(config.components.vae).load(str(device))
-    states = encode_texts(["", *prompts.values()], config.components, device)
-    names, size = list(prompts), config.sample.batch
-    out.mkdir(parents=True, exist_ok=True)
-    for first in range(0, len(names), size):
-        batch = names[first : first + size]
-        rows = states[1 + first : 1 + first + len(batch)]
-        images, _ = sample_images(config, unet, vae, rows, states[:1], batch, keys.sample_seed)
-        for name, image in zip(batch, images, strict=True):
-            Image.fromarray(image.numpy()).save(out / png_name(name))
-            yield out / png_name(name)
+    size = config.sample.batch
+    encoded = text_states(["", *(text for _, text in prompts)], config.components, device)
+    rows = (row for states in encoded for row in states)  # thousands of prompts need no more memory
+    empty = next(rows)[None]
+    for first in range(0, len(prompts), size):
+        names = [name for name, _ in prompts[first : first + size]]
+        states = torch.stack(list(islice(rows, len(names))))
+        yield from sample_images(config, unet, vae, states, empty, names, keys.sample_seed)[0]
 
 
 def sample_images(
@@ -142,7 +144,9 @@ def decoded(
         raise MeaninglessError(
             f"the VAE decodes {int((~finite).sum())} of {len(finite)} latents to what is not a number",
             where="sampling, after the last step",
-            fix="Compute with sample.precision=fp32." if bf16 else "Try the VAE with other latents, or another.",
+            fix="Compute with sample.precision=fp32."
+            if bf16
+            else "Try the VAE with other latents, or another.",
         )
     return images, evaluations
 

@@ -227,6 +227,13 @@ def initial_unet(config: Config, seed: int) -> Any:
     return build_unet(arguments, config.unet.latent_channels, seed)
 
 
+def weights_size(config: Config) -> int:
+    """Bytes of a U-Net's weights, counted without memory. AdamW's moments are twice that."""
+    with torch.device("meta"):
+        unet = initial_unet(config, seed=0)
+    return int(sum(weight.nbytes for weight in unet.parameters()))
+
+
 def placed_unet(config: Config, seed: int, device: torch.device) -> Any:
     """``initial_unet`` on the device, in the memory layout of the training."""
     return initial_unet(config, seed).to(device, memory_format=layout(config))

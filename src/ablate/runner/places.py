@@ -1,0 +1,57 @@
+"""Folders that files are going to be written into: whether they take them, tried for real."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import TYPE_CHECKING
+
+from ablate.errors import UserError
+from ablate.experiment.yaml import cut
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME_MAX, PATH_MAX = 255, 4096
+"""Bytes of a name and of a path, where the system does not say how many."""
+
+
+def try_to_write(folder: Path, option: str) -> None:
+    """Makes the folder, writes a file into it and takes that away again.
+
+    Raises:
+        UserError: it cannot be done; ``option`` chooses another folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".ablate-trial-") as file:
+            file.write(b"0" * 4096)
+    except OSError as error:
+        what = f"nothing can be written here ({error.strerror or error})"
+        raise UserError(what, where=str(folder), fix=f"Choose another folder with {option}.") from error
+
+
+def refuse_long(file: Path, what: str, fix: str) -> None:
+    """Raises UserError if a path, or a name in it, is longer than its file system takes, with ``what`` it is."""
+    file = file.absolute()
+    # Unlike Path.is_dir, this one answers for a name that is too long.
+    there = next(folder for folder in file.parents if os.path.isdir(folder))  # noqa: PTH112
+    name_max, path_max = _limit(there, "PC_NAME_MAX", NAME_MAX), _limit(there, "PC_PATH_MAX", PATH_MAX)
+    for part in file.relative_to(there).parts:
+        if (size := len(os.fsencode(part))) > name_max:
+            problem = f"{what} is too long: {cut(part)} has {size} bytes, and there is room for {name_max}"
+            raise UserError(problem, where=str(there), fix=fix)
+    if (size := len(os.fsencode(file)) + 1) > path_max:
+        problem = f"{what} makes too long a path: {size} bytes, and there is room for {path_max}"
+        raise UserError(problem, where=str(there), fix=fix)
+
+
+def _limit(folder: Path, name: str, otherwise: int) -> int:
+    """How many bytes a file system takes; what is not positive means that nobody knows."""
+    if not hasattr(os, "pathconf"):
+        return otherwise
+    try:
+        limit = os.pathconf(folder, name)
+    except (OSError, ValueError):
+        return otherwise
+    return limit if limit > 0 else otherwise
