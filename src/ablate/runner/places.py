@@ -32,7 +32,7 @@ def try_to_write(folder: Path, option: str) -> None:
 
 
 def refuse_long(file: Path, what: str, fix: str) -> None:
-    """Raises UserError if a path, or a name in it, is longer than its file system takes, with ``what`` it is."""
+    """Raises UserError, about ``what``, if a path or a name in it is longer than its file system takes."""
     file = file.absolute()
     # Unlike Path.is_dir, this one answers for a name that is too long.
     there = next(folder for folder in file.parents if os.path.isdir(folder))  # noqa: PTH112

@@ -86,8 +86,8 @@ class Drawing:
 def drawings(run: Run, prompts: Sequence[Prompt], out: Path) -> list[Drawing]:
     """What to draw, and into which files: ``<out>/<variant>-seed<k>/<name>.png``.
 
-    No file is replaced. Where there is another image of that name, there already or of another prompt, a number
-    is added. The same image keeps its file.
+    No file is replaced. Where there is another image of that name, there already or of another prompt, a
+    number is added. The same image keeps its file.
 
     Raises:
         UserError: a name is too long, or nothing can be written there.

@@ -36,7 +36,7 @@ EDGE = 8
 """Edge of the latents: what a scheduler does is the same at each place."""
 FEW = 20
 """Steps that every scheduler can do."""
-TEXTS = ["A red monster.", "Two blue houses by the sea."]
+TEXTS = ["A red monster.", "A blue monster."]
 
 
 class Trouble(NamedTuple):
