@@ -9,7 +9,7 @@ import torch
 
 from ablate.diffusion.randomness import generator
 from ablate.diffusion.samplers import build_scheduler, sample_latents
-from ablate.errors import UserError
+from ablate.errors import MeaninglessError, UserError
 from ablate.experiment.schedulers import Scheduler
 
 if TYPE_CHECKING:
@@ -167,3 +167,41 @@ def test_predicted_latents_are_not_clipped_as_pixels_unless_asked_for(name: str)
     }
     assert build_scheduler(name, noise, {}).config.clip_sample is False
     assert build_scheduler(name, noise, {"clip_sample": True}).config.clip_sample is True
+
+
+class Broken:
+    """A U-Net that predicts ``value`` for the second of three images, from call number ``after`` on."""
+
+    def __init__(self, unet: Any, value: float, after: int = 0) -> None:
+        self.unet, self.value, self.left = unet, value, after
+
+    def eval(self) -> Broken:
+        return self
+
+    def __call__(self, *inputs: torch.Tensor, **others: torch.Tensor) -> Any:
+        result = self.unet(*inputs, **others)
+        self.left -= 1
+        if self.left < 0:
+            result.sample[1] = self.value
+        return result
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("scheduler", ["DDIMScheduler", "DPMSolverMultistepScheduler"])
+def test_a_prediction_that_is_no_number_is_refused_with_its_step(
+    unet: Any, scheduler: str, value: float
+) -> None:
+    with pytest.raises(MeaninglessError, match="the prediction for 1 of 3 images is not a number") as error:
+        draw(Broken(unet, value, after=2), scheduler, guidance=1.0)
+    assert "step 3 of 4" in error.value.where
+
+
+def test_infinity_that_clipping_hides_is_refused(unet: Any) -> None:
+    with pytest.raises(MeaninglessError, match="step 1 of 4"):
+        draw(Broken(unet, float("inf")), "DDIMScheduler", guidance=1.0, clip_sample=True)
+
+
+def test_a_scheduler_whose_arithmetic_breaks_is_named(unet: Any) -> None:
+    options = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    with pytest.raises(MeaninglessError, match="DDIMScheduler makes of 3 of 3 images what is not a number"):
+        draw(unet, "DDIMScheduler", **options)

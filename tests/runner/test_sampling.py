@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,8 +142,9 @@ def test_the_image_keeps_its_prompt(run: Run, tmp_path: Path) -> None:
 
 def test_what_cannot_be_saved_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
     (drawing,) = drawings(run, [Prompt("0.png", "red")], tmp_path)
-    with pytest.raises(FileNotFoundError):
-        replace(drawing, file=tmp_path / "plain-seed0" / "gone" / "0.png").save(pixels())
+    drawing.file.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        drawing.save(pixels())
     assert contents(tmp_path) == {}
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ablate.data import captions
 from ablate.data.place import Embedded, place_of
-from ablate.errors import DataError, RunError
+from ablate.errors import RunError
 from ablate.experiment.problems import locate, refuse
 from ablate.experiment.yaml import cut
 from ablate.record.client import database_of
@@ -61,7 +61,7 @@ class Asked:
     @cached_property
     def images(self) -> dict[str, list[str]]:
         """Key of the data → what the images of their prompts are called. Without the embedded data, which are
-        drawn when they are needed."""
+        drawn when they are needed. Raises DataError for prompts that cannot be read."""
         names: dict[str, list[str]] = {}
         for keys in {run.keys.data: run.keys for run in self.waiting}.values():
             place = place_of(keys.config.data.path)
@@ -80,8 +80,8 @@ def look_ahead(asked: Asked) -> None:
     """Everything that can be tried before the work.
 
     Raises:
-        UserError: a variant cannot be sampled or measured, a name is too long, a folder cannot be written.
-        RunError: there is too little room.
+        UserError: a variant cannot be sampled or measured, a name is too long, there can be no such folder.
+        RunError: a folder cannot be written, or there is too little room.
     """
     for check in CHECKS:
         check(asked)
@@ -114,14 +114,6 @@ def try_variants(plan: Plan, executor: Executor, progress: RunProgress) -> Tried
 # ── the checks ───────────────────────────────────────────────────────────────────────────────────
 
 
-def prompts_are_there(asked: Asked) -> None:
-    """A data set without prompts leaves nothing to measure."""
-    for run in asked.waiting:
-        if asked.images.get(run.keys.data) == []:
-            fix, path = "Add test prompts: see “Data” in docs/how-to.md.", run.keys.config.data.path
-            raise DataError("there is no prompt to draw and to measure", where=path, fix=fix)
-
-
 def names_fit(asked: Asked) -> None:
     """What is written later has names that the file systems take."""
     name = asked.plan.experiment.name
@@ -141,10 +133,8 @@ def names_fit(asked: Asked) -> None:
 
 
 def folders_take_files(asked: Asked) -> None:
-    """A file is written into each folder, and taken away."""
+    """A file is written into each folder, and taken away. MLflow's gets the spec before the work, too."""
     try_to_write(asked.plan.store.root, "--store")
-    if asked.artifacts:
-        try_to_write(asked.artifacts, "--tracking-uri")
     if asked.reports:
         try_to_write(asked.reports, "--reports")
 
@@ -162,19 +152,19 @@ def there_is_room(asked: Asked) -> None:
         needs.append((asked.artifacts, bytes_of_samples(asked.waiting, prompts)))
     disks: dict[int, list[tuple[Path, int]]] = {}
     for folder, needed in needs:
-        disks.setdefault(folder.stat().st_dev, []).append((folder, needed))
+        there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+        disks.setdefault(there.stat().st_dev, []).append((there, needed))
     for some in disks.values():
         needed, free = sum(size for _, size in some), shutil.disk_usage(some[0][0]).free
         if needed > free:
             raise RunError(
-                f"{_shown(needed)} are needed at least, and {_shown(free)} are free",
+                f"the disk is full for this: it takes at least {_shown(needed)}, and {_shown(free)} are free",
                 where=", ".join(str(folder) for folder, _ in some),
                 fix="Free some space (`ablate gc`), choose another --store, or run fewer seeds at a time.",
             )
 
 
 CHECKS: tuple[Callable[[Asked], None], ...] = (
-    prompts_are_there,
     names_fit,
     folders_take_files,
     variants_can_be_drawn_and_measured,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from typing import TYPE_CHECKING
 
-from ablate.errors import UserError
+from ablate.errors import RunError, UserError, of_the_machine
 from ablate.experiment.yaml import cut
 
 if TYPE_CHECKING:
@@ -14,21 +15,27 @@ if TYPE_CHECKING:
 
 NAME_MAX, PATH_MAX = 255, 4096
 """Bytes of a name and of a path, where the system does not say how many."""
+NO_FOLDER = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+"""What the system says of a path that can be no folder."""
 
 
 def try_to_write(folder: Path, option: str) -> None:
-    """Makes the folder, writes a file into it and takes that away again.
+    """Writes a file into a folder, or where that will be made, and takes it away again. ``option`` chooses
+    another folder.
 
     Raises:
-        UserError: it cannot be done; ``option`` chooses another folder.
+        UserError: there can be no such folder.
+        RunError: the machine does not let it be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".ablate-trial-") as file:
+        there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+        with tempfile.NamedTemporaryFile(dir=there, prefix=".ablate-trial-") as file:
             file.write(b"0" * 4096)
     except OSError as error:
-        what = f"nothing can be written here ({error.strerror or error})"
-        raise UserError(what, where=str(folder), fix=f"Choose another folder with {option}.") from error
+        known = of_the_machine(error)
+        kind = RunError if known and error.errno not in NO_FOLDER else UserError
+        what = f"nothing can be written here: {known.what if known else error.strerror or error}"
+        raise kind(what, where=str(folder), fix=f"Choose another folder with {option}.") from error
 
 
 def refuse_long(file: Path, what: str, fix: str) -> None:

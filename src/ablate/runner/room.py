@@ -41,8 +41,9 @@ def bytes_of_samples(runs: Sequence[Run], prompts: Mapping[str, int]) -> int:
 
 
 def _state(segment: Segment, weights: Mapping[str, int]) -> int:
-    """Weights, AdamW's two moments, and an average for each observer."""
-    return weights[segment.runs[0].variant] * (3 + len(segment.observers))
+    """Weights, AdamW's two moments, and the average of each observer that has begun at the segment's end."""
+    averages = sum(observer.begins < segment.end for observer in segment.observers)
+    return weights[segment.runs[0].variant] * (3 + averages)
 
 
 def _prepared(plan: Plan) -> int:

@@ -75,6 +75,7 @@ class Drawing:
         notes = PngInfo()
         notes.add_text(IDENTITY, self.identity)
         notes.add_itxt("prompt", self.prompt.text)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
         aside = self.file.with_name(f".drawing-{uuid.uuid4().hex[:8]}.png")
         try:
             Image.fromarray(pixels).save(aside, pnginfo=notes)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ablate.data.images import load_image
-from ablate.errors import DataError
 from ablate.metrics.accuracy import accuracies
 from ablate.metrics.base import Measured, Result
 from ablate.parts import PARTS
@@ -54,9 +53,6 @@ def _measure(keys: RunKeys, store: Store, out: Path, progress: Callable[[str], N
     device = str(devices.setup(config.compute))
     prepared = Prepared(store.path("prepare", keys.prepare))
     prompts = prepared.prompts
-    if not prompts:
-        fix = "Add test prompts to the data set."
-        raise DataError("there is no prompt to draw and to measure", where=config.data.path, fix=fix)
     sampled = Sampled(store.path("sample", keys.sample))
     images = np.stack([load_image(sampled.image(p["image_name"]), config.data.size) for p in prompts])
     refuse_blank(images)
