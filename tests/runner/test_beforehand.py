@@ -91,6 +91,41 @@ def test_what_is_set_on_the_command_line_is_named_there(
     assert "--set sample.steps=1000: sample.steps: DPMSolverMultistepScheduler makes of" in done.err
 
 
+SPACE = """
+import numpy as np
+from ablate.metrics.spaces.base import FeatureSpace
+
+
+class Mine(FeatureSpace):
+    name = "mine"
+
+    def features(self, images):
+        return {features}
+
+
+SPACES = {{"mine": Mine}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("features", "complaint"),
+    [
+        ("np.full((len(images), 3), np.nan, np.float32)", "the features of 2 of 2 images are no numbers"),
+        ("np.ones((len(images), 3), np.float32)", "the features of all 2 images are the same"),
+        ("np.ones(3, np.float32)", "have the shape [3]"),
+        ("images.no_such_thing", "mine.py:10"),
+    ],
+)
+def test_a_feature_space_of_ones_own_is_tried_on_two_images(
+    ablate: Ablate, make_workplace: Callable[..., Path], tmp_path: Path, features: str, complaint: str
+) -> None:
+    folder = make_workplace(tmp_path, plugins=["mine.py"])
+    (folder / "mine.py").write_text(SPACE.format(features=features))
+    done = ablate("audit", "tiny.yaml", "--set", "evaluate.fid_features=mine", folder=folder)
+    assert done.code == 2
+    assert "evaluate.fid_features" in done.err and complaint in done.err and "Traceback" not in done.err
+
+
 # ── names ────────────────────────────────────────────────────────────────────────────────────────
 
 

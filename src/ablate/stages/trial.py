@@ -17,6 +17,7 @@ from ablate.diffusion.samplers import build_scheduler, sample_latents
 from ablate.errors import AblateError, MeaninglessError
 from ablate.parts.evaluator import EvaluatorPart
 from ablate.parts.vae import VaePart
+from ablate.plugins import blamed
 from ablate.stages import device as devices
 from ablate.stages.evaluate import feature_space
 from ablate.stages.prepare import encode_texts, to_uint8
@@ -206,6 +207,10 @@ def measuring(config: Config, device: torch.device) -> Iterator[Trouble]:
         refuse_features(space.features(images), IMAGES, "images", f"the feature space {space.name}")
     except MeaninglessError as error:
         yield Trouble(at, error.what, error.fix)
+    except Exception as error:
+        if not (where := blamed(error)):
+            raise
+        yield Trouble(at, f"fails on two images: {_said(error)}", f"Correct {where}.")
 
 
 TRIALS: dict[Callable[[Config, torch.device], Iterator[Trouble]], Callable[[Config], Any]] = {
