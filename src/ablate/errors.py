@@ -81,8 +81,13 @@ MACHINE = {
 """What the system says a call failed with → in words, and what to do."""
 
 
-def of_the_machine(error: BaseException) -> RunError | None:
-    """What a failure of the machine is called to the user; None for anything else."""
+NAMES = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR)
+"""What is wrong with a name that the user gave."""
+
+
+def of_the_machine(error: BaseException) -> AblateError | None:
+    """What a failure of the machine, or a path that cannot be one, is called to the user; None for anything
+    else."""
     if isinstance(error, MemoryError):
         code = errno.ENOMEM
     else:  # safetensors has an error of its own that only says in words that the disk is full
@@ -90,4 +95,5 @@ def of_the_machine(error: BaseException) -> RunError | None:
     if code not in MACHINE:
         return None
     what, fix = MACHINE[code]
-    return RunError(what, where=str(getattr(error, "filename", None) or "this machine"), fix=fix)
+    kind = UserError if code in NAMES else RunError
+    return kind(what, where=str(getattr(error, "filename", None) or "this machine")[:300], fix=fix)

@@ -101,7 +101,7 @@ class ExperimentSpec(Model):
     that of all first levels."""
     leave_one_out: dict[Name, Overrides] = {}
     """Parts of a recipe: name → overrides. The baseline ``full`` has all parts, ``no-<name>`` lacks one."""
-    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=1000)]
     """Each variant runs once with each seed; the same seed pairs them."""
     alpha: Annotated[float, Field(ge=0.001, lt=1)] = 0.05
     """Largest share of experiments in which any verdict may be wrong, where nothing has an effect."""

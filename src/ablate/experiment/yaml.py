@@ -88,7 +88,7 @@ def parse(text: str, source: str) -> Document:
         root = loader.get_single_node()
         data = builder.build(root, ()) if root else None
     except _RefusedError as refused:
-        _refuse(source, refused.position, str(refused))
+        _refuse(source, refused.position, str(refused), refused.fix)
     except yaml.MarkedYAMLError as error:
         _refuse_syntax(source, text, error)
     except (ValueError, OverflowError):
@@ -102,7 +102,7 @@ def parse_value(text: str, source: str) -> Any:
     try:
         return parse(text, source).data
     except SpecError as error:
-        raise SpecError(error.what.partition("\n")[0], where=source) from None
+        raise SpecError(error.what.partition("\n")[0], where=source, fix=error.fix) from None
 
 
 def _bytes(path: Path, source: str) -> bytes:
@@ -117,7 +117,7 @@ def _bytes(path: Path, source: str) -> bytes:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise SpecError(f"cannot be read: {reason}", where=source) from None
     if len(content) > MAX_BYTES:
-        raise SpecError(f"the file is larger than {MAX_BYTES // 1024} KiB", where=source)
+        raise SpecError(f"the file is larger than {MAX_BYTES // 1024} KiB", where=source, fix="Is it a spec?")
     return content
 
 
@@ -162,16 +162,16 @@ _SYNTAX = (
     ("character '\\t'", "a tab", "Indent with spaces."),
     ("that cannot start any token", "text cannot begin with this character", "Put the text into quotes."),
     ("expected <block end>", "this does not continue what began in line {line}", "Check the indentation."),
-    ("expected ',' or ']'", "expected `,` or `]` here, for the `[` in line {line}", ""),
-    ("expected ',' or '}'", "expected `,` or `}}` here, for the `{{` in line {line}", ""),
+    ("expected ',' or ']'", "expected `,` or `]` here, for the `[` in line {line}", "Is it closed?"),
+    ("expected ',' or '}'", "expected `,` or `}}` here, for the `{{` in line {line}", "Is it closed?"),
     ("found unknown escape character", 'no such "\\" escape', "Single quotes take text as it is."),
-    ("found undefined alias", "no `&anchor` of this name stands above", ""),
+    ("found undefined alias", "no `&anchor` of this name stands above", "Text with * is written in quotes."),
     ("expected a single document", "a second document begins here", "A file holds one experiment."),
 )
 # The same where the beginning is the better place to point at.
 _UNFINISHED = (
-    ("could not find expected ':'", "this is not a `key: value` line", ""),
-    ("found unexpected end of stream", "this quote is not closed", ""),
+    ("could not find expected ':'", "this is not a `key: value` line", "Is a colon missing?"),
+    ("found unexpected end of stream", "this quote is not closed", "Close it."),
 )
 
 
@@ -197,9 +197,10 @@ def _refuse_syntax(source: str, text: str, error: yaml.MarkedYAMLError) -> NoRet
 class _RefusedError(Exception):
     """Valid YAML that is not read here."""
 
-    def __init__(self, node: Any, what: str) -> None:  # a node or an event of PyYAML
+    def __init__(self, node: Any, what: str, fix: str = "") -> None:  # a node or an event of PyYAML
         super().__init__(what)
         self.position = _of(node.start_mark)
+        self.fix = fix
 
 
 # Tags of the plain scalars of YAML 1.2's core schema; anything else is text.
@@ -227,7 +228,7 @@ class _Loader(yaml.SafeLoader):
             shown = cut(tag.replace(_PLAIN, "!!"))
             raise _RefusedError(event, f"the tag `{shown}` is not read here: write plain values")
         if self.depth > MAX_DEPTH:
-            raise _RefusedError(event, f"nested deeper than {MAX_DEPTH} levels")
+            raise _RefusedError(event, f"nested deeper than {MAX_DEPTH} levels", "Close a bracket before.")
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -262,11 +263,12 @@ class _Builder:
     def _inside(self, node: Node) -> Iterator[None]:
         self._visits += 1
         if self._visits > MAX_NODES:
-            raise _RefusedError(node, f"more than {MAX_NODES} values when the aliases are followed")
+            what = f"more than {MAX_NODES} values when the aliases are followed"
+            raise _RefusedError(node, what, "Split it into several experiments.")
         if id(node) in self._open:
-            raise _RefusedError(node, "this anchor contains itself")
+            raise _RefusedError(node, "this anchor contains itself", "Write out what it should hold.")
         if len(self._open) > MAX_DEPTH:
-            raise _RefusedError(node, f"nested deeper than {MAX_DEPTH} levels")
+            raise _RefusedError(node, f"nested deeper than {MAX_DEPTH} levels", "Close a bracket before.")
         self._open.add(id(node))
         yield
         self._open.remove(id(node))
@@ -279,14 +281,15 @@ class _Builder:
             if key.tag == _MERGE:
                 for base in value.value if isinstance(value, SequenceNode) else [value]:
                     if not isinstance(base, MappingNode):
-                        raise _RefusedError(base, "`<<` merges mappings only")
+                        raise _RefusedError(base, "`<<` merges mappings only", "Name an anchor of a mapping.")
                     with self._inside(base):
                         merged = {**self._pairs(base), **merged}
                 continue
             name = _key(key)
             if name in own:
                 first, _ = _of(own[name][0].start_mark)
-                raise _RefusedError(key, f"the key `{cut(name)}` is here twice; the first is in line {first}")
+                what = f"the key `{cut(name)}` is here twice; the first is in line {first}"
+                raise _RefusedError(key, what, "Keep one of them.")
             own[name] = (key, value)
         return {**merged, **own}
 
@@ -306,7 +309,9 @@ def _key(node: Node) -> str:
 def _scalar(node: ScalarNode) -> Any:
     text, tag = node.value, node.tag
     if tag in (_INT, _FLOAT) and len(text) > MAX_DIGITS:
-        raise _RefusedError(node, f"a number of more than {MAX_DIGITS} characters")
+        raise _RefusedError(
+            node, f"a number of more than {MAX_DIGITS} characters", "Text is written in quotes."
+        )
     if tag == _NULL:
         return None
     if tag == _BOOL:
@@ -316,10 +321,13 @@ def _scalar(node: ScalarNode) -> Any:
     if tag == _FLOAT:
         number = math.nan if text[-1].isalpha() else float(text)  # .inf, .nan
         if not math.isfinite(number):
-            raise _RefusedError(node, f"{cut(text)} is not a finite number")
+            raise _RefusedError(
+                node, f"{cut(text)} is not a finite number", "Write a number, or null for none."
+            )
         return number
     if bad := _UNPRINTABLE.search(text):
-        raise _RefusedError(node, f"the character U+{ord(bad.group()):04X} cannot be in text")
+        what = f"the character U+{ord(bad.group()):04X} cannot be in text"
+        raise _RefusedError(node, what, "Leave it out.")
     return text
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from ablate.errors import RunError, of_the_machine
+from ablate.errors import AblateError, RunError, of_the_machine
 
 
-def explained(error: Exception) -> RunError | None:
+def explained(error: Exception) -> AblateError | None:
     """What a full GPU, a full disk or a broken GPU is called to the user; None for any other failure."""
     if isinstance(error, torch.OutOfMemoryError):
         return RunError(
