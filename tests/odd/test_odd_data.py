@@ -66,21 +66,20 @@ LINES = [
 ENCODINGS = ("utf-16", "utf-8-sig", "latin-1", "utf-32")
 
 
-def rewrite(folder: Path, line: int, field: str, value: Any) -> None:
-    """Another value in a field of a line."""
-    file = folder / "train" / "metadata.jsonl"
-    lines = file.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
-    fields = {"file_name": f"{line}.png", "text": f"photo {line}", field: value}
-    lines[line % len(lines)] = json.dumps(fields)
-    file.write_text("\n".join(lines), encoding="utf-8", errors="surrogateescape")
-
-
 def replace_line(folder: Path, line: int, text: str) -> None:
     """Another text in place of a line."""
     file = folder / "train" / "metadata.jsonl"
-    lines = file.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
-    lines[line % len(lines)] = text
-    file.write_text("\n".join(lines), encoding="utf-8", errors="surrogateescape")
+    if file.is_file():
+        lines = file.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+        lines[line % len(lines)] = text
+        file.write_text("\n".join(lines), encoding="utf-8", errors="surrogateescape")
+
+
+def rewrite(folder: Path, line: int, field: str, value: Any) -> None:
+    """Another value in a field of a line."""
+    replace_line(
+        folder, line, json.dumps({"file_name": f"{line}.png", "text": f"photo {line}", field: value})
+    )
 
 
 def write_bytes(folder: Path, name: str, content: bytes) -> None:
