@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from harm import flip
 
 from ablate.runner import tasks
 from ablate.runner.graph import Ended, Task
@@ -141,6 +142,19 @@ def test_a_state_that_is_damaged_is_trained_again_from_the_one_before(
         assert [done.epochs for done in said if isinstance(done, tasks.EpochDone)] == [2, 3]
         (note,) = [note.text for note in said if isinstance(note, tasks.Note) and note.lasting]
         assert f"{name} does not hold what was written" in note
+
+
+def test_moments_that_were_damaged_are_written_again_with_their_state(
+    new_store: Callable[[str], Store], make_keys: MakeKeys
+) -> None:
+    keys = make_keys({"train": {"epochs": 2}})
+    store = new_store("store")
+    tasks.train(keys, [], 0, 2, str(store.root), "train", print)
+    right = digests(keys, store)
+    flip(store.path("moments", keys.chain[-1]) / "optimizer.safetensors")
+    store.remove("train", keys.chain[-1])
+    tasks.train(keys, [], 0, 2, str(store.root), "train", print)
+    assert digests(keys, store) == right
 
 
 def test_without_the_moments_images_can_be_drawn_and_a_longer_training_begins_before(

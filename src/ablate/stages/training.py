@@ -121,14 +121,14 @@ class Training:
 
     def save(self, store: Store) -> None:
         """Stores the observers' averages and the optimizer's moments, then the state: a stored state is a
-        complete one, until its moments are cleared away. What is there already stays."""
+        complete one, until its moments are cleared away. What is there already and sound stays."""
         state_key = self.state_key
         for observer, average in self.averages.items():
             key = observer_key(observer, state_key)
-            if not store.has("ema", key):
+            if not store.sound("ema", key):
                 with store.writing("ema", key, observer_ingredients(observer, state_key)) as folder:
                     save_file(_contiguous(average), folder / AVERAGE)
-        if not store.has("moments", state_key):
+        if not store.sound("moments", state_key):
             moments = {
                 f"{name}|{moment}": value
                 for name, parameter in self.weights.items()
@@ -136,7 +136,7 @@ class Training:
             }
             with store.writing("moments", state_key, {"state": state_key}) as folder:
                 save_file(_contiguous(moments), folder / MOMENTS)
-        if not store.has("train", state_key):
+        if not store.sound("train", state_key):
             with store.writing("train", state_key, self.keys.state_ingredients(self.epoch)) as folder:
                 stored = Trained(folder)
                 save_file(_contiguous(self.unet.state_dict()), stored.weights)
