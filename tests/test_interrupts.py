@@ -30,8 +30,12 @@ def test_handlers_are_as_before_when_the_block_has_ended() -> None:
     interrupts.check()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_one_that_python_swallows_is_raised_at_the_next_check() -> None:
+def test_one_that_python_swallows_is_raised_at_the_next_check_and_shows_no_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+
     class Thing:
         pass
 
@@ -49,6 +53,8 @@ def test_one_that_python_swallows_is_raised_at_the_next_check() -> None:
             pytest.fail("Python has learnt to raise in callbacks")
         assert reference() is None
         interrupts.check()
+    assert not shown
+    assert sys.unraisablehook == shown.append
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,8 @@ class Interrupted(BaseException):
 @contextmanager
 def caught() -> Iterator[None]:
     """In this block the first Ctrl-C or SIGTERM raises ``Interrupted``, and a second one ends the process."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before, show = {number: signal.getsignal(number) for number in SIGNALS}, sys.unraisablehook
+    sys.unraisablehook = lambda lost: None if isinstance(lost.exc_value, Interrupted) else show(lost)
     for number, handler in before.items():
         if handler != signal.SIG_IGN:  # as in the background of a shell, or under nohup
             signal.signal(number, _raise)
@@ -34,13 +36,14 @@ def caught() -> Iterator[None]:
         yield
     finally:
         _received.clear()
+        sys.unraisablehook = show
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def check() -> None:
     """Raises ``Interrupted`` if it was raised before and lost: what is raised inside a weak reference's
-    callback, Python prints and ignores."""
+    callback, Python ignores."""
     if _received:
         raise Interrupted(_received[0])
 
