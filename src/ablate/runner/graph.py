@@ -115,7 +115,7 @@ def walk(
 
 
 def perform(task: Task, root: str, emit: Callable[[Event], None]) -> Ended:
-    """What a worker does with a task. Raises RunError where every other task would fail as well.
+    """What a worker does with a task. Raises AblateError where every other task would fail as well.
 
     Args:
         root: the store's folder.
@@ -131,8 +131,8 @@ def perform(task: Task, root: str, emit: Callable[[Event], None]) -> Ended:
     return Ended(task.name, result)
 
 
-def _explain(error: Exception) -> RunError:
-    """Why a task failed. Raises RunError where every other would fail as well."""
+def _explain(error: Exception) -> AblateError:
+    """Why a task failed. Raises AblateError where every other would fail as well."""
     import torch
 
     from ablate.stages.failures import explained
