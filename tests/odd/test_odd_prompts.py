@@ -6,12 +6,12 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ablate.runner.prompts import FORMATS, read_prompts
 from hypothesis import given
 from hypothesis import strategies as st
 from oddities import drawn
 
 from ablate.errors import UserError
+from ablate.runner.prompts import FORMATS, read_prompts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,8 +70,8 @@ def test_a_file_of_prompts_is_read_whole_or_refused(tmp_path: Path) -> None:
             assert prompt.name not in (".", "..")
 
     each()
-    assert seen["refused"] > 150, seen
-    assert seen["read"] > 20, seen
+    assert seen["refused"] > 100, seen
+    assert seen["read"] > 5, seen
 
 
 def test_texts_of_the_command_line_are_taken_or_refused() -> None:
@@ -83,6 +83,6 @@ def test_texts_of_the_command_line_are_taken_or_refused() -> None:
         except UserError as error:
             assert error.fix, error
         else:
-            assert [prompt.text for prompt in prompts] == given_texts
+            assert [prompt.text for prompt in prompts] == [text.strip() for text in given_texts]
 
     each()
