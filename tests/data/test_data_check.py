@@ -155,21 +155,22 @@ def test_what_decoding_changes(root: Path) -> None:
     Image.new("LA", (8, 4)).save(root / "test" / "7_main.png")
     infos = {remark.what: remark.places for remark in check_data(root).remarks}
     assert infos == {
-        "images that are not square": ("test/7_main.png",),
+        "images that are not square (16.7% of all)": ("test/7_main.png",),
+        "images with transparent pixels": ("test/7_main.png",),
         "pixel formats that become RGB": ("LA: 1",),
         "sizes that become data.size": ("4 × 4: 5", "8 × 4: 1"),
     }
 
 
 def test_a_training_stops_where_the_check_finds_an_error(data_set: Path) -> None:
-    from ablate.data.captions import read_train
+    from ablate.data.captions import read
     from ablate.data.images import load_image
 
     assert check_data(data_set).trainable
     (data_set / "train" / "2_attack1_9.png").write_bytes(b"")
     assert not check_data(data_set).trainable
     with pytest.raises(DataError):
-        _ = [load_image(image.path, 4) for image in read_train(data_set)]
+        _ = [load_image(image.path, 4) for image in read(data_set).train]
 
 
 # ── many images ──────────────────────────────────────────────────────────────────────────────────
@@ -189,6 +190,8 @@ def test_many_images_are_decoded_by_workers_and_counted(tmp_path: Path) -> None:
     assert counts == sorted(set(counts))
     assert [remark.what for remark in report.remarks] == [
         "images that cannot be read",
+        "images held out for the test",
+        "captions that pictures of several groups share",
         "sizes that become data.size",
     ]
 

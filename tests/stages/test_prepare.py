@@ -17,6 +17,7 @@ from PIL import Image
 from torch.nn.modules.module import register_module_forward_hook
 
 from ablate.data import captions
+from ablate.data.entries import caption
 from ablate.data.images import load_image
 from ablate.errors import DataError
 from ablate.factors.strong import strong
@@ -109,7 +110,7 @@ def prepared(make_keys: MakeKeys, prepared_store: Store) -> Prepared:
 def test_latents_are_the_posterior_of_the_images_to_the_last_bit(
     prepared: Prepared, make_keys: MakeKeys, data_folder: Path
 ) -> None:
-    images = [load_image(image.path, 32) for image in captions.read_train(data_folder)]
+    images = [load_image(image.path, 32) for image in captions.read(data_folder).train]
     assert torch.equal(prepared.images, torch.from_numpy(np.stack(images)))
     mean, std = latents_of(prepared.images, make_keys())
     assert torch.equal(prepared.mean, mean)
@@ -119,9 +120,9 @@ def test_latents_are_the_posterior_of_the_images_to_the_last_bit(
 def test_each_image_has_the_states_of_its_captions_and_row_0_is_the_empty_one(
     prepared: Prepared, make_keys: MakeKeys, data_folder: Path
 ) -> None:
-    parts, images = make_keys().config.components, captions.read_train(data_folder)
+    parts, images = make_keys().config.components, captions.read(data_folder).train
     assert [len(rows) for rows in prepared.captions] == [len(image.descriptions) for image in images]
-    texts = ["", captions.caption(images[0], 0), captions.caption(images[-1], 1)]
+    texts = ["", caption(images[0], 0), captions.caption(images[-1], 1)]
     rows = [0, prepared.captions[0][0], prepared.captions[-1][1]]
     torch.testing.assert_close(prepared.states[rows], encode_texts(texts, parts, torch.device("cpu")))
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ablate.data.check import DataReport
-    from ablate.data.remarks import Level
+    from ablate.data.remarks.base import Level
     from ablate.doctor import Answer
     from ablate.errors import AblateError
     from ablate.keeping.adopt import Imported
@@ -185,11 +185,11 @@ def print_data_report(report: DataReport, console: Console | None = None) -> Non
         console.print(text, soft_wrap=True)
 
     data = report.data
-    groups = len({image.group for image in data.train})
-    references = sum(prompt.reference is not None for prompt in data.prompts)
+    train, prompts, references = data.read.train, data.read.prompts, data.read.references
+    groups = len({image.group for image in train})
     line(
-        f"{escape(str(data.folder))}: {report.format}, {len(data.train)} training images in {groups} groups, "
-        f"{len(data.prompts)} prompts, {references} of them with a real image\n"
+        f"{escape(str(data.folder))}: {report.format}, {len(train)} training images in {groups} groups, "
+        f"{len(prompts)} prompts, {len(references)} of them with a real image\n"
     )
     colours: dict[Level, str] = {"error": "bold red", "warning": "bold yellow", "info": "bold"}
     for level, colour in colours.items():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -33,6 +34,30 @@ class Prompt:
     """The real image, where the data set has one."""
     group: str
     """As that of a training image; one that both have is in both splits."""
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """All that is read of a data set."""
+
+    files: tuple[Path, ...]
+    """The files that hold the captions."""
+    train: tuple[TrainImage, ...]
+    """In an order that depends on their names alone, as the prompts are."""
+    prompts: tuple[Prompt, ...]
+    held_out: bool = False
+    """Whether the prompts are training images that were held out: the data set has no test split."""
+
+    @property
+    def references(self) -> tuple[Path, ...]:
+        """The real images of prompts."""
+        return tuple(prompt.reference for prompt in self.prompts if prompt.reference)
+
+    def by_role(self) -> Iterator[tuple[str, Path]]:
+        """Every file that a run reads, and what it is read as."""
+        yield from (("captions", file) for file in self.files)
+        yield from (("train", image.path) for image in self.train)
+        yield from (("test", path) for path in self.references)
 
 
 def caption(image: TrainImage, description: int) -> str:

@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.data.imagefolder import METADATA, TEXT_FIELDS
+from ablate.data.fields import TEXT_FIELDS
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PREFIX = "hub:"
 SPLITS = ("train", "test")
+METADATA = "metadata.jsonl"
 NAME = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
 
 

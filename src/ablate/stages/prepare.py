@@ -16,12 +16,14 @@ the number of images, and a killed process loses only the chunk that it was at.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from ablate.data import captions
+from ablate.data.entries import caption
 from ablate.data.images import load_images
 from ablate.data.place import place_of
 from ablate.parts.text import load_text
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from ablate.experiment.config import Components
+    from ablate.experiment.config import Components, Data
     from ablate.stages.keys import RunKeys
     from ablate.store import Store
     from ablate.store.growing import Arrays
@@ -90,26 +92,27 @@ def augmented(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> E
 
 def _encode_data(keys: RunKeys, store: Store, work: Path, progress: Callable[[str], None]) -> None:
     config, size = keys.config, keys.config.data.size
+    read = partial(_read, wanted=config.data)
     device = devices.setup(config.compute)
     root = place_of(config.data.path).folder(store, keys.data, progress)
     progress("reading the data set")
-    train, prompts = captions.read_train(root), captions.read_prompts(root)
+    data = captions.read(root)
+    train, prompts = data.train, data.prompts
     paths = [image.path for image in train]
     references = {prompt.image_name: prompt.reference for prompt in prompts if prompt.reference}
     per_image = [
-        [captions.caption(image, description) for description in range(len(image.descriptions))]
-        for image in train
+        [caption(image, description) for description in range(len(image.descriptions))] for image in train
     ]
     texts = list(dict.fromkeys(["", *(t for some in per_image for t in some), *(p.text for p in prompts)]))
 
     def images_from(first: int) -> Iterator[Arrays]:
         vae = VaePart(config.components.vae).load(str(device))
-        for images in _read(paths[first:], size):
+        for images in read(paths[first:]):
             mean, std = _moments(vae, torch.from_numpy(images), device)
             yield {"images": images, "mean": mean, "std": std}
 
     def references_from(first: int) -> Iterator[Arrays]:
-        for images in _read(list(references.values())[first:], size):
+        for images in read(list(references.values())[first:]):
             yield {"references": images}
 
     def states_from(first: int) -> Iterator[Arrays]:
@@ -169,10 +172,13 @@ def batch_size(size: int) -> int:
     return max(1, min(BATCH, PIXELS // size**2))
 
 
-def _read(paths: Sequence[Path], size: int) -> Iterator[NDArray[np.uint8]]:
+def _read(paths: Sequence[Path], wanted: Data) -> Iterator[NDArray[np.uint8]]:
     """The images in chunks, uint8 [≤ chunk, S, S, 3], decoded ahead where there are several chunks."""
-    chunk = CHUNK * batch_size(size)
-    return load_images(paths, size, workers=READERS if len(paths) > chunk else 0, chunk=chunk)
+    chunk = CHUNK * batch_size(wanted.size)
+    workers = READERS if len(paths) > chunk else 0
+    return load_images(
+        paths, wanted.size, fit=wanted.fit, background=wanted.background, workers=workers, chunk=chunk
+    )
 
 
 @torch.no_grad()
