@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -173,9 +173,9 @@ class Contents:
         if folder is None:
             return f"{part.source}/{part.subfolder}".rstrip("/")
         if folder not in self._folders:
-            files = (path for path in walk(folder) if not path.name.startswith("."))
-            named = sorted((path.relative_to(folder), path) for path in files)
-            self._folders[folder] = self._of_all((name.as_posix(), path) for name, path in named)
+            names = sorted((PurePosixPath(name) for name in walk(folder)), key=lambda name: name.parts)
+            shown = (name for name in names if not name.name.startswith("."))
+            self._folders[folder] = self._of_all((str(name), folder / name) for name in shown)
         return self._folders[folder]
 
     def of_file(self, file: Path) -> str:

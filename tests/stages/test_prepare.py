@@ -122,7 +122,7 @@ def test_each_image_has_the_states_of_its_captions_and_row_0_is_the_empty_one(
 ) -> None:
     parts, images = make_keys().config.components, captions.read(data_folder).train
     assert [len(rows) for rows in prepared.captions] == [len(image.descriptions) for image in images]
-    texts = ["", caption(images[0], 0), captions.caption(images[-1], 1)]
+    texts = ["", caption(images[0], 0), caption(images[-1], 1)]
     rows = [0, prepared.captions[0][0], prepared.captions[-1][1]]
     torch.testing.assert_close(prepared.states[rows], encode_texts(texts, parts, torch.device("cpu")))
 

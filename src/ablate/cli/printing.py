@@ -177,8 +177,8 @@ WIDTH = 120
 """Of an example, in characters."""
 
 
-def print_data_report(report: DataReport, console: Console | None = None) -> None:
-    """Counts, then the remarks with a few examples each, errors first, and the outcome."""
+def print_data_report(report: DataReport, console: Console | None = None, *, every: bool = False) -> None:
+    """Counts, then the remarks with a few examples each (or ``every`` one), errors first, and the outcome."""
     console = console or out()
 
     def line(text: str) -> None:
@@ -195,11 +195,14 @@ def print_data_report(report: DataReport, console: Console | None = None) -> Non
     for level, colour in colours.items():
         for remark in (remark for remark in report.remarks if remark.level == level):
             line(f"[{colour}]{level}:[/] {escape(remark.what)}: {len(remark.places)}")
-            for place in remark.places[:EXAMPLES]:
-                line(f"    {escape(place if len(place) <= WIDTH else place[: WIDTH - 1] + '…')}")
-            if len(remark.places) > EXAMPLES:
-                line(f"    and {len(remark.places) - EXAMPLES} more")
+            shown = remark.places if every else remark.places[:EXAMPLES]
+            for place in shown:
+                line(f"    {escape(place if every or len(place) <= WIDTH else place[: WIDTH - 1] + '…')}")
+            if len(remark.places) > len(shown):
+                line(f"    and {len(remark.places) - len(shown)} more")
             line(f"  {escape(remark.fix)}\n" if remark.fix else "")
+    if not every and any(len(remark.places) > EXAMPLES for remark in report.remarks):
+        line("--all lists every place.")
     line("You can train on it." if report.trainable else "You cannot train on it yet: see the errors.")
 
 

@@ -51,7 +51,7 @@ def format_of(root: Path) -> Format:
     marked = {name: form for form in FORMATS for name in form.markers if (root / name).is_file()}
     if not marked:
         there_is = sidecars.look(root)
-        if there_is.pairs:
+        if there_is.any_pair:
             return BESIDE
         names = ", ".join((*task.MARKERS, *TABLES))
         what = f"is not a data set: found {there_is}, no two of one name, and none of {names}"

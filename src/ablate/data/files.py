@@ -17,33 +17,39 @@ ENDINGS = frozenset(f".{name.lower()}" for name in FORMATS) | {".jpg", ".tif"}
 """Of their files, in lower case."""
 
 
-def is_image(path: Path) -> bool:
+def split_ending(name: str) -> tuple[str, str]:
+    """A path without its ending, and the ending in lower case: ``("more/bat", ".png")``."""
+    stem, _, ending = name.rpartition(".")
+    return (stem, f".{ending.lower()}") if stem else (name, "")
+
+
+def is_image(name: str) -> bool:
     """Whether a file is called like an image."""
-    return path.suffix.lower() in ENDINGS
+    return split_ending(name)[1] in ENDINGS
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """All files below ``folder``, in the order of their names; links are followed, wherever they lead.
+def walk(folder: Path) -> Iterator[str]:
+    """Paths from ``folder`` of all files below it, in the order of their names; links are followed, wherever
+    they lead.
 
     Not entered are hidden folders (``.git``), and links that lead back to a folder above them. Raises
     OSError for a folder that cannot be read.
     """
-    yield from _walk(folder, frozenset())
+    yield from _walk(folder, "", frozenset())
 
 
-def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
     if here in above:
         return
     with os.scandir(folder) as entries:
-        names = sorted((entry.name, not entry.is_file(follow_symlinks=False)) for entry in entries)
-    for name, may_be_folder in names:
-        path = folder / name
-        if not may_be_folder or path.is_file():
-            yield path
-        elif path.is_dir() and not name.startswith("."):
-            yield from _walk(path, above | {here})
+        found = sorted((entry.name, entry.is_file(follow_symlinks=False)) for entry in entries)
+    for name, is_plain_file in found:
+        if is_plain_file or (folder / name).is_file():
+            yield prefix + name
+        elif not name.startswith(".") and (folder / name).is_dir():
+            yield from _walk(folder / name, f"{prefix}{name}/", above | {here})
 
 
 def folded(name: str) -> str:

@@ -61,6 +61,8 @@ class _Row:
     """``train``, ``test``, or "" where the folder has no splits."""
     name: str
     """The image's path below its split."""
+    place: str
+    """The image's path below the data set's folder."""
     path: Path
     texts: tuple[str, ...]
     group: str
@@ -73,7 +75,7 @@ def _splits(root: Path, rows: Sequence[_Row], on_problem: OnProblem) -> tuple[li
     def with_image(row: _Row) -> _Row:
         if row.path.is_file():
             return row
-        what, fix = f"there is no image {row.path.relative_to(root)}", "Add the image, or remove its line."
+        what, fix = f"there is no image {row.place}", "Add the image, or remove its line."
         raise row.entry.error("file_name", what, fix, NoImageError)
 
     train = list(read_each((row for row in rows if row.split != "test"), with_image, on_problem))
@@ -108,7 +110,7 @@ def _rows_of_split(root: Path, split: str, on_problem: OnProblem) -> list[_Row]:
         raise DataError("the folder does not exist", where=str(folder), fix=EXPECTED)
     if table := table_in(folder):
         return _rows(TABLES[table.name](table, on_problem), table, root, split, on_problem)
-    if not (found := sidecars.look(folder)).pairs:
+    if not (found := sidecars.look(folder)).any_pair:
         names = ", ".join(TABLES)
         what = f"has no captions: found {found}, and none of {names}"
         raise DataError(what, where=str(folder), fix=EXPECTED)
@@ -123,7 +125,7 @@ def _rows(
 
     def read(entry: Entry) -> _Row:
         row = _row(entry, root, split)
-        names.add(entry, "file_name", row.path.relative_to(root).as_posix())
+        names.add(entry, "file_name", row.place)
         return row
 
     rows = list(read_each(entries, read, on_problem))
@@ -133,7 +135,7 @@ def _rows(
     if len({row.split for row in rows}) > 1 and (stray := next((row for row in rows if not row.split), None)):
         what = f"{stray.name!r} is neither in train/ nor in test/"
         raise stray.entry.error("file_name", what, "Put each image into one of them, or none.")
-    return sorted(rows, key=lambda row: natural(row.path.as_posix()))
+    return sorted(rows, key=lambda row: natural(row.place))
 
 
 def _row(entry: Entry, root: Path, split: str) -> _Row:
@@ -147,6 +149,7 @@ def _row(entry: Entry, root: Path, split: str) -> _Row:
         entry,
         split=first if in_split else "",
         name=rest if in_split else place,
+        place=place,
         path=root / place,
         texts=_texts(entry),
         # A number is as good a name as a text.

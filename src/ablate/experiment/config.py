@@ -120,6 +120,10 @@ class Components(Model):
 
 def _as_hex(value: Any) -> Any:
     """A colour as "#rrggbb": one colour has one key, however it is written."""
+    if value is None:
+        raise ValueError(
+            "must be a colour: a name (white), or '#rrggbb' in quotes, because # begins a comment"
+        )
     if not isinstance(value, str) or value == WHITE:
         return value
     if value == "white":  # the usual one: importing Pillow takes a twentieth of a second

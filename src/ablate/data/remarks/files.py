@@ -42,10 +42,10 @@ def unread(data: DataSet) -> Iterator[Remark]:
         not data.read.train or not data.read.prompts
     ):  # an error already, and then nothing of the split is read
         return
-    read = {path for _, path in data.read.by_role()}
-    left = [path for path in walk(data.folder) if path not in read]
-    images = tuple(data.place(path) for path in left if is_image(path))
-    others = tuple(data.place(path) for path in left if not is_image(path))
+    read = {data.place(path) for _, path in data.read.by_role()}
+    left = [name for name in walk(data.folder) if name not in read]
+    images = tuple(name for name in left if is_image(name))
+    others = tuple(name for name in left if not is_image(name))
     yield Remark("warning", "images that no entry names", images, "They are not used.")
     yield Remark("info", "other files that nothing reads", others)
 
