@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parent
 
+DIGESTS = "digests.json"
+"""Where a store keeps the digests of files."""
+
 SETTLED = 2_000_000_000
 """Nanoseconds after which a change of a file shows in its times, on all file systems."""
 COPY_IT = "Copy the file there again from its source."

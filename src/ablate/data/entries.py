@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -47,6 +47,8 @@ class Captioned:
     prompts: tuple[Prompt, ...]
     held_out: bool = False
     """Whether the prompts are training images that were held out: the data set has no test split."""
+    unread: Mapping[str, int] = field(default_factory=dict)
+    """Fields of a table that mean nothing here, and in how many rows they stand."""
 
     @property
     def references(self) -> tuple[Path, ...]:

@@ -52,6 +52,12 @@ class Entry:
         place = f": {self.name}{field and '.'}{field}" if self.name else ""
         return kind(what, where=f"{self.file}{place}", fix=fix)
 
+    @property
+    def fields(self) -> set[str]:
+        """Names of the fields that are there and hold something."""
+        content = self.content if isinstance(self.content, dict) else {}
+        return {name for name, value in content.items() if value is not None}
+
     def field(self, name: str) -> object:
         """A field's value; None if it is not there."""
         if not isinstance(self.content, dict):

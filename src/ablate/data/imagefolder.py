@@ -9,6 +9,7 @@ texts; and, where images belong together, their ``group``. Without a test split 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ def read(root: Path, on_problem: OnProblem) -> Captioned:
         train=tuple(TrainImage(row.path, row.texts, "", row.group) for row in train),
         prompts=tuple(read_each(test, prompt, on_problem)),
         held_out=held_out,
+        unread=Counter(name for row in rows for name in row.unread),
     )
 
 
@@ -66,6 +68,8 @@ class _Row:
     path: Path
     texts: tuple[str, ...]
     group: str
+    unread: tuple[str, ...]
+    """Names of the other fields of its entry."""
 
 
 def _splits(root: Path, rows: Sequence[_Row], on_problem: OnProblem) -> tuple[list[_Row], list[_Row], bool]:
@@ -144,6 +148,7 @@ def _row(entry: Entry, root: Path, split: str) -> _Row:
     first, _, rest = place.partition("/")
     in_split = rest and first in SPLITS
     group = entry.field("group")
+    text_field = _text_field(entry)
     is_number = isinstance(group, int) and not isinstance(group, bool)
     return _Row(
         entry,
@@ -151,17 +156,20 @@ def _row(entry: Entry, root: Path, split: str) -> _Row:
         name=rest if in_split else place,
         place=place,
         path=root / place,
-        texts=_texts(entry),
+        texts=(entry.text(text_field),)
+        if isinstance(entry.field(text_field), str)
+        else entry.texts(text_field),
         # A number is as good a name as a text.
         group=str(group) if is_number else entry.text("group", required=False) or place,
+        unread=tuple(entry.fields - {"file_name", "group", text_field}),
     )
 
 
-def _texts(entry: Entry) -> tuple[str, ...]:
-    field = next((name for name in TEXT_FIELDS if entry.field(name) is not None), None)
-    if field is None:
-        raise entry.error(TEXT_FIELDS[0], "is missing", f"Every line needs one of: {', '.join(TEXT_FIELDS)}.")
-    return (entry.text(field),) if isinstance(entry.field(field), str) else entry.texts(field)
+def _text_field(entry: Entry) -> str:
+    for name in TEXT_FIELDS:
+        if entry.field(name) is not None:
+            return name
+    raise entry.error(TEXT_FIELDS[0], "is missing", f"Every line needs one of: {', '.join(TEXT_FIELDS)}.")
 
 
 def _hold_out(rows: Sequence[_Row]) -> tuple[list[_Row], list[_Row]]:

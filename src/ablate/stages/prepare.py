@@ -16,6 +16,7 @@ the number of images, and a killed process loses only the chunk that it was at.
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ from ablate.data import captions
 from ablate.data.entries import caption
 from ablate.data.images import load_images
 from ablate.data.place import place_of
+from ablate.errors import DataError
+from ablate.fingerprint import DIGESTS, Contents
 from ablate.parts.text import load_text
 from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
@@ -60,11 +63,17 @@ def prepare(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Pre
     """Makes the entry, or finds it; and the augmented forms, where the configuration asks for some.
 
     Goes on where an interrupted process stopped, to the same bytes. Raises DataError for a data set
-    that is not as it should be.
+    that is not as it should be, or no longer as it was when the keys were made.
     """
 
     def fill(work: Path) -> None:
+        _refuse_other_data(keys, store)  # it may be hours since the keys were made
         _encode_data(keys, store, work, progress)
+        try:
+            _refuse_other_data(keys, store)
+        except DataError:
+            shutil.rmtree(work)  # nobody knows what of it was read before, and what after
+            raise
 
     folder = make_growing(store, "prepare", keys.prepare, keys.prepare_ingredients, fill)
     if keys.augmented:
@@ -88,6 +97,14 @@ def augmented(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> E
         _encode_forms(keys, Prepared(store.path("prepare", keys.prepare)), work, progress)
 
     return Encoded(make_growing(store, "augmented", keys.augmented, keys.augmented_ingredients, fill))
+
+
+def _refuse_other_data(keys: RunKeys, store: Store) -> None:
+    """Raises DataError if the data are not those that the keys are made of."""
+    path = keys.config.data.path
+    if place_of(path).identity(Contents(store.root / DIGESTS)) != keys.data:
+        what, fix = "the data were changed while the command was running", "Give the same command again."
+        raise DataError(what, where=f"data.path: {path}", fix=fix)
 
 
 def _encode_data(keys: RunKeys, store: Store, work: Path, progress: Callable[[str], None]) -> None:

@@ -20,6 +20,7 @@ REMARKS: tuple[Callable[[DataSet], Iterator[Remark]], ...] = (
     pictures.equal,
     entries.torn_groups,
     entries.prompts_without_image,
+    entries.unread_fields,
     entries.held_out,
     pictures.relabelled,
     texts.shared,

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ablate.data import task
-from ablate.data.fields import EmptyTextError, NoImageError
-from ablate.data.remarks.base import Remark
+from ablate.data.fields import TEXT_FIELDS, EmptyTextError, NoImageError
+from ablate.data.remarks.base import Remark, counted
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
@@ -53,6 +53,13 @@ def prompts_without_image(data: DataSet) -> Iterator[Remark]:
     """Prompts that only CLIP-T can judge."""
     without = tuple(f"{p.image_name}: {p.text}" for p in data.read.prompts if p.reference is None)
     yield Remark("warning", "prompts without a real image", without, "CLIP-I leaves them out.")
+
+
+def unread_fields(data: DataSet) -> Iterator[Remark]:
+    """Fields of a table that nobody reads: meant for others, or misspelt."""
+    places = counted(Counter(data.read.unread))
+    fix = f"Read are file_name, group, and the first of {', '.join(TEXT_FIELDS)} that a row has."
+    yield Remark("info", "fields that nothing reads", places, fix)
 
 
 def held_out(data: DataSet) -> Iterator[Remark]:
