@@ -57,11 +57,37 @@ def test_prompts_that_would_be_saved_as_one_file_are_refused(imagefolder: Path) 
         read(imagefolder)
 
 
+def test_a_name_under_which_no_sample_could_be_saved_is_refused(imagefolder: Path) -> None:
+    name = f"{'a' * 200}/{'b' * 60}.png"
+    write_lines(imagefolder / "test" / "metadata.jsonl", [{"file_name": name, "text": "A bat."}])
+    with pytest.raises(DataError, match="longer than the 255 bytes"):
+        read(imagefolder)
+
+
+@pytest.mark.parametrize("name", ["10_ATTACK1_0.png", "10_attack1_0.PNG"])
+def test_names_that_differ_only_in_case_are_refused(imagefolder: Path, name: str) -> None:
+    save(imagefolder / "train" / name)
+    lines_with(imagefolder, file_name=name)
+    with pytest.raises(DataError, match="on a disk that ignores case"):
+        read(imagefolder)
+
+
+def test_names_that_differ_only_in_the_form_of_an_accent_are_refused(imagefolder: Path) -> None:
+    names = ["bl\u00e4u.png", "bla\u0308u.png"]
+    for name in names:
+        save(imagefolder / "train" / name)
+    write_lines(imagefolder / "train" / "metadata.jsonl", [{"file_name": n, "text": "A bat."} for n in names])
+    with pytest.raises(DataError, match="Unicode forms"):
+        read(imagefolder)
+
+
 @pytest.mark.parametrize(
     ("fields", "field", "what"),
     [
         ({"text": None}, ".text", "is missing"),
         ({"text": ""}, ".text", "is empty"),
+        ({"text": "\u200b\u00a0"}, ".text", "is empty"),
+        ({"text": [None]}, ".text", "holds nothing where a string"),
         ({"text": []}, ".text", "is an empty list"),
         ({"text": ["A slime.", ""]}, ".text", "holds an empty string"),
         ({"text": 3}, ".text", "holds a number"),
@@ -72,6 +98,8 @@ def test_prompts_that_would_be_saved_as_one_file_are_refused(imagefolder: Path) 
         ({"file_name": "x.png"}, ".file_name", "there is no image train/x.png"),
         ({"file_name": "10_attack1_0.png"}, ".file_name", "is also the name of line"),
         ({"group": []}, ".group", "holds a list"),
+        ({"group": True}, ".group", "holds true or false"),
+        ({"group": 1.5}, ".group", "holds a number"),
     ],
 )
 def test_a_bad_field_is_named_with_its_line(
@@ -84,7 +112,9 @@ def test_a_bad_field_is_named_with_its_line(
     assert what in caught.value.what
 
 
-@pytest.mark.parametrize("line", ["[]", "3", "{", '{"file_name": "\xe9"}'])
+@pytest.mark.parametrize(
+    "line", ["[]", "3", "null", "{", '{"file_name": "\xe9"}', '{"text": "a", "text": "b"}', '{"text": NaN}']
+)
 def test_a_line_that_is_no_object_is_named(imagefolder: Path, line: str) -> None:
     file = imagefolder / "train" / "metadata.jsonl"
     file.write_bytes(file.read_bytes() + line.encode("latin-1"))

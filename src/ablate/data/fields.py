@@ -30,6 +30,10 @@ TEXT_FIELDS = ("text", "caption", "prompt")
 """The first that a row of a table has is its text."""
 
 
+LONGEST = 255
+"""Bytes of a file's name, on nearly all file systems."""
+
+
 class EmptyTextError(DataError):
     """A text that is needed is empty."""
 
@@ -89,7 +93,7 @@ class Entry:
         """A file's name; with ``folders`` a path below its own folder."""
         value = self.text(name)
         parts = value.split("/")
-        plain = all(part not in ("", ".", "..") and len(part.encode()) < 256 for part in parts)
+        plain = all(part not in ("", ".", "..") and len(part.encode()) <= LONGEST for part in parts)
         if not plain or "\\" in value or "\0" in value or (len(parts) > 1 and not folders):
             kind = "path below its folder" if folders else "plain file name"
             raise self.error(name, f"{value!r} is not a {kind}", "Give the name of a file in that folder.")
@@ -103,7 +107,7 @@ class Entry:
         except UnicodeEncodeError as error:  # half of a pair that stands for one character
             what = f"holds a broken character ({error.reason})"
             raise self.error(name, what, "Write the text again.") from None
-        return "" if _is_blank(value) else value.strip()
+        return "" if is_blank(value) else value.strip()
 
     def _another_kind(self, name: str, value: object, expected: str, fix: str = EXPECTED) -> DataError:
         return self.error(name, f"holds {kind_of(value)} where {expected} is expected", fix)
@@ -138,8 +142,11 @@ class Names:
         self._first: dict[str, tuple[str, Entry]] = {}
 
     def add(self, entry: Entry, field: str, name: str) -> None:
-        """Raises DataError if another entry has this name."""
+        """Raises DataError if another entry has this name, or if it is too long for a sample's file."""
         plain = name if self._endings else PurePosixPath(name).stem
+        if not self._endings and len(f"{plain}.png".encode()) > LONGEST:
+            what = f"the name of the image, {name!r}, is longer than the {LONGEST} bytes of a file's name"
+            raise entry.error(field, what, "Samples are saved under it: choose a shorter one.")
         first, owner = self._first.setdefault(folded(plain), (plain, entry))
         if owner is entry:
             return
@@ -166,6 +173,6 @@ def kind_of(value: object) -> str:
     return names.get(type(value), "a number")
 
 
-def _is_blank(text: str) -> bool:
+def is_blank(text: str) -> bool:
     """Whether nothing in it can be seen: only spaces and characters without a shape, such as U+200B."""
     return all(unicodedata.category(character)[0] in "ZC" for character in text)
