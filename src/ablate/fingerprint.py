@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    from ablate.data.entries import Captioned
     from ablate.experiment.config import Compute, Part
 
 PACKAGE = Path(__file__).parent
@@ -139,7 +138,7 @@ class Contents:
         self._file = cache_file
         self._known = _read_digests(cache_file)
         self._changed = False
-        self._data: dict[Path, Captioned] = {}
+        self._data: dict[Path, tuple[str, int]] = {}
         self._folders: dict[Path, str] = {}
 
     def of_generator(self, sources: tuple[str, ...], libraries: tuple[str, ...]) -> str:
@@ -147,24 +146,17 @@ class Contents:
         text = json.dumps(of_files(sources, libraries), sort_keys=True)
         return f"generator:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
-    def data(self, folder: Path) -> Captioned:
-        """What a data folder holds, read once. Raises DataError if it is not a data set."""
-        if folder not in self._data:
-            self._data[folder] = captions.read(folder)
-        return self._data[folder]
-
     def of_data(self, folder: Path | str) -> str:
         """Digest of all that a run reads of a data folder: the files with captions, the training images and
         the real images of prompts, each by its name in the folder, its role and its bytes.
 
         Links are followed, wherever they lead. Raises DataError if the folder is not a data set.
         """
-        folder = Path(folder)
-        if folder not in self._folders:
-            files = self.data(folder).by_role()
-            named = ((f"{role}\0{path.relative_to(folder).as_posix()}", path) for role, path in files)
-            self._folders[folder] = self._of_all(named)
-        return self._folders[folder]
+        return self._data_in(Path(folder))[0]
+
+    def training_images(self, folder: Path) -> int:
+        """Their number in a data folder. Raises DataError if it is not a data set."""
+        return self._data_in(folder)[1]
 
     def of_part(self, part: Part) -> str:
         """Digest of a local part's folder, or the name of a part that a library fetches.
@@ -192,6 +184,15 @@ class Contents:
             with suppress(OSError), FileLock(self._file.parent / LOCKS / "digests.lock"):
                 write_file(self._file, json.dumps(self._known, indent=0, sort_keys=True))
             self._changed = False
+
+    def _data_in(self, folder: Path) -> tuple[str, int]:
+        """Digest of a data folder, and the number of its training images."""
+        if folder not in self._data:
+            read = captions.read(folder)
+            files = ((role, path.relative_to(folder).as_posix(), path) for role, path in read.by_role())
+            digest = self._of_all((f"{role}\0{name}", path) for role, name, path in files)
+            self._data[folder] = digest, len(read.train)
+        return self._data[folder]
 
     def _of_all(self, files: Iterable[tuple[str, Path]]) -> str:
         total = hashlib.sha256()

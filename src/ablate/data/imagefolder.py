@@ -20,7 +20,7 @@ from ablate.data.tables import TABLES, table_in
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ablate.data.fields import Entry, OnProblem
@@ -95,36 +95,21 @@ def _splits(root: Path, rows: Sequence[_Row], on_problem: OnProblem) -> tuple[li
 
 
 def _all_rows(root: Path, on_problem: OnProblem) -> list[_Row]:
+    top = table_in(root)
     nested = [table for split in SPLITS if (table := table_in(root / split))]
-    if top := table_in(root):
-        if nested:
-            what = f"there is {nested[0].relative_to(root)} too"
-            raise DataError(what, where=str(top), fix="Keep one for all images, or one for each split.")
-        return _rows(TABLES[top.name](top, on_problem), top, root, "", on_problem)
-    if not nested and not (root / "train").is_dir():
-        return _rows(sidecars.read(root, on_problem), root, root, "", on_problem)
+    if top and nested:
+        fix = "Keep one for all images, or one for each split."
+        raise DataError(f"there is {nested[0].relative_to(root)} too", where=str(top), fix=fix)
+    if top or not (nested or (root / "train").is_dir()):
+        return _rows(root, "", on_problem)
     # A test folder without captions is an error: other images would be held out in its stead.
     splits = SPLITS if (root / "test").is_dir() else SPLITS[:1]
-    return [row for split in splits for row in _rows_of_split(root, split, on_problem)]
+    return [row for split in splits for row in _rows(root, split, on_problem)]
 
 
-def _rows_of_split(root: Path, split: str, on_problem: OnProblem) -> list[_Row]:
-    folder = root / split
-    if not folder.is_dir():
-        raise DataError("the folder does not exist", where=str(folder), fix=EXPECTED)
-    if table := table_in(folder):
-        return _rows(TABLES[table.name](table, on_problem), table, root, split, on_problem)
-    if not (found := sidecars.look(folder)).any_pair:
-        names = ", ".join(TABLES)
-        what = f"has no captions: found {found}, and none of {names}"
-        raise DataError(what, where=str(folder), fix=EXPECTED)
-    return _rows(sidecars.read(folder, on_problem), folder, root, split, on_problem)
-
-
-def _rows(
-    entries: Iterable[Entry], source: Path, root: Path, split: str, on_problem: OnProblem
-) -> list[_Row]:
-    """The entries of ``source`` as rows, in natural order of the images' names."""
+def _rows(root: Path, split: str, on_problem: OnProblem) -> list[_Row]:
+    """The rows of a split's folder, or of ``root`` itself, in natural order of the images' names."""
+    source, entries = _entries(root / split, on_problem)
     names = Names()
 
     def read(entry: Entry) -> _Row:
@@ -142,13 +127,24 @@ def _rows(
     return sorted(rows, key=lambda row: natural(row.place))
 
 
+def _entries(folder: Path, on_problem: OnProblem) -> tuple[Path, Iterator[Entry]]:
+    """Where the captions of a folder are, and its entries: of its table, or of the captions beside images."""
+    if not folder.is_dir():
+        raise DataError("the folder does not exist", where=str(folder), fix=EXPECTED)
+    if table := table_in(folder):
+        return table, TABLES[table.name](table, on_problem)
+    if (found := sidecars.look(folder)).any_pair:
+        return folder, sidecars.read(folder, on_problem)
+    what = f"has no captions: found {found}, and none of {', '.join(TABLES)}"
+    raise DataError(what, where=str(folder), fix=EXPECTED)
+
+
 def _row(entry: Entry, root: Path, split: str) -> _Row:
     name = entry.file_name("file_name", folders=True)
     place = f"{split}/{name}" if split else name
     first, _, rest = place.partition("/")
     in_split = rest and first in SPLITS
-    group = entry.field("group")
-    text_field = _text_field(entry)
+    group, text = entry.field("group"), _text_field(entry)
     is_number = isinstance(group, int) and not isinstance(group, bool)
     return _Row(
         entry,
@@ -156,12 +152,10 @@ def _row(entry: Entry, root: Path, split: str) -> _Row:
         name=rest if in_split else place,
         place=place,
         path=root / place,
-        texts=(entry.text(text_field),)
-        if isinstance(entry.field(text_field), str)
-        else entry.texts(text_field),
+        texts=(entry.text(text),) if isinstance(entry.field(text), str) else entry.texts(text),
         # A number is as good a name as a text.
         group=str(group) if is_number else entry.text("group", required=False) or place,
-        unread=tuple(entry.fields - {"file_name", "group", text_field}),
+        unread=tuple(entry.fields - {"file_name", "group", text}),
     )
 
 

@@ -154,7 +154,7 @@ class Folder(Place):
 
     def training_images(self, store: Store, contents: Contents) -> int:
         """Counted in its captions."""
-        return len(contents.data(self._folder).train)
+        return contents.training_images(self._folder)
 
     def look(self) -> Found:
         """Whether there is a folder. What is in it is for ``ablate data check``."""
