@@ -223,7 +223,7 @@ def test_identical_images_and_what_a_split_does_to_them(flat: Path) -> None:
     shutil.copy(flat / trained[0], flat / tested)
     shutil.copy(flat / trained[1], flat / trained[2])
     found = remarks(flat)
-    assert found["images in both splits"] == (f"{tested} = {trained[0]}",)
+    assert found["images in both splits"] == (f"{tested} (held out) = {trained[0]}",)
     assert set(found["sets of identical images in several groups"]) == {
         f"{trained[0]} = {tested}",
         f"{trained[1]} = {trained[2]}",

@@ -41,14 +41,15 @@ def equal(data: DataSet) -> Iterator[Remark]:
     """Images with the same pixels in the same size, and what a split does to them."""
     sets = _equal_pictures(data)
     torn = [some for some in sets if len({picture.split for picture in some}) > 1]
+    held_out = " (held out)" if data.read.held_out else ""
     pairs = tuple(
-        f"{tested.name} = {next(p.name for p in some if p.split == 'training')}"
+        f"{tested.name}{held_out} = {next(picture.name for picture in some if picture.split == 'training')}"
         for some in torn
         for tested in some
         if tested.split == "test"
     )
     fix = "An image that the model trains on tests nothing: remove it from one split."
-    if data.read.held_out:
+    if held_out:
         fix = "An image that the model trains on tests nothing: give equal images one group, or keep one."
     yield Remark("warning", "images in both splits", pairs, fix)
     loose = [some for some in sets if data.read.held_out and len({picture.group for picture in some}) > 1]
