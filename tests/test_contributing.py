@@ -172,6 +172,22 @@ ADDITIONS: dict[str, Addition] = {
         ),
         "type(place_of('cellar:x')).__name__ == 'Cellar'",
     ),
+    "a table of captions": Addition(
+        "src/ablate/data/tables/captions_tsv.py",
+        '"""A name and a text, with a tab between them."""\n\nfrom ablate.data.fields import Entry\n\n\n'
+        'def read(file, on_problem):\n    """A row for each line."""\n'
+        "    for line in file.read_text().splitlines():\n"
+        '        name, text = line.split("\\t")\n'
+        '        yield Entry(file, name, {"file_name": name, "text": text})\n',
+        (
+            "src/ablate/data/tables/__init__.py",
+            '    "metadata.csv": metadata_csv.read,\n',
+            '    "metadata.csv": metadata_csv.read,\n'
+            f'    "captions.tsv": {named("data.tables.captions_tsv", "read")},\n',
+        ),
+        "(root / 'captions.tsv').write_text('a.png\\tA bat.') and format_of(root).name == 'imagefolder' and "
+        "[row.text('text') for row in TABLES['captions.tsv'](root / 'captions.tsv', print)] == ['A bat.']",
+    ),
     "an executor": Addition(
         "src/ablate/runner/dry.py",
         "class Dry:\n    @classmethod\n    def of(cls, plan, workers):\n        return cls()\n",
@@ -199,7 +215,9 @@ import json, sys
 from pathlib import Path
 root = Path(sys.argv[1])
 from ablate.cli import results as command_line
+from ablate.data.captions import format_of
 from ablate.data.place import place_of
+from ablate.data.tables import TABLES
 from ablate.experiment.config import Config
 from ablate.experiment.load import load_experiment, load_profile
 from ablate.experiment.merge import merge

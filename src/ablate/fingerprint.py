@@ -6,19 +6,24 @@ Pure Python: nothing here imports torch.
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import inspect
 import json
+import stat
 import sys
+import time
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from ablate.errors import UserError
+from ablate.data import captions
+from ablate.data.files import walk
+from ablate.errors import DataError, UserError
 from ablate.factors.base import Factor, Loss
 from ablate.fields import Model
 from ablate.parts import PARTS
@@ -27,11 +32,19 @@ from ablate.plugins import plugin_of
 from ablate.store import LOCKS, file_digest, write_file
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
 
     from ablate.experiment.config import Compute, Part
 
 PACKAGE = Path(__file__).parent
+
+DIGESTS = "digests.json"
+"""Where a store keeps the digests of files."""
+
+SETTLED = 2_000_000_000
+"""Nanoseconds after which a change of a file shows in its times, on all file systems."""
+COPY_IT = "Copy the file there again from its source."
 
 NO_GPU = (34, 100)
 """The driver's codes for a library that is a stub, and for no GPU, or none that this process may see."""
@@ -117,14 +130,15 @@ def device_kind(device: str) -> str:
 class Contents:
     """Digests of data folders and pretrained parts by their content, never by their path.
 
-    A file is read again only when its size or modification time has changed: the digests are kept
-    in ``cache_file``.
+    A file is read again only when it is another one, or its size or a time of it has changed: the digests
+    are kept in ``cache_file``.
     """
 
     def __init__(self, cache_file: Path) -> None:
         self._file = cache_file
         self._known = _read_digests(cache_file)
         self._changed = False
+        self._data: dict[Path, tuple[str, int]] = {}
         self._folders: dict[Path, str] = {}
 
     def of_generator(self, sources: tuple[str, ...], libraries: tuple[str, ...]) -> str:
@@ -132,10 +146,36 @@ class Contents:
         text = json.dumps(of_files(sources, libraries), sort_keys=True)
         return f"generator:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
+    def of_data(self, folder: Path | str) -> str:
+        """Digest of all that a run reads of a data folder: the files with captions, the training images and
+        the real images of prompts, each by its name in the folder, its role and its bytes.
+
+        Links are followed, wherever they lead. Raises DataError if the folder is not a data set.
+        """
+        return self._data_in(Path(folder))[0]
+
+    def training_images(self, folder: Path) -> int:
+        """Their number in a data folder. Raises DataError if it is not a data set."""
+        return self._data_in(folder)[1]
+
     def of_part(self, part: Part) -> str:
-        """Digest of a local part's files, or the name of a part that a library fetches."""
+        """Digest of a local part's folder, or the name of a part that a library fetches.
+
+        All files in it count, by their names and bytes, with links followed, but for hidden ones
+        (``.DS_Store``), which no library reads.
+        """
         folder = local_folder(part)
-        return self.of_folder(folder) if folder else f"{part.source}/{part.subfolder}".rstrip("/")
+        if folder is None:
+            return f"{part.source}/{part.subfolder}".rstrip("/")
+        if folder not in self._folders:
+            names = sorted((PurePosixPath(name) for name in walk(folder)), key=lambda name: name.parts)
+            shown = (name for name in names if not name.name.startswith("."))
+            self._folders[folder] = self._of_all((str(name), folder / name) for name in shown)
+        return self._folders[folder]
+
+    def of_file(self, file: Path) -> str:
+        """Digest of a file's bytes."""
+        return f"content:{self._bytes_of(file)[:32]}"
 
     def save(self) -> None:
         """Keeps what was digested for the next command, where there is a place to write it."""
@@ -145,32 +185,58 @@ class Contents:
                 write_file(self._file, json.dumps(self._known, indent=0, sort_keys=True))
             self._changed = False
 
-    def of_folder(self, folder: Path) -> str:
-        """Digest of all files in a folder, by their names in it and their bytes."""
-        if folder not in self._folders:
-            total = hashlib.sha256()
-            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-                total.update(f"{file.relative_to(folder).as_posix()}\0{self._bytes_of(file)}\n".encode())
-            self._folders[folder] = "content:" + total.hexdigest()[:32]
-        return self._folders[folder]
+    def _data_in(self, folder: Path) -> tuple[str, int]:
+        """Digest of a data folder, and the number of its training images."""
+        if folder not in self._data:
+            read = captions.read(folder)
+            files = ((role, path.relative_to(folder).as_posix(), path) for role, path in read.by_role())
+            digest = self._of_all((f"{role}\0{name}", path) for role, name, path in files)
+            self._data[folder] = digest, len(read.train)
+        return self._data[folder]
 
-    def of_file(self, file: Path) -> str:
-        """Digest of a file's bytes."""
-        return f"content:{self._bytes_of(file)[:32]}"
+    def _of_all(self, files: Iterable[tuple[str, Path]]) -> str:
+        total = hashlib.sha256()
+        for name, file in files:
+            total.update(f"{name}\0{self._bytes_of(file)}\n".encode())
+        return "content:" + total.hexdigest()[:32]
 
     def _bytes_of(self, file: Path) -> str:
+        status = _status(file)
+        # Without the time of the last change of any kind (ctime), a file could be exchanged for one of its
+        # size and date. Without the inode, a link could lead to another such file.
+        times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
+        mark = f"{status.st_ino} {status.st_size} {times}"
+        place = str(file.absolute())
+        known, digest = self._known.get(place, ("", ""))
+        if known != mark:
+            digest = file_digest(file)
+            # What has just been written may be written once more within a tick of the file system's clock.
+            if time.time_ns() - status.st_ctime_ns > SETTLED:
+                self._known[place] = (mark, digest)
+                self._changed = True
+        return digest
+
+
+def _status(file: Path) -> os.stat_result:
+    """Of the file that ``file`` is or leads to. Raises DataError if there is none that can be read."""
+    try:
         status = file.stat()
-        mark = f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}"
-        if mark not in self._known:
-            self._known[mark] = file_digest(file)
-            self._changed = True
-        return self._known[mark]
+    except FileNotFoundError:
+        what = "is a link that leads nowhere" if file.is_symlink() else "is not there any more"
+        raise DataError(what, where=str(file), fix=COPY_IT) from None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise DataError("is a link that leads back to itself", where=str(file), fix=COPY_IT) from None
+    if not stat.S_ISREG(status.st_mode):  # a FIFO would be waited for, for ever
+        raise DataError("is not an ordinary file", where=str(file), fix=COPY_IT)
+    return status
 
 
-def _read_digests(file: Path) -> dict[str, str]:
+def _read_digests(file: Path) -> dict[str, tuple[str, str]]:
     """The digests of earlier commands; none if the file is not there or not as it was written."""
     try:
         known = json.loads(file.read_text())
-    except (OSError, ValueError):
+        return {place: (str(mark), str(digest)) for place, (mark, digest) in known.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
-    return known if isinstance(known, dict) else {}

@@ -169,7 +169,7 @@ def make_plan(experiment: Experiment, store: Store, contents: Contents) -> Plan:
     for run in runs:
         _ = run.keys.evaluate  # digests all it stands on, so a missing file is found now
     place = place_of(runs[0].keys.config.data.path)
-    return Plan(experiment, runs, store, place.training_images(store))
+    return Plan(experiment, runs, store, place.training_images(store, contents))
 
 
 def steps_per_epoch(images: int, batch: int, accumulation: int) -> int:

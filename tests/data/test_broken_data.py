@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from tiny import write_imagefolder, write_lines
 
-from ablate.data.captions import read_prompts, read_train
+from ablate.data.captions import read
 from ablate.data.images import load_image
 from ablate.errors import DataError
 
@@ -116,9 +116,9 @@ IMAGEFOLDER_BREAKAGES: dict[str, Callable[[Path], object]] = {
 def message(root: Path) -> str:
     """What a user reads, with the folder called DATA."""
     with pytest.raises(DataError) as caught:
-        for image in read_train(root):
+        for image in read(root).train:
             load_image(image.path, 32)
-        read_prompts(root)
+        read(root)
     return str(caught.value).replace(str(root), "DATA")
 
 
@@ -137,8 +137,8 @@ def test_messages_are_the_golden_ones(golden: Callable[[str, str], None], tmp_pa
     for number, (case, (write, breakage)) in enumerate(cases.items()):
         root = tmp_path / str(number)
         write(root)
-        assert read_train(root), "unbroken, it can be read"
-        assert read_prompts(root)
+        assert read(root).train, "unbroken, it can be read"
+        assert read(root).prompts
         breakage(root)
         messages[case] = message(root)
     golden("broken_data.txt", "".join(f"=== {case}\n{text}\n\n" for case, text in messages.items()))

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from rich.console import Console
-from tiny import save, write_lines, write_task
+from tiny import TRAIN, save, write_lines, write_task
 
 from ablate.cli.printing import print_data_report
+from ablate.data.captions import read
 from ablate.data.check import FEW, check_data
 from ablate.errors import DataError
 
@@ -155,21 +156,153 @@ def test_what_decoding_changes(root: Path) -> None:
     Image.new("LA", (8, 4)).save(root / "test" / "7_main.png")
     infos = {remark.what: remark.places for remark in check_data(root).remarks}
     assert infos == {
-        "images that are not square": ("test/7_main.png",),
+        "images that are not square (16.7% of all)": ("test/7_main.png",),
+        "images with transparent pixels": ("test/7_main.png",),
         "pixel formats that become RGB": ("LA: 1",),
         "sizes that become data.size": ("4 × 4: 5", "8 × 4: 1"),
     }
 
 
 def test_a_training_stops_where_the_check_finds_an_error(data_set: Path) -> None:
-    from ablate.data.captions import read_train
     from ablate.data.images import load_image
 
     assert check_data(data_set).trainable
     (data_set / "train" / "2_attack1_9.png").write_bytes(b"")
     assert not check_data(data_set).trainable
     with pytest.raises(DataError):
-        _ = [load_image(image.path, 4) for image in read_train(data_set)]
+        _ = [load_image(image.path, 4) for image in read(data_set).train]
+
+
+# ── what is done without a word ──────────────────────────────────────────────────────────────────
+
+
+def infos(folder: Path) -> dict[str, tuple[str, ...]]:
+    return {remark.what: remark.places for remark in check_data(folder).remarks if remark.level == "info"}
+
+
+def test_files_that_nothing_reads(root: Path) -> None:
+    (root / "notes.txt").touch()
+    (root / "train" / ".DS_Store").touch()
+    assert remarks(root) == {}
+    assert infos(root)["other files that nothing reads"] == ("notes.txt", "train/.DS_Store")
+
+
+def test_links(root: Path) -> None:
+    (root / "train").rename(root.with_name("elsewhere"))
+    (root / "train").symlink_to("../elsewhere")
+    (root / "test" / "7_main.png").rename(root / "real.png")
+    (root / "test" / "7_main.png").symlink_to(root / "real.png")
+    shown = infos(root)["links"]
+    assert shown == (f"test/7_main.png → {root / 'real.png'}", "train → ../elsewhere")
+
+
+def test_fields_that_nothing_reads(imagefolder: Path) -> None:
+    lines = [{"file_name": name, "text": "a", "caption": "b", "labl": 3} for name in TRAIN]
+    write_lines(imagefolder / "train" / "metadata.jsonl", lines)
+    assert infos(imagefolder)["fields that nothing reads"] == ("caption: 4", "labl: 4")
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    """Forty images with captions beside them, two of which are held out."""
+    for number in range(40):
+        save(tmp_path / f"{number}.png", number)
+        (tmp_path / f"{number}.txt").write_text(f"bat number {number}")
+    return tmp_path
+
+
+def test_images_that_are_held_out(flat: Path) -> None:
+    held_out = infos(flat)["images held out for the test"]
+    assert held_out == tuple(prompt.image_name for prompt in read(flat).prompts)
+    assert len(held_out) == 2
+
+
+def test_identical_images_and_what_a_split_does_to_them(flat: Path) -> None:
+    tested = read(flat).prompts[0].image_name
+    trained = [image.path.name for image in read(flat).train[:3]]
+    shutil.copy(flat / trained[0], flat / tested)
+    shutil.copy(flat / trained[1], flat / trained[2])
+    found = remarks(flat)
+    assert found["images in both splits"] == (f"{tested} (held out) = {trained[0]}",)
+    assert set(found["sets of identical images in several groups"]) == {
+        f"{trained[0]} = {tested}",
+        f"{trained[1]} = {trained[2]}",
+    }
+    assert "here 1 of the 2 sets" in printed(flat)
+    assert len(infos(flat)["sets of identical images with different captions"]) == 2
+    assert "images repeated in the training split" not in infos(flat)
+
+
+def test_identical_images_of_one_group_are_not_torn(flat: Path) -> None:
+    shutil.copy(flat / "3.png", flat / "5.png")
+    lines = [
+        {"file_name": f"{n}.png", "text": "a bat", "group": "x" if n in (3, 5) else n} for n in range(40)
+    ]
+    write_lines(flat / "metadata.jsonl", lines)
+    assert "sets of identical images in several groups" not in remarks(flat)
+    assert infos(flat)["images repeated in the training split"] == ("3.png = 5.png",)
+
+
+def test_captions_that_images_share(flat: Path) -> None:
+    for number in (1, 2, 3):
+        (flat / f"{number}.txt").write_text("a bat")
+    assert infos(flat)["captions that pictures of several groups share"] == ("3 pictures: a bat",)
+
+
+def test_what_is_odd_about_images(root: Path) -> None:
+    files = sorted((root / "train").glob("*.png"))
+    Image.new("CMYK", (4, 4)).save(files[0], "JPEG")
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    frames[0].save(files[1], "PNG", save_all=True, append_images=frames[1:])
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save(files[2], "PNG")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    Image.new("RGB", (4, 4), "green").save(files[3], "JPEG", exif=exif, icc_profile=lab)
+    found = infos(root)
+    for what, place in (
+        ("animations, and files of several pages", files[1]),
+        ("images of 16 bits a channel", files[2]),
+        ("images that their EXIF data turn", files[3]),
+        ("images with a colour profile other than sRGB", files[3]),
+    ):
+        assert found[what] == (f"train/{place.name}",)
+    assert set(found["pixel formats that become RGB"]) == {"CMYK: 1", "I;16: 1"}
+
+
+def test_pixels_of_an_unknown_range(root: Path) -> None:
+    Image.fromarray(np.ones((4, 4), np.float32)).save(root / "test" / "7_main.png", "TIFF")
+    (place,) = remarks(root)["images whose pixels have no known meaning"]
+    assert place.startswith("test/7_main.png: cannot be read as an image (its pixels are numbers of 32 bits")
+
+
+def test_all_that_is_wrong_with_json_is_listed(root: Path) -> None:
+    (root / "test.json").write_text(
+        '{"7_main": {"image_name": "7_main.png", "text_prompt": "A bat."},\n'
+        '"7_main": {"image_name": "8_main.png", "text_prompt": "A bat.", "text_prompt": "A cat."},\n'
+        '"9_main": {"image_name": "7_MAIN.png", "text_prompt": NaN},\n'
+        '"10_main": {"image_name": "8_Main.png", "text_prompt": 3}, "11_main": []}'
+    )
+    found = check_data(root).remarks[0]
+    assert found.what == "other mistakes"
+    assert [place.partition(": ")[2].partition(":")[0] for place in found.places] == [
+        "line 2, column 1",
+        "line 2, column 65",
+        "line 3, column 55",
+        "9_main.text_prompt",
+        "10_main.image_name",
+        "11_main",
+    ]
+
+
+def test_all_of_many_places_are_listed_when_asked_for(ablate: Ablate, root: Path) -> None:
+    for number in range(10):
+        (root / f"{number}.txt").touch()
+    few, all_of_them = ablate("data", "check", str(root)), ablate("data", "check", str(root), "--all")
+    assert "and 7 more" in few.shown
+    assert "--all lists every place" in few.shown
+    assert [f"    {number}.txt" in all_of_them.shown for number in range(10)] == [True] * 10
+    assert "--all" not in all_of_them.shown
 
 
 # ── many images ──────────────────────────────────────────────────────────────────────────────────
@@ -189,6 +322,8 @@ def test_many_images_are_decoded_by_workers_and_counted(tmp_path: Path) -> None:
     assert counts == sorted(set(counts))
     assert [remark.what for remark in report.remarks] == [
         "images that cannot be read",
+        "images held out for the test",
+        "captions that pictures of several groups share",
         "sizes that become data.size",
     ]
 

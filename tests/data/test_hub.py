@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 from tiny import DESCRIPTIONS, TEST, TRAIN, captions, write_imagefolder, write_lines
 
-from ablate.data.captions import caption, read_prompts, read_train
+from ablate.data.captions import read
+from ablate.data.entries import caption
 from ablate.data.hub import export_hub, write_splits
 from ablate.data.images import load_image
 from ablate.errors import DataError
@@ -71,14 +72,14 @@ def test_a_data_set_keeps_its_captions_groups_and_pixels(tmp_path: Path, export:
     ]
     write_lines(source / "test" / "metadata.jsonl", same)
     exported = export("hub:someone/monsters")
-    train = read_train(exported)
-    read = {(tuple(caption(i, n) for n in range(len(DESCRIPTIONS))), i.group) for i in train}
-    assert read == {(tuple(captions(action)), group) for group, action in TRAIN.values()}
-    before = read_train(source)
+    train = read(exported).train
+    found = {(tuple(caption(i, n) for n in range(len(DESCRIPTIONS))), i.group) for i in train}
+    assert found == {(tuple(captions(action)), group) for group, action in TRAIN.values()}
+    before = read(source).train
     assert {load_image(i.path, 4).tobytes() for i in train} == {
         load_image(i.path, 4).tobytes() for i in before
     }
-    assert {prompt.text for prompt in read_prompts(exported)} == {text for _, text, _ in TEST.values()}
+    assert {prompt.text for prompt in read(exported).prompts} == {text for _, text, _ in TEST.values()}
 
 
 def test_images_are_written_as_they_are_in_their_order(tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_images_are_written_as_they_are_in_their_order(tmp_path: Path) -> None:
 
 def test_a_data_set_without_a_test_split_gets_one(tmp_path: Path) -> None:
     write_splits({"train": loaded([png(n) for n in range(20)], text=["A bat."] * 20)}, tmp_path, ignore, "it")
-    assert (len(read_train(tmp_path)), len(read_prompts(tmp_path))) == (19, 1)
+    assert (len(read(tmp_path).train), len(read(tmp_path).prompts)) == (19, 1)
 
 
 def test_images_without_a_text_are_left_out_and_counted(tmp_path: Path) -> None:

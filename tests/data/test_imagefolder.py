@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import save, train_lines, write_lines
 
-from ablate.data.captions import caption, read_prompts, read_train
+from ablate.data.captions import read
+from ablate.data.entries import caption
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,25 +27,25 @@ def lines_with(root: Path, **fields: Any) -> None:
 @pytest.mark.parametrize("field", ["text", "caption", "prompt"])
 def test_a_caption_may_stand_in_any_of_three_fields(imagefolder: Path, field: str) -> None:
     lines_with(imagefolder, **{"text": None, field: "A slime."})
-    assert caption(read_train(imagefolder)[0], 0) == "A slime."
+    assert caption(read(imagefolder).train[0], 0) == "A slime."
 
 
 def test_an_image_without_a_group_is_one_by_itself(imagefolder: Path) -> None:
     lines_with(imagefolder, group=None)
-    assert [image.group for image in read_train(imagefolder)] == ["train/2_attack1_9.png", "2", "10", "10"]
+    assert [image.group for image in read(imagefolder).train] == ["train/2_attack1_9.png", "2", "10", "10"]
 
 
 def test_empty_lines_are_skipped(imagefolder: Path) -> None:
     file = imagefolder / "train" / "metadata.jsonl"
-    before = read_train(imagefolder)
+    before = read(imagefolder).train
     file.write_text(file.read_text().replace("\n", "\r\n\n"))
-    assert read_train(imagefolder) == before
+    assert read(imagefolder).train == before
 
 
 def test_images_may_lie_in_folders(imagefolder: Path) -> None:
     save(imagefolder / "test" / "bats" / "9.jpg")
     write_lines(imagefolder / "test" / "metadata.jsonl", [{"file_name": "bats/9.jpg", "text": "A bat."}])
-    (prompt,) = read_prompts(imagefolder)
+    (prompt,) = read(imagefolder).prompts
     assert prompt.image_name == "bats-9.jpg"
     assert prompt.reference == imagefolder / "test" / "bats" / "9.jpg"
 
@@ -53,7 +54,31 @@ def test_prompts_that_would_be_saved_as_one_file_are_refused(imagefolder: Path) 
     lines = [{"file_name": name, "text": "A bat."} for name in ("a/b.png", "a-b.jpg")]
     write_lines(imagefolder / "test" / "metadata.jsonl", lines)
     with pytest.raises(DataError, match="is also the name of"):
-        read_prompts(imagefolder)
+        read(imagefolder)
+
+
+def test_a_name_under_which_no_sample_could_be_saved_is_refused(imagefolder: Path) -> None:
+    name = f"{'a' * 200}/{'b' * 60}.png"
+    write_lines(imagefolder / "test" / "metadata.jsonl", [{"file_name": name, "text": "A bat."}])
+    with pytest.raises(DataError, match="longer than the 255 bytes"):
+        read(imagefolder)
+
+
+@pytest.mark.parametrize("name", ["10_ATTACK1_0.png", "10_attack1_0.PNG"])
+def test_names_that_differ_only_in_case_are_refused(imagefolder: Path, name: str) -> None:
+    save(imagefolder / "train" / name)
+    lines_with(imagefolder, file_name=name)
+    with pytest.raises(DataError, match="on a disk that ignores case"):
+        read(imagefolder)
+
+
+def test_names_that_differ_only_in_the_form_of_an_accent_are_refused(imagefolder: Path) -> None:
+    names = ["bl\u00e4u.png", "bla\u0308u.png"]
+    for name in names:
+        save(imagefolder / "train" / name)
+    write_lines(imagefolder / "train" / "metadata.jsonl", [{"file_name": n, "text": "A bat."} for n in names])
+    with pytest.raises(DataError, match="Unicode forms"):
+        read(imagefolder)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +86,8 @@ def test_prompts_that_would_be_saved_as_one_file_are_refused(imagefolder: Path) 
     [
         ({"text": None}, ".text", "is missing"),
         ({"text": ""}, ".text", "is empty"),
+        ({"text": "\u200b\u00a0"}, ".text", "is empty"),
+        ({"text": [None]}, ".text", "holds nothing where a string"),
         ({"text": []}, ".text", "is an empty list"),
         ({"text": ["A slime.", ""]}, ".text", "holds an empty string"),
         ({"text": 3}, ".text", "holds a number"),
@@ -69,8 +96,10 @@ def test_prompts_that_would_be_saved_as_one_file_are_refused(imagefolder: Path) 
         ({"file_name": "../metadata.jsonl"}, ".file_name", "not a path below its folder"),
         ({"file_name": "/etc/passwd"}, ".file_name", "not a path below its folder"),
         ({"file_name": "x.png"}, ".file_name", "there is no image train/x.png"),
-        ({"file_name": "10_attack1_0.png"}, ".file_name", "is also in line"),
+        ({"file_name": "10_attack1_0.png"}, ".file_name", "is also the name of line"),
         ({"group": []}, ".group", "holds a list"),
+        ({"group": True}, ".group", "holds true or false"),
+        ({"group": 1.5}, ".group", "holds a number"),
     ],
 )
 def test_a_bad_field_is_named_with_its_line(
@@ -78,30 +107,32 @@ def test_a_bad_field_is_named_with_its_line(
 ) -> None:
     lines_with(imagefolder, **fields)
     with pytest.raises(DataError) as caught:
-        read_train(imagefolder)
+        read(imagefolder)
     assert caught.value.where.endswith(f"metadata.jsonl: line 4{field}")
     assert what in caught.value.what
 
 
-@pytest.mark.parametrize("line", ["[]", "3", "{", '{"file_name": "\xe9"}'])
+@pytest.mark.parametrize(
+    "line", ["[]", "3", "null", "{", '{"file_name": "\xe9"}', '{"text": "a", "text": "b"}', '{"text": NaN}']
+)
 def test_a_line_that_is_no_object_is_named(imagefolder: Path, line: str) -> None:
     file = imagefolder / "train" / "metadata.jsonl"
     file.write_bytes(file.read_bytes() + line.encode("latin-1"))
     with pytest.raises(DataError) as caught:
-        read_train(imagefolder)
+        read(imagefolder)
     assert "metadata.jsonl: line 5" in caught.value.where
 
 
 def test_a_test_folder_needs_its_metadata(imagefolder: Path) -> None:
     (imagefolder / "test" / "metadata.jsonl").unlink()
-    with pytest.raises(DataError, match="the file does not exist"):
-        read_prompts(imagefolder)
+    with pytest.raises(DataError, match=r"has no captions: found 1 image and 0 .txt files"):
+        read(imagefolder)
 
 
 def test_metadata_at_the_top_and_in_a_split_are_refused(imagefolder: Path) -> None:
     write_lines(imagefolder / "metadata.jsonl", train_lines("train/"))
     with pytest.raises(DataError, match=r"there is train/metadata.jsonl too"):
-        read_train(imagefolder)
+        read(imagefolder)
 
 
 def test_an_image_outside_the_splits_is_refused(tmp_path: Path) -> None:
@@ -110,13 +141,13 @@ def test_an_image_outside_the_splits_is_refused(tmp_path: Path) -> None:
     names = ["train/1.png", "validation/1.png"]
     write_lines(tmp_path / "metadata.jsonl", [{"file_name": name, "text": "A bat."} for name in names])
     with pytest.raises(DataError, match="neither in train/ nor in test/"):
-        read_train(tmp_path)
+        read(tmp_path)
 
 
 def test_a_test_split_alone_is_refused(tmp_path: Path) -> None:
     write_lines(tmp_path / "metadata.jsonl", [{"file_name": "test/1.png", "text": "A bat."}])
     with pytest.raises(DataError, match="no image to train with"):
-        read_train(tmp_path)
+        read(tmp_path)
 
 
 # ── without a test split ─────────────────────────────────────────────────────────────────────────
@@ -133,8 +164,8 @@ def write_flat(root: Path, groups: list[int | None]) -> None:
 
 
 def split(root: Path) -> tuple[list[str], list[str]]:
-    train = [image.path.name for image in read_train(root)]
-    return train, [prompt.image_name for prompt in read_prompts(root)]
+    train = [image.path.name for image in read(root).train]
+    return train, [prompt.image_name for prompt in read(root).prompts]
 
 
 def test_one_image_in_twenty_is_held_out(tmp_path: Path) -> None:
@@ -157,14 +188,14 @@ def test_no_more_than_two_thousand_are_held_out(tmp_path: Path, monkeypatch: pyt
 
 def test_a_held_out_image_is_a_prompt_with_a_real_image(tmp_path: Path) -> None:
     write_flat(tmp_path, [None] * 20)
-    (prompt,) = read_prompts(tmp_path)
+    (prompt,) = read(tmp_path).prompts
     assert (prompt.text, prompt.reference) == ("A bat.", tmp_path / prompt.image_name)
 
 
 def test_a_single_group_cannot_be_split(tmp_path: Path) -> None:
     write_flat(tmp_path, [1, 1, 1])
     with pytest.raises(DataError, match="only one group"):
-        read_train(tmp_path)
+        read(tmp_path)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -176,7 +207,7 @@ def test_groups_stay_together_and_nothing_is_lost(
     if len(set(groups)) < 2 and groups[0] is not None:
         groups = [*groups, None]
     write_flat(root, groups)
-    train, test = read_train(root), read_prompts(root)
+    train, test = read(root).train, read(root).prompts
     assert not {image.group for image in train} & {prompt.group for prompt in test}
     assert len(train) + len(test) == len(groups)
     assert train

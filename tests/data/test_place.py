@@ -78,8 +78,10 @@ def test_the_embedded_data_set_is_drawn_into_the_store_once(
     assert len(drawn) == 1
 
 
-def test_the_images_of_the_embedded_data_set_are_counted_without_drawing_them(store: Store) -> None:
-    assert place_of("sprites").training_images(store) == 3200
+def test_the_images_of_the_embedded_data_set_are_counted_without_drawing_them(
+    store: Store, contents: Contents
+) -> None:
+    assert place_of("sprites").training_images(store, contents) == 3200
     assert not store.root.exists()
 
 
@@ -95,23 +97,23 @@ def test_a_data_set_of_the_hub_is_exported_once_and_goes_into_keys_by_its_name(
 
 
 def test_a_data_set_of_the_hub_can_be_counted_when_it_is_in_the_store(
-    store: Store, exported: list[str], monkeypatch: pytest.MonkeyPatch
+    store: Store, contents: Contents, exported: list[str]
 ) -> None:
     place = place_of(HUB)
     with pytest.raises(DataError, match="not in the store yet") as caught:
-        place.training_images(store)
+        place.training_images(store, contents)
     assert caught.value.fix == f"Fetch it: ablate data fetch {HUB}"
     folder = place.folder(store, HUB, quiet)
-    assert place.training_images(store) == len(captions.read_train(folder))
+    assert place.training_images(store, contents) == len(captions.read(folder).train)
     assert exported == [HUB]
 
 
 def test_a_folder_is_used_where_it_lies(store: Store, contents: Contents, data_folder: Path) -> None:
     place = place_of(str(data_folder))
     identity = place.identity(contents)
-    assert identity == contents.of_folder(data_folder)
+    assert identity == contents.of_data(data_folder)
     assert place.folder(store, identity, quiet) == data_folder
-    assert place.training_images(store) == len(captions.read_train(data_folder))
+    assert place.training_images(store, contents) == len(captions.read(data_folder).train)
     assert not store.root.exists()
 
 

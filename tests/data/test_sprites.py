@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablate.data.captions import read_prompts, read_train
+from ablate.data.captions import read
 from ablate.data.place import place_of
 from ablate.data.sprites import (
     ACTIONS,
@@ -30,6 +30,8 @@ from ablate.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ablate.fingerprint import Contents
 
 
 @pytest.fixture(scope="module")
@@ -70,29 +72,30 @@ def test_held_out_monsters_are_balanced_over_all_attributes() -> None:
 
 
 def test_no_held_out_monster_is_in_the_training_images(sprites: Path) -> None:
-    trained = {image.group for image in read_train(sprites)}
-    tested = {prompt.image_name.split("_")[0] for prompt in read_prompts(sprites)}
+    trained = {image.group for image in read(sprites).train}
+    tested = {prompt.image_name.split("_")[0] for prompt in read(sprites).prompts}
     assert len(trained) == 320
     assert len(tested) == 64
     assert not trained & tested
 
 
 def test_every_monster_is_trained_in_every_action(sprites: Path) -> None:
-    assert len(read_train(sprites)) == 320 * len(ACTIONS)
+    assert len(read(sprites).train) == 320 * len(ACTIONS)
     assert len(list((sprites / "train").iterdir())) == 320 * len(ACTIONS)
 
 
 def test_by_itself_it_draws_as_many_training_images_as_its_place_says(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, contents: Contents
 ) -> None:
     monkeypatch.setattr("ablate.data.sprites.draw", lambda *_: None)
     monkeypatch.setattr("ablate.data.sprites._save", lambda _, path: path.touch())
     generate(tmp_path)
-    assert len(list((tmp_path / "train").iterdir())) == place_of("sprites").training_images(Store(tmp_path))
+    said = place_of("sprites").training_images(Store(tmp_path), contents)
+    assert len(list((tmp_path / "train").iterdir())) == said
 
 
 def test_there_are_128_prompts_with_real_images_and_balanced_actions(sprites: Path) -> None:
-    prompts = read_prompts(sprites)
+    prompts = read(sprites).prompts
     assert len(prompts) == 128
     assert all(prompt.reference is not None for prompt in prompts)
     actions = Counter(prompt.image_name.split("_")[1] for prompt in prompts)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablate.data.captions import read_prompts, read_train
+from ablate.data.captions import read
 from ablate.data.fields import natural
 from ablate.errors import DataError
 
@@ -31,20 +31,20 @@ def write(path: Path, content: Any) -> None:
 
 def test_missing_frames_are_skipped(root: Path) -> None:
     (root / "train" / "2_attack1_9.png").unlink()
-    names = [image.path.name for image in read_train(root)]
+    names = [image.path.name for image in read(root).train]
     assert names == ["2_attack1_10.png", "10_attack1_0.png", "10_attack1_2.png"]
 
 
 def test_a_missing_image_folder_is_named(root: Path) -> None:
     (root / "train").rename(root / "elsewhere")
     with pytest.raises(DataError, match="the folder does not exist"):
-        read_train(root)
+        read(root)
 
 
 def test_invalid_json_is_named_with_its_line(root: Path) -> None:
     write(root / "train_info.json", '{\n "1_main": {,}\n}')
     with pytest.raises(DataError, match="not valid JSON") as caught:
-        read_train(root)
+        read(root)
     assert "line 2, column" in caught.value.where
 
 
@@ -62,6 +62,9 @@ def test_invalid_json_is_named_with_its_line(root: Path) -> None:
         {"10_attack1": {**ENTRY, "given_description": ["A slime.", 3]}},
         {"10_attack1": {**ENTRY, "given_description": ["\ud83d"]}},
         {"10_attack1": {**ENTRY, "action_description": 3}},
+        {"10_attack1": ENTRY, "10_Attack1": ENTRY},
+        '{"10_attack1": {"given_description": ["a"], "given_description": ["b"]}}',
+        '{"10_attack1": {"given_description": ["a"], "num_frames": Infinity}}',
         {"9" * 9999: ENTRY},
         "\xff\xfe",
         "[" * 100_000,
@@ -74,22 +77,22 @@ def test_other_shaped_json_is_a_data_error(root: Path, content: Any) -> None:
     else:
         write(root / "train_info.json", content)
     with pytest.raises(DataError) as caught:
-        read_train(root)
+        read(root)
     assert "train_info.json" in caught.value.where
     assert caught.value.fix
 
 
 def test_a_byte_order_mark_does_no_harm(root: Path) -> None:
-    before = read_train(root)
+    before = read(root).train
     (root / "train_info.json").write_bytes(b"\xef\xbb\xbf" + (root / "train_info.json").read_bytes())
-    assert read_train(root) == before
+    assert read(root).train == before
 
 
 def test_an_entry_without_any_image_is_named(root: Path) -> None:
     for path in (root / "train").glob("10_*"):
         path.unlink()
     with pytest.raises(DataError, match="no image train/10_attack1_"):
-        read_train(root)
+        read(root)
 
 
 @pytest.mark.parametrize("field", ["text_prompt", "image_name"])
@@ -97,7 +100,7 @@ def test_an_entry_without_any_image_is_named(root: Path) -> None:
 def test_a_test_entry_with_a_bad_field_is_named(root: Path, field: str, value: Any) -> None:
     write(root / "test.json", {"7_main": {**PROMPT, field: value}})
     with pytest.raises(DataError) as caught:
-        read_prompts(root)
+        read(root)
     assert caught.value.where.endswith(f"7_main.{field}")
 
 
@@ -105,14 +108,14 @@ def test_a_test_entry_with_a_bad_field_is_named(root: Path, field: str, value: A
 def test_an_image_name_cannot_leave_its_folder(root: Path, name: str) -> None:
     write(root / "test.json", {"7_main": {**PROMPT, "image_name": name}})
     with pytest.raises(DataError, match="not a plain file name"):
-        read_prompts(root)
+        read(root)
 
 
 @pytest.mark.parametrize("name", ["7_main.png", "7_main.jpg"])
 def test_two_prompts_cannot_share_an_image_name(root: Path, name: str) -> None:
     write(root / "test.json", {"7_main": PROMPT, "8_main": {**PROMPT, "image_name": name}})
     with pytest.raises(DataError, match="is also the name of 7_main"):
-        read_prompts(root)
+        read(root)
 
 
 @given(st.lists(st.integers(min_value=0), unique=True))

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -92,8 +93,40 @@ def write_imagefolder_with_one_file(root: Path) -> None:
     write_lines(root / "metadata.jsonl", train_lines("train/") + test_lines("test/"))
 
 
+def in_one_table(write: Callable[[Path, list[dict[str, Any]]], object]) -> Callable[[Path], None]:
+    """Writes the images, and all lines with ``write`` into a table at the top."""
+
+    def write_all(root: Path) -> None:
+        write_images(root)
+        lines = train_lines("train/") + test_lines("test/")
+        write(
+            root,
+            [
+                line
+                | {
+                    "text": [line["text"]] if isinstance(line["text"], str) else line["text"],
+                    "group": str(line["group"]),
+                }
+                for line in lines
+            ],
+        )
+
+    return write_all
+
+
+def write_parquet(root: Path, lines: list[dict[str, Any]]) -> None:
+    pd.DataFrame(lines).to_parquet(root / "metadata.parquet")
+
+
+def write_captions(root: Path, lines: list[dict[str, Any]]) -> None:
+    by_name = {line["file_name"]: {"text": line["text"], "group": line["group"]} for line in lines}
+    (root / "captions.json").write_text(json.dumps(by_name))
+
+
 LAYOUTS: dict[str, Callable[[Path], None]] = {
     "task": write_task,
     "imagefolder": write_imagefolder,
     "imagefolder with one file": write_imagefolder_with_one_file,
+    "parquet": in_one_table(write_parquet),
+    "captions.json": in_one_table(write_captions),
 }

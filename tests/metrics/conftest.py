@@ -72,7 +72,7 @@ def measured(
     drawn = sample(keys, store, quiet) / "images"
     entries = list(json.loads((data_folder / "test.json").read_text()).values())
     samples = [drawn / png_name(entry["image_name"]) for entry in entries]
-    training = [image.path for image in captions.read_train(data_folder)]
+    training = [image.path for image in captions.read(data_folder).train]
     for source, place in zip(training[::5], samples, strict=False):
         assert place.exists()
         shutil.copy(source, place)

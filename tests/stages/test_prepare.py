@@ -17,10 +17,13 @@ from PIL import Image
 from torch.nn.modules.module import register_module_forward_hook
 
 from ablate.data import captions
+from ablate.data.entries import caption
 from ablate.data.images import load_image
 from ablate.errors import DataError
 from ablate.factors.strong import strong
+from ablate.fingerprint import Contents
 from ablate.parts.vae import VaePart
+from ablate.stages.keys import RunKeys
 from ablate.stages.prepare import augmented, batch_size, encode_texts, prepare, to_model, to_uint8
 from ablate.store import Store, file_digest
 
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ablate.stages.keys import RunKeys
     from ablate.stages.prepared import Prepared
     from tests.conftest import MakeKeys
 
@@ -109,7 +111,7 @@ def prepared(make_keys: MakeKeys, prepared_store: Store) -> Prepared:
 def test_latents_are_the_posterior_of_the_images_to_the_last_bit(
     prepared: Prepared, make_keys: MakeKeys, data_folder: Path
 ) -> None:
-    images = [load_image(image.path, 32) for image in captions.read_train(data_folder)]
+    images = [load_image(image.path, 32) for image in captions.read(data_folder).train]
     assert torch.equal(prepared.images, torch.from_numpy(np.stack(images)))
     mean, std = latents_of(prepared.images, make_keys())
     assert torch.equal(prepared.mean, mean)
@@ -119,9 +121,9 @@ def test_latents_are_the_posterior_of_the_images_to_the_last_bit(
 def test_each_image_has_the_states_of_its_captions_and_row_0_is_the_empty_one(
     prepared: Prepared, make_keys: MakeKeys, data_folder: Path
 ) -> None:
-    parts, images = make_keys().config.components, captions.read_train(data_folder)
+    parts, images = make_keys().config.components, captions.read(data_folder).train
     assert [len(rows) for rows in prepared.captions] == [len(image.descriptions) for image in images]
-    texts = ["", captions.caption(images[0], 0), captions.caption(images[-1], 1)]
+    texts = ["", caption(images[0], 0), caption(images[-1], 1)]
     rows = [0, prepared.captions[0][0], prepared.captions[-1][1]]
     torch.testing.assert_close(prepared.states[rows], encode_texts(texts, parts, torch.device("cpu")))
 
@@ -399,3 +401,41 @@ def test_interrupted_forms_go_on_where_they_stopped_to_the_same_bytes(many: RunK
         resumed = augmented(keys, Store(tmp_path / "other"), quiet)
     assert (sum(done), sum(left)) == (2 * 768, 2 * (MANY - 768))
     assert digests(resumed.folder) == digests(at_once.folder)
+
+
+# ── data that change meanwhile ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("moment", ["reading the data set", "encoding images 0/16", "encoding captions 0/18"])
+def test_data_that_change_while_they_are_prepared_are_refused_and_nothing_is_kept(
+    tmp_path: Path, make_keys: MakeKeys, moment: str
+) -> None:
+    data, store = make_data(tmp_path / "data", 16, 16), Store(tmp_path / "store")
+    overrides = {"data": {"path": str(data), "size": 16}, "components": fast_vae(tmp_path)}
+    keys = RunKeys(make_keys(overrides).config, 0, Contents(tmp_path / "digests.json"))
+    moments: list[str] = []
+
+    def change(text: str) -> None:
+        moments.append(text)
+        if text == moment:
+            shutil.copy(data / "train" / "1_0.png", data / "train" / "0_0.png")
+
+    with pytest.raises(DataError, match="were changed while the command was running"):
+        prepare(keys, store, change)
+    assert moment in moments
+    assert not store.has("prepare", keys.prepare)
+    assert not (store.root / "work" / f"prepare-{keys.prepare}").exists()
+
+
+def test_data_that_have_changed_since_the_keys_were_made_are_not_read(
+    tmp_path: Path, make_keys: MakeKeys
+) -> None:
+    data, store = make_data(tmp_path / "data", 16, 16), Store(tmp_path / "store")
+    keys = RunKeys(
+        make_keys({"data": {"path": str(data), "size": 16}}).config, 0, Contents(tmp_path / "d.json")
+    )
+    assert keys.prepare
+    (data / "train" / "0_0.png").write_bytes((data / "train" / "1_0.png").read_bytes())
+    with pytest.raises(DataError, match="were changed"):
+        prepare(keys, store, quiet)
+    assert not store.has("prepare", keys.prepare)

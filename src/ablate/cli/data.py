@@ -50,6 +50,9 @@ def fetch(
 @app.command()
 def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")],
+    every: Annotated[
+        bool, typer.Option("--all", help="List every place, not only a few of each kind.")
+    ] = False,
 ) -> None:
     """List what is wrong or unusual in a data set. Exits with 2 if you cannot train on it."""
     from ablate.cli.printing import print_data_report
@@ -58,6 +61,6 @@ def check(
 
     with decoding_bar() as progress:
         found = check_data(folder, progress)
-    print_data_report(found)
+    print_data_report(found, every=every)
     if not found.trainable:
         raise typer.Exit(2)

@@ -53,11 +53,11 @@ def plan_of(
     Raises:
         UserError: the spec, an override or the data are wrong.
     """
-    from ablate.fingerprint import Contents
+    from ablate.fingerprint import DIGESTS, Contents
     from ablate.plan import make_plan
 
     bare = bare_plan_of(spec, profile, sets, seeds, plugins, store_folder)
-    contents = Contents(store_folder / "digests.json")
+    contents = Contents(store_folder / DIGESTS)
     made = make_plan(bare.experiment, bare.store, contents)
     contents.save()
     return made

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ablate.data.check import DataReport
-    from ablate.data.remarks import Level
+    from ablate.data.remarks.base import Level
     from ablate.doctor import Answer
     from ablate.errors import AblateError
     from ablate.keeping.adopt import Imported
@@ -177,29 +177,32 @@ WIDTH = 120
 """Of an example, in characters."""
 
 
-def print_data_report(report: DataReport, console: Console | None = None) -> None:
-    """Counts, then the remarks with a few examples each, errors first, and the outcome."""
+def print_data_report(report: DataReport, console: Console | None = None, *, every: bool = False) -> None:
+    """Counts, then the remarks with a few examples each (or ``every`` one), errors first, and the outcome."""
     console = console or out()
 
     def line(text: str) -> None:
         console.print(text, soft_wrap=True)
 
     data = report.data
-    groups = len({image.group for image in data.train})
-    references = sum(prompt.reference is not None for prompt in data.prompts)
+    train, prompts, references = data.read.train, data.read.prompts, data.read.references
+    groups = len({image.group for image in train})
     line(
-        f"{escape(str(data.folder))}: {report.format}, {len(data.train)} training images in {groups} groups, "
-        f"{len(data.prompts)} prompts, {references} of them with a real image\n"
+        f"{escape(str(data.folder))}: {report.format}, {len(train)} training images in {groups} groups, "
+        f"{len(prompts)} prompts, {len(references)} of them with a real image\n"
     )
     colours: dict[Level, str] = {"error": "bold red", "warning": "bold yellow", "info": "bold"}
     for level, colour in colours.items():
         for remark in (remark for remark in report.remarks if remark.level == level):
             line(f"[{colour}]{level}:[/] {escape(remark.what)}: {len(remark.places)}")
-            for place in remark.places[:EXAMPLES]:
-                line(f"    {escape(place if len(place) <= WIDTH else place[: WIDTH - 1] + '…')}")
-            if len(remark.places) > EXAMPLES:
-                line(f"    and {len(remark.places) - EXAMPLES} more")
+            shown = remark.places if every else remark.places[:EXAMPLES]
+            for place in shown:
+                line(f"    {escape(place if every or len(place) <= WIDTH else place[: WIDTH - 1] + '…')}")
+            if len(remark.places) > len(shown):
+                line(f"    and {len(remark.places) - len(shown)} more")
             line(f"  {escape(remark.fix)}\n" if remark.fix else "")
+    if not every and any(len(remark.places) > EXAMPLES for remark in report.remarks):
+        line("--all lists every place.")
     line("You can train on it." if report.trainable else "You cannot train on it yet: see the errors.")
 
 

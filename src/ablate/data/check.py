@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from PIL import ImageCms
 
 from ablate.data.captions import format_of
 from ablate.data.images import decode
 from ablate.data.parallel import cores, map_chunks
-from ablate.data.remarks import REMARKS, DataSet, Seen
+from ablate.data.remarks import REMARKS
+from ablate.data.remarks.base import DataSet, Seen
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ablate.data.fields import OnProblem
-    from ablate.data.remarks import Remark
-
-T = TypeVar("T")
+    from ablate.data.remarks.base import Remark
 
 CHUNK = 32
 FEW = 500
@@ -48,20 +49,11 @@ def check_data(folder: Path, progress: Callable[[int, int], None] = lambda done,
     """
     form = format_of(folder)
     problems: list[DataError] = []
-    train = _collect(form.read_train, folder, problems)
-    prompts = _collect(form.read_prompts, folder, problems)
-    paths = [image.path for image in train] + [prompt.reference for prompt in prompts if prompt.reference]
-    data = DataSet(folder, tuple(problems), tuple(train), tuple(prompts), _look_at(paths, progress))
+    read = form.read(folder, problems.append)
+    paths = [image.path for image in read.train] + list(read.references)
+    data = DataSet(folder, tuple(problems), read, _look_at(paths, progress))
     remarks = tuple(remark for function in REMARKS for remark in function(data) if remark.places)
     return DataReport(form.name, data, remarks)
-
-
-def _collect(read: Callable[[Path, OnProblem], list[T]], folder: Path, problems: list[DataError]) -> list[T]:
-    try:
-        return read(folder, problems.append)
-    except DataError as problem:  # of a whole file
-        problems.append(problem)
-        return []
 
 
 def _look_at(paths: Sequence[Path], progress: Callable[[int, int], None]) -> dict[Path, Seen]:
@@ -78,8 +70,23 @@ def _look(paths: Sequence[Path]) -> list[Seen]:
 
 def _look_at_one(path: Path) -> Seen:
     try:
-        rgb, mode = decode(path)
+        decoded = decode(path)
     except DataError as problem:
         return Seen(problem=problem)
+    rgb, traits = (
+        decoded.rgb,
+        decoded.traits | ({"profile"} if _has_other_colours(decoded.profile) else set()),
+    )
     pixels = hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes())
-    return Seen(pixels.digest(), rgb.size, mode)
+    return Seen(pixels.digest(), rgb.size, decoded.mode, traits)
+
+
+def _has_other_colours(profile: bytes) -> bool:
+    """Whether an ICC profile is another than one of sRGB. One that cannot be read is none."""
+    if not profile:
+        return False
+    try:
+        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(profile)))
+    except (ImageCms.PyCMSError, OSError):
+        return False
+    return "srgb" not in name.lower()

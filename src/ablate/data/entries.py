@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -33,6 +34,32 @@ class Prompt:
     """The real image, where the data set has one."""
     group: str
     """As that of a training image; one that both have is in both splits."""
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """All that is read of a data set."""
+
+    files: tuple[Path, ...]
+    """The files that hold the captions."""
+    train: tuple[TrainImage, ...]
+    """In an order that depends on their names alone, as the prompts are."""
+    prompts: tuple[Prompt, ...]
+    held_out: bool = False
+    """Whether the prompts are training images that were held out: the data set has no test split."""
+    unread: Mapping[str, int] = field(default_factory=dict)
+    """Fields of a table that mean nothing here, and in how many rows they stand."""
+
+    @property
+    def references(self) -> tuple[Path, ...]:
+        """The real images of prompts."""
+        return tuple(prompt.reference for prompt in self.prompts if prompt.reference)
+
+    def by_role(self) -> Iterator[tuple[str, Path]]:
+        """Every file that a run reads, and what it is read as."""
+        yield from (("captions", file) for file in self.files)
+        yield from (("train", image.path) for image in self.train)
+        yield from (("test", path) for path in self.references)
 
 
 def caption(image: TrainImage, description: int) -> str:

@@ -1,13 +1,14 @@
-"""Reads JSON that others wrote, field by field. Whatever is wrong is a ``DataError`` that names the place."""
+"""Reads captions that others wrote, field by field. Whatever is wrong is a ``DataError`` with its place."""
 
 from __future__ import annotations
 
-import json
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from ablate.data.files import folded
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,9 +22,16 @@ E = TypeVar("E")
 T = TypeVar("T")
 
 EXPECTED = (
-    "A data set has train_info.json, train/, test.json and test/, or train/metadata.jsonl and "
-    "test/metadata.jsonl: see “Data” in docs/how-to.md."
+    "A data set has train_info.json and test.json, or metadata.jsonl (.csv, .parquet), captions.json, or a "
+    ".txt file beside each image: see “Data” in docs/how-to.md."
 )
+
+TEXT_FIELDS = ("text", "caption", "prompt")
+"""The first that a row of a table has is its text."""
+
+
+LONGEST = 255
+"""Bytes of a file's name, on nearly all file systems."""
 
 
 class EmptyTextError(DataError):
@@ -34,23 +42,25 @@ class NoImageError(DataError):
     """An entry has no image."""
 
 
-def fail(problem: DataError) -> NoReturn:
-    """The usual ``OnProblem``: the first one ends the reading."""
-    raise problem
-
-
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a JSON file, read field by field."""
+    """One entry of a file of captions, read field by field."""
 
     file: Path
     name: str
-    """Its key, or its line."""
+    """Its key, or its line; "" for the only one of a file."""
     content: object
 
     def error(self, field: str, what: str, fix: str, kind: type[DataError] = DataError) -> DataError:
         """An error at this entry, or at one of its fields."""
-        return kind(what, where=f"{self.file}: {self.name}{field and '.'}{field}", fix=fix)
+        place = f": {self.name}{field and '.'}{field}" if self.name else ""
+        return kind(what, where=f"{self.file}{place}", fix=fix)
+
+    @property
+    def fields(self) -> set[str]:
+        """Names of the fields that are there and hold something."""
+        content = self.content if isinstance(self.content, dict) else {}
+        return {name for name, value in content.items() if value is not None}
 
     def field(self, name: str) -> object:
         """A field's value; None if it is not there."""
@@ -83,7 +93,7 @@ class Entry:
         """A file's name; with ``folders`` a path below its own folder."""
         value = self.text(name)
         parts = value.split("/")
-        plain = all(part not in ("", ".", "..") and len(part.encode()) < 256 for part in parts)
+        plain = all(part not in ("", ".", "..") and len(part.encode()) <= LONGEST for part in parts)
         if not plain or "\\" in value or "\0" in value or (len(parts) > 1 and not folders):
             kind = "path below its folder" if folders else "plain file name"
             raise self.error(name, f"{value!r} is not a {kind}", "Give the name of a file in that folder.")
@@ -94,34 +104,13 @@ class Entry:
             raise self._another_kind(name, value, "a string")
         try:
             value.encode()
-        except UnicodeEncodeError as error:
-            # JSON can write half of a character ("\ud83d"), which no tokenizer takes.
+        except UnicodeEncodeError as error:  # half of a pair that stands for one character
             what = f"holds a broken character ({error.reason})"
             raise self.error(name, what, "Write the text again.") from None
-        return value.strip()
+        return "" if is_blank(value) else value.strip()
 
     def _another_kind(self, name: str, value: object, expected: str, fix: str = EXPECTED) -> DataError:
         return self.error(name, f"holds {kind_of(value)} where {expected} is expected", fix)
-
-
-def read_object(file: Path) -> list[Entry]:
-    """The entries of a JSON file that must hold a non-empty object, in natural order of their keys."""
-    content = _parse(_bytes(file), file, first_line=1)
-    if not isinstance(content, dict):
-        raise _unusable(file, f"holds {kind_of(content)} where an object is expected")
-    if not content:
-        raise DataError("has no entries", where=str(file), fix="A data set needs at least one image.")
-    return [Entry(file, key, content[key]) for key in sorted(content, key=natural)]
-
-
-def read_lines(file: Path, on_problem: OnProblem) -> Iterator[Entry]:
-    """The entries of a file with one JSON object a line, in their order; empty lines are skipped."""
-    for number, line in enumerate(_bytes(file).split(b"\n"), 1):
-        if line.strip():
-            try:
-                yield Entry(file, f"line {number}", _parse(line, file, first_line=number))
-            except DataError as problem:
-                on_problem(problem)
 
 
 def read_each(entries: Iterable[E], read: Callable[[E], T], on_problem: OnProblem) -> Iterator[T]:
@@ -135,18 +124,38 @@ def read_each(entries: Iterable[E], read: Callable[[E], T], on_problem: OnProble
             yield content
 
 
-class Names:
-    """Names of prompts' images. Samples are saved under them as PNGs, so their endings do not count."""
+def read_all(read: Callable[[], list[T]], on_problem: OnProblem) -> list[T]:
+    """What ``read`` reads of a whole file; nothing if it raises a DataError and ``on_problem`` comes back."""
+    try:
+        return read()
+    except DataError as problem:
+        on_problem(problem)
+        return []
 
-    def __init__(self) -> None:
-        self._owners: dict[str, str] = {}
+
+class Names:
+    """Names of entries that must differ, also where case and Unicode forms do not count, as on macOS."""
+
+    def __init__(self, *, endings: bool = True) -> None:
+        self._endings = endings
+        """Whether they count. Samples are saved as PNGs, whatever a prompt's image is."""
+        self._first: dict[str, tuple[str, Entry]] = {}
 
     def add(self, entry: Entry, field: str, name: str) -> None:
-        """Raises DataError if another entry has this name."""
-        owner = self._owners.setdefault(PurePosixPath(name).stem, entry.name)
-        if owner != entry.name:
-            what = f"{name!r} is also the name of {owner} (extensions do not count)"
-            raise entry.error(field, what, "Make the names unique.")
+        """Raises DataError if another entry has this name, or if it is too long for a sample's file."""
+        plain = name if self._endings else PurePosixPath(name).stem
+        if not self._endings and len(f"{plain}.png".encode()) > LONGEST:
+            what = f"the name of the image, {name!r}, is longer than the {LONGEST} bytes of a file's name"
+            raise entry.error(field, what, "Samples are saved under it: choose a shorter one.")
+        first, owner = self._first.setdefault(folded(plain), (plain, entry))
+        if owner is entry:
+            return
+        what = f"{name!r} is also the name of {owner.name or owner.file.name}"
+        if first != plain:
+            what += f", {first!r}, on a disk that ignores case and Unicode forms"
+        if not self._endings:
+            what += " (extensions do not count)"
+        raise entry.error(field, what, "Make the names unique.")
 
 
 def natural(text: str) -> tuple[object, ...]:
@@ -164,31 +173,6 @@ def kind_of(value: object) -> str:
     return names.get(type(value), "a number")
 
 
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        raise _unusable(file, "the file does not exist") from None
-    except OSError as error:
-        raise _unusable(file, f"cannot be read ({error.strerror})") from error
-
-
-def _parse(raw: bytes, file: Path, *, first_line: int) -> object:
-    try:
-        return json.loads(raw.decode("utf-8").removeprefix("\ufeff"))
-    except UnicodeDecodeError as error:
-        line = first_line + raw.count(b"\n", 0, error.start)
-        where = f"{file}: line {line}"
-        raise DataError("is not UTF-8 text", where=where, fix="Save the file as UTF-8.") from None
-    except json.JSONDecodeError as error:
-        where = f"{file}: line {first_line + error.lineno - 1}, column {error.colno}"
-        fix = "Correct the file there, or copy it again from its source."
-        raise DataError(f"is not valid JSON: {error.msg}", where=where, fix=fix) from None
-    except RecursionError:
-        raise _unusable(file, "is nested too deeply") from None
-    except ValueError as error:  # numbers of thousands of digits
-        raise _unusable(file, f"cannot be read ({error})") from None
-
-
-def _unusable(file: Path, what: str) -> DataError:
-    return DataError(what, where=str(file), fix=EXPECTED)
+def is_blank(text: str) -> bool:
+    """Whether nothing in it can be seen: only spaces and characters without a shape, such as U+200B."""
+    return all(unicodedata.category(character)[0] in "ZC" for character in text)

@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.data.imagefolder import METADATA, TEXT_FIELDS
+from ablate.data.fields import TEXT_FIELDS, is_blank
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PREFIX = "hub:"
 SPLITS = ("train", "test")
+METADATA = "metadata.jsonl"
 NAME = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
 
 
@@ -106,7 +107,7 @@ def _text(value: Any) -> str | list[str]:
     """A text or a list of texts without empty ones."""
     if isinstance(value, list):
         return [text for text in map(_text, value) if isinstance(text, str) and text]
-    return value.strip() if isinstance(value, str) else ""
+    return value.strip() if isinstance(value, str) and not is_blank(value) else ""
 
 
 def _write_image(image: dict[str, Any] | None, stem: Path, where: str) -> str:

@@ -61,7 +61,7 @@ class Place(ABC):
         """
 
     @abstractmethod
-    def training_images(self, store: Store) -> int:
+    def training_images(self, store: Store, contents: Contents) -> int:
         """Number of training images. Raises DataError for an unknown format, and for a data set of the hub
         that is not here yet."""
 
@@ -90,7 +90,7 @@ class Embedded(Place):
 
         return _kept(store, identity, sprites.generate)
 
-    def training_images(self, store: Store) -> int:
+    def training_images(self, store: Store, contents: Contents) -> int:
         """Two of each of 320 monsters in each of 5 actions, known without what draws them."""
         return 3200
 
@@ -116,13 +116,13 @@ class Hub(Place):
 
         return _kept(store, identity, lambda folder: hub.export_hub(self.path, folder, progress))
 
-    def training_images(self, store: Store) -> int:
+    def training_images(self, store: Store, contents: Contents) -> int:
         """Of the exported data set."""
         key = key_of({"data": self.path})
         if not store.has("data", key):
             fix = f"Fetch it: ablate data fetch {self.path}"
             raise DataError("the data set is not in the store yet", where=f"data.path: {self.path}", fix=fix)
-        return len(captions.read_train(store.path("data", key)))
+        return len(captions.read(store.path("data", key)).train)
 
     def look(self) -> Found:
         """The hub is not asked."""
@@ -142,19 +142,19 @@ class Folder(Place):
         return Path(self.path).expanduser()
 
     def identity(self, contents: Contents) -> str:
-        """Digest of all its files."""
+        """Digest of what is read of it. Raises DataError, too, where that is not a data set."""
         if not self._folder.is_dir():
-            fix = f"Give a folder in the task's format, or {Embedded.NAME} for the embedded data set."
+            fix = f"Give a folder with captioned images, or {Embedded.NAME} for the embedded data set."
             raise DataError("there is no such data folder", where=f"data.path: {self.path}", fix=fix)
-        return contents.of_folder(self._folder)
+        return contents.of_data(self._folder)
 
     def folder(self, store: Store, identity: str, progress: Progress) -> Path:
         """The folder itself; the store gets no copy."""
         return self._folder
 
-    def training_images(self, store: Store) -> int:
+    def training_images(self, store: Store, contents: Contents) -> int:
         """Counted in its captions."""
-        return len(captions.read_train(self._folder))
+        return contents.training_images(self._folder)
 
     def look(self) -> Found:
         """Whether there is a folder. What is in it is for ``ablate data check``."""

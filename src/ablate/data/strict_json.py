@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|[{}]|NaN|-?Infinity|-?[0-9][0-9.eE+-]*')
 """What a fault can lie in: a string (a key, if a colon follows), the ends of an object, a number."""
 
+HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""How JSON writes half of a character, most often beside the other half."""
+
 AGAIN = "Correct the file there, or copy it again from its source."
 KEEP_ONE = "Keep one of them, or give them different names."
 AS_UTF8 = "Save the file as UTF-8."
@@ -36,25 +39,13 @@ def read(text: str, where: str, *, first_line: int = 1, on_fault: Callable[[Data
     that is not finite and half of a character go to ``on_fault``, all of them, in their order; it raises
     them unless another is given.
     """
-    doubts: list[str] = []
-
-    def to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        content = dict(pairs)
-        if len(content) < len(pairs):
-            doubts.append("keys")
-        return content
-
-    def to_number(digits: str) -> float:
-        number = float(digits)
-        if not math.isfinite(number):
-            doubts.append(digits)
-        return number
-
     text = text.removeprefix("\ufeff")
+    doubtful = HALF.search(text) is not None
     try:
-        content = json.loads(
-            text, object_pairs_hook=to_object, parse_constant=to_number, parse_float=to_number
-        )
+        try:
+            content = STRICT.decode(text)
+        except _DoubtError:
+            content, doubtful = json.loads(text), True
     except json.JSONDecodeError as error:
         place = _place(where, text, error.pos, first_line)
         raise DataError(f"is not valid JSON: {error.msg}", where=place, fix=AGAIN) from None
@@ -62,9 +53,8 @@ def read(text: str, where: str, *, first_line: int = 1, on_fault: Callable[[Data
         raise DataError("is nested too deeply", where=where, fix=AGAIN) from None
     except ValueError as error:  # numbers of thousands of digits
         raise DataError(f"cannot be read ({error})", where=where, fix=AGAIN) from None
-    if doubts or re.search(r"\\u[dD][89a-fA-F]", text):
-        for position, what, fix in _faults(text):
-            on_fault(DataError(what, where=_place(where, text, position, first_line), fix=fix))
+    for position, what, fix in _faults(text) if doubtful else ():
+        on_fault(DataError(what, where=_place(where, text, position, first_line), fix=fix))
     return content
 
 
@@ -74,7 +64,7 @@ def text_of(file: Path) -> str:
     Raises DataError if it is not there, is not a file, cannot be read or is in another encoding.
     """
     try:
-        if file.exists() and not file.is_file():
+        if not file.is_file() and file.exists():
             what = "is a folder" if file.is_dir() else "is not an ordinary file"  # a FIFO would never end
             raise DataError(what, where=str(file), fix="Give a file.")
         return decoded(file.read_bytes(), str(file))
@@ -93,6 +83,27 @@ def decoded(raw: bytes, where: str) -> str:
     except UnicodeDecodeError as error:
         line = 1 + raw.count(b"\n", 0, error.start)
         raise DataError("is not UTF-8 text", where=f"{where}: line {line}", fix=AS_UTF8) from None
+
+
+class _DoubtError(Exception):
+    """There is a fault somewhere."""
+
+
+def _to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise _DoubtError
+    return content
+
+
+def _to_number(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise _DoubtError
+    return number
+
+
+STRICT = json.JSONDecoder(object_pairs_hook=_to_object, parse_constant=_to_number, parse_float=_to_number)
 
 
 def _faults(text: str) -> Iterator[tuple[int, str, str]]:

@@ -8,24 +8,45 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ablate.data.entries import Prompt, TrainImage
-from ablate.data.fields import EXPECTED, Names, NoImageError, natural, read_each, read_object
+from ablate.data import strict_json
+from ablate.data.entries import Captioned, Prompt, TrainImage
+from ablate.data.fields import EXPECTED, Entry, Names, NoImageError, kind_of, natural, read_all, read_each
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ablate.data.fields import Entry, OnProblem
+    from ablate.data.fields import OnProblem
 
-MARKERS = ("train_info.json", "test.json")
+TRAIN, TEST = MARKERS = ("train_info.json", "test.json")
 
 
-def read_train(root: Path, on_problem: OnProblem) -> list[TrainImage]:
-    """All training frames, sorted by entry and frame number. Frames may be missing."""
-    entries, frames = read_object(root / "train_info.json"), _frames(root / "train")
+def read(root: Path, on_problem: OnProblem) -> Captioned:
+    """All training frames, sorted by entry and frame number (frames may be missing), and all prompts, sorted
+    by entry."""
+    train = read_all(lambda: _train(root, on_problem), on_problem)
+    prompts = read_all(lambda: _prompts(root, on_problem), on_problem)
+    return Captioned((root / TRAIN, root / TEST), tuple(train), tuple(prompts))
+
+
+def odd_frames(root: Path) -> Iterator[tuple[str, int, int]]:
+    """(entry, files, ``num_frames``) of the training entries whose frames are not as many as they say.
+    Raises DataError."""
+    frames = _frames(root / "train")
+    for entry in _entries(root / TRAIN, lambda problem: None):
+        said = entry.content.get("num_frames") if isinstance(entry.content, dict) else None
+        found = len(frames.get(entry.name, ()))
+        if isinstance(said, int) and found not in (0, said):  # without any it is an error already
+            yield entry.name, found, said
+
+
+def _train(root: Path, on_problem: OnProblem) -> list[TrainImage]:
+    entries, frames = _entries(root / TRAIN, on_problem), _frames(root / "train")
+    names = Names()
 
     def read(entry: Entry) -> list[TrainImage]:
+        names.add(entry, "", entry.name)
         descriptions = entry.texts("given_description")
         action = entry.text("action_description", required=False)
         if entry.name not in frames:
@@ -38,9 +59,8 @@ def read_train(root: Path, on_problem: OnProblem) -> list[TrainImage]:
     return [image for images in read_each(entries, read, on_problem) for image in images]
 
 
-def read_prompts(root: Path, on_problem: OnProblem) -> list[Prompt]:
-    """All test prompts, sorted by entry."""
-    names = Names()
+def _prompts(root: Path, on_problem: OnProblem) -> list[Prompt]:
+    names = Names(endings=False)
 
     def read(entry: Entry) -> Prompt:
         name = entry.file_name("image_name")
@@ -49,17 +69,20 @@ def read_prompts(root: Path, on_problem: OnProblem) -> list[Prompt]:
         reference = image if image.is_file() else None
         return Prompt(name, entry.text("text_prompt"), reference, _monster(entry.name))
 
-    return list(read_each(read_object(root / "test.json"), read, on_problem))
+    return list(read_each(_entries(root / TEST, on_problem), read, on_problem))
 
 
-def odd_frames(root: Path) -> Iterator[tuple[str, int, int]]:
-    """(entry, files, ``num_frames``) of the training entries whose frames are not as many as they say."""
-    frames = _frames(root / "train")
-    for entry in read_object(root / "train_info.json"):
-        said = entry.content.get("num_frames") if isinstance(entry.content, dict) else None
-        found = len(frames.get(entry.name, ()))
-        if isinstance(said, int) and found not in (0, said):  # without any it is an error already
-            yield entry.name, found, said
+def _entries(file: Path, on_problem: OnProblem) -> list[Entry]:
+    """The entries of a file that must hold a non-empty object, in natural order of their keys."""
+    if not file.exists():
+        raise DataError("the file does not exist", where=str(file), fix=EXPECTED)
+    content = strict_json.read(strict_json.text_of(file), str(file), on_fault=on_problem)
+    if not isinstance(content, dict):
+        what = f"holds {kind_of(content)} where an object is expected"
+        raise DataError(what, where=str(file), fix=EXPECTED)
+    if not content:
+        raise DataError("has no entries", where=str(file), fix="A data set needs at least one image.")
+    return [Entry(file, key, content[key]) for key in sorted(content, key=natural)]
 
 
 def _monster(key: str) -> str:

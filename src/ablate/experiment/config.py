@@ -10,7 +10,7 @@ from functools import cache, reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Discriminator, Field, Tag, create_model, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model, model_validator
 
 from ablate.experiment.schedulers import Scheduler
 from ablate.factors import LR_SCHEDULES
@@ -118,14 +118,49 @@ class Components(Model):
         return kit_parts(value) if isinstance(value, str) else value
 
 
+def _as_hex(value: Any) -> Any:
+    """A colour as "#rrggbb": one colour has one key, however it is written."""
+    if value is None:
+        raise ValueError(
+            "must be a colour: a name (white), or '#rrggbb' in quotes, because # begins a comment"
+        )
+    if not isinstance(value, str) or value == WHITE:
+        return value
+    if value == "white":  # the usual one: importing Pillow takes a twentieth of a second
+        return WHITE
+    from PIL import ImageColor
+
+    try:
+        channels: tuple[int, ...] = ImageColor.getrgb(value)
+    except ValueError:
+        channels = ()
+    if len(channels) != 3:
+        raise ValueError("must be a colour without transparency: a name (white) or '#rrggbb'")
+    return "#" + bytes(channels).hex()
+
+
+WHITE = "#ffffff"
+Colour = Annotated[str, BeforeValidator(_as_hex)]
+"""A colour's name in Pillow's words, or "#rrggbb", which it becomes."""
+
+
 class Data(Model):
-    """Captioned images in the task's format."""
+    """Captioned images."""
 
     path: str
-    """A folder in the task's format (``train_info.json``, ``train/``, ``test.json``) or a Hugging Face
-    imagefolder; ``hub:owner/name`` for a data set of the hub; ``sprites`` is the embedded set."""
+    """A folder of captioned images, in one of the formats of the how-to; ``hub:owner/name`` for a data set of
+    the hub; ``sprites`` is the embedded set."""
     size: Annotated[int, Field(ge=8, le=4096)]
     """Edge of the square training images, in pixels."""
+    fit: Literal["pad", "crop"] = "pad"
+    """How an image that is not square becomes one: ``pad`` adds ``background`` at its shorter sides, ``crop``
+    keeps the middle."""
+    background: Colour = WHITE
+    """What padding and transparency become: a colour's name, or ``'#rrggbb'`` in quotes."""
+
+    def not_default(self) -> dict[str, str]:
+        """Of ``fit`` and ``background``, those that a key has to hold."""
+        return self.model_dump(include={"fit", "background"}, exclude_defaults=True)
 
 
 class UNet(Model):

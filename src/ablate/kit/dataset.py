@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ablate.data.captions import caption, read_prompts, read_train
+from ablate.data import captions
+from ablate.data.entries import caption
 from ablate.data.images import load_image
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class KitData:
     test_prompts: list[str]
     """M texts."""
     test_monsters: list[str]
-    """M monsters, by the part of the file name before the first underscore."""
+    """M monsters: the groups of the pairs."""
 
     def sha256(self) -> str:
         """A digest of all images and texts."""
@@ -45,16 +46,16 @@ class KitData:
 
 
 def load(root: Path) -> KitData:
-    """Read a whole data set at 32×32. Raises DataError if it is not in the task's format."""
-    train = read_train(root)
-    pairs = [(p.text, p.reference) for p in read_prompts(root) if p.reference is not None]
+    """Read a whole data set at 32×32. Raises DataError if it is none."""
+    data = captions.read(root)
+    pairs = [(p, p.reference) for p in data.prompts if p.reference is not None]
     empty = np.zeros((0, SIZE, SIZE, 3), dtype=np.uint8)
     return KitData(
-        images=np.stack([load_image(image.path, SIZE) for image in train]),
-        captions=[[caption(image, i) for i in range(len(image.descriptions))] for image in train],
+        images=np.stack([load_image(image.path, SIZE) for image in data.train]),
+        captions=[[caption(image, i) for i in range(len(image.descriptions))] for image in data.train],
         test_images=np.stack([load_image(path, SIZE) for _, path in pairs]) if pairs else empty,
-        test_prompts=[text for text, _ in pairs],
-        test_monsters=[path.name.split("_", 1)[0] for _, path in pairs],
+        test_prompts=[prompt.text for prompt, _ in pairs],
+        test_monsters=[prompt.group for prompt, _ in pairs],
     )
 
 

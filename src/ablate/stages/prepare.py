@@ -16,14 +16,19 @@ the number of images, and a killed process loses only the chunk that it was at.
 from __future__ import annotations
 
 import json
+import shutil
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from ablate.data import captions
+from ablate.data.entries import caption
 from ablate.data.images import load_images
 from ablate.data.place import place_of
+from ablate.errors import DataError
+from ablate.fingerprint import DIGESTS, Contents
 from ablate.parts.text import load_text
 from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
@@ -38,7 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from ablate.experiment.config import Components
+    from ablate.experiment.config import Components, Data
     from ablate.stages.keys import RunKeys
     from ablate.store import Store
     from ablate.store.growing import Arrays
@@ -59,11 +64,17 @@ def prepare(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Pre
     """Makes the entry, or finds it; and the augmented forms, where the configuration asks for some.
 
     Goes on where an interrupted process stopped, to the same bytes. Raises DataError for a data set
-    that is not as it should be.
+    that is not as it should be, or no longer as it was when the keys were made.
     """
 
     def fill(work: Path) -> None:
+        _refuse_other_data(keys, store)  # it may be hours since the keys were made
         _encode_data(keys, store, work, progress)
+        try:
+            _refuse_other_data(keys, store)
+        except DataError:
+            shutil.rmtree(work)  # nobody knows what of it was read before, and what after
+            raise
 
     folder = make_growing(store, "prepare", keys.prepare, keys.prepare_ingredients, fill)
     if keys.augmented:
@@ -89,28 +100,37 @@ def augmented(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> E
     return Encoded(make_growing(store, "augmented", keys.augmented, keys.augmented_ingredients, fill))
 
 
+def _refuse_other_data(keys: RunKeys, store: Store) -> None:
+    """Raises DataError if the data are not those that the keys are made of."""
+    path = keys.config.data.path
+    if place_of(path).identity(Contents(store.root / DIGESTS)) != keys.data:
+        what, fix = "the data were changed while the command was running", "Give the same command again."
+        raise DataError(what, where=f"data.path: {path}", fix=fix)
+
+
 def _encode_data(keys: RunKeys, store: Store, work: Path, progress: Callable[[str], None]) -> None:
     config, size = keys.config, keys.config.data.size
+    read = partial(_read, wanted=config.data)
     device = devices.setup(config.compute)
     root = place_of(config.data.path).folder(store, keys.data, progress)
     progress("reading the data set")
-    train, prompts = captions.read_train(root), captions.read_prompts(root)
+    data = captions.read(root)
+    train, prompts = data.train, data.prompts
     paths = [image.path for image in train]
     references = {prompt.image_name: prompt.reference for prompt in prompts if prompt.reference}
     per_image = [
-        [captions.caption(image, description) for description in range(len(image.descriptions))]
-        for image in train
+        [caption(image, description) for description in range(len(image.descriptions))] for image in train
     ]
     texts = list(dict.fromkeys(["", *(t for some in per_image for t in some), *(p.text for p in prompts)]))
 
     def images_from(first: int) -> Iterator[Arrays]:
         vae = VaePart(config.components.vae).load(str(device))
-        for images in _read(paths[first:], size):
+        for images in read(paths[first:]):
             mean, std = _moments(vae, torch.from_numpy(images), device)
             yield {"images": images, "mean": mean, "std": std}
 
     def references_from(first: int) -> Iterator[Arrays]:
-        for images in _read(list(references.values())[first:], size):
+        for images in read(list(references.values())[first:]):
             yield {"references": images}
 
     def states_from(first: int) -> Iterator[Arrays]:
@@ -170,10 +190,13 @@ def batch_size(size: int) -> int:
     return max(1, min(BATCH, PIXELS // size**2))
 
 
-def _read(paths: Sequence[Path], size: int) -> Iterator[NDArray[np.uint8]]:
+def _read(paths: Sequence[Path], wanted: Data) -> Iterator[NDArray[np.uint8]]:
     """The images in chunks, uint8 [≤ chunk, S, S, 3], decoded ahead where there are several chunks."""
-    chunk = CHUNK * batch_size(size)
-    return load_images(paths, size, workers=READERS if len(paths) > chunk else 0, chunk=chunk)
+    chunk = CHUNK * batch_size(wanted.size)
+    workers = READERS if len(paths) > chunk else 0
+    return load_images(
+        paths, wanted.size, fit=wanted.fit, background=wanted.background, workers=workers, chunk=chunk
+    )
 
 
 @torch.no_grad()

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 SOURCES = (
     *("stages/prepare.py", "stages/prepared.py", "stages/device.py"),
     *("store/growing.py", "parts/vae.py", "parts/text.py"),
-    *(f"data/{name}.py" for name in ("captions", "entries", "fields", "imagefolder", "images", "task")),
+    *(f"data/{name}.py" for name in ("captions", "entries", "fields", "files", "imagefolder", "images")),
+    *("data/sidecars.py", "data/strict_json.py", "data/tables", "data/task.py"),
 )
 LIBRARIES = ("torch", "diffusers", "transformers", "pillow")
 
@@ -33,6 +34,7 @@ def ingredients(keys: RunKeys) -> dict[str, Any]:
     return {
         "data": keys.data,
         "size": keys.config.data.size,
+        **keys.config.data.not_default(),
         **{name: keys.part(name) for name in ("vae", "text_encoder", "tokenizer")},
         "numerics": keys.numerics,
         "code": fingerprint.of_files(SOURCES, LIBRARIES),
