@@ -62,6 +62,7 @@ def run(
     from ablate.record.client import default_uri
     from ablate.runner.run import Options, run_experiment
 
+    _check_report(made, reports)
     print_warnings(made)
     uri = tracking_uri or default_uri()
     options = Options(workers, executor, audited, fail_fast)
@@ -74,13 +75,30 @@ def run(
         raise typer.Exit(1)
 
 
+def _check_report(made: Plan, reports: Path) -> None:
+    """Refuses, before there is any work, a place for the report that is somebody else's; names a report that
+    will be replaced."""
+    from ablate.cli.printing import say
+    from ablate.record.provenance import spec_record
+    from ablate.report.drawn import settings_of
+    from ablate.report.ours import check_place
+    from ablate.report.write import about_to_replace
+
+    spec = spec_record(made)
+    check_place(reports, made.experiment.name, "markdown")
+    settings = settings_of(spec["spec"], spec["configs"])
+    if replaced := about_to_replace(reports, made.experiment.name, "markdown", settings):
+        say(replaced)
+
+
 def _write_report(made: Plan, uri: str, reports: Path) -> Path:
+    from ablate.cli.printing import say
     from ablate.record.read import read_experiment
     from ablate.report.write import write_report
 
     record = read_experiment(uri, made)
     assert record, "it has just been recorded"
-    return write_report(record, made.experiment.vocabulary, reports)
+    return write_report(record, made.experiment.vocabulary, reports, note=say)
 
 
 def _report_so_far(made: Plan, uri: str, reports: Path, screen: RunScreen) -> None:

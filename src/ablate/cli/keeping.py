@@ -60,22 +60,21 @@ def rm(
 ) -> None:
     """Remove an experiment: its runs in MLflow, its trials, its report, and what only it needs of the store.
 
-    Without --do it only says what would go. With a YAML file only the runs with the settings that it has now;
-    with a name those with all settings. The YAML file itself stays.
+    Without --do it only says what would go. With a YAML file only the runs with the settings that it has now,
+    recorded from this folder; with a name all that are recorded under it. The YAML file itself stays.
     """
     from ablate.cli.printing import print_doomed
     from ablate.keeping.rm import delete, find
     from ablate.record.client import default_uri
-    from ablate.record.provenance import spec_key
     from ablate.store import Store
 
-    name, key = experiment, None
+    name, made = experiment, None
     if (spec := Path(experiment)).suffix in (".yaml", ".yml"):
         made = bare_plan_of(spec, None, None, None, None, store)
-        name, key = made.experiment.name, spec_key(made)
+        name = made.experiment.name
     uri = tracking_uri or default_uri()
     act = delete if do else find
-    print_doomed(act(Store(store), uri, reports, name, key), uri, store, done=do)
+    print_doomed(act(Store(store), uri, reports, name, made), uri, store, done=do)
 
 
 def export(

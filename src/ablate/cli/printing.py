@@ -354,7 +354,9 @@ def print_doomed(doomed: Doomed, uri: str, store: Path, *, done: bool) -> None:
     for file in doomed.edited:
         say(f"{file} was edited: it stays.")
     if doomed.others:
-        say(f"{doomed.others} other settings of {doomed.experiment} stay, and the report with them.")
+        say(f"{doomed.others} others of that name stay: of other settings, or recorded from other folders.")
+    for parent in doomed.elsewhere:
+        say(f"Not from this folder: {parent}")
     if done:
         say(f"{doomed.experiment} was removed.")
     else:

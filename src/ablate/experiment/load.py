@@ -51,6 +51,8 @@ class Experiment:
     """Complete configurations, in the design's order."""
     vocabulary: Vocabulary = OWN
     """What it may name."""
+    file: Path = Path()
+    """Where it was read from."""
 
 
 def profile_names() -> list[str]:
@@ -150,7 +152,7 @@ def load_experiment(
         "baseline": design.baseline or spec.baseline,
         "plugins": tuple(plugin.name for plugin in vocabulary.plugins),
     }
-    return Experiment(path.stem, spec.model_copy(update=resolved), variants, vocabulary)
+    return Experiment(path.stem, spec.model_copy(update=resolved), variants, vocabulary, path)
 
 
 def _vocabulary(written: dict[str, Any], folder: Path, more: Sequence[Path]) -> Vocabulary:

@@ -14,6 +14,7 @@ from ablate.record import carry
 from ablate.record.provenance import spec_key
 from ablate.record.read import find_settings
 from ablate.report.drawn import Drawn
+from ablate.report.ours import check_place
 from ablate.report.write import memory_of, write_report
 from ablate.runner.alone import experiment_lock
 from ablate.runner.needs import needs_of
@@ -72,6 +73,7 @@ def export(
         fix = "Run it first: ablate run, with the same --profile, --set and --seeds."
         raise UserError("MLflow has no record of this experiment with these settings", where=name, fix=fix)
     reader, parent = found
+    check_place(reports, name, "markdown")
     named, base = _files(plan, spec, plugins)
     entries = _weights(plan) if weights else []
     page = write_report(reader.read(parent), plan.experiment.vocabulary, reports)
@@ -82,7 +84,7 @@ def export(
     file.parent.mkdir(parents=True, exist_ok=True)
     with bundle.writing(file, contents) as out:
         out.add(bundle.RECORD, json.dumps(packed).encode())
-        trials = pack_trials(study_database(uri), study_name(name, key))
+        trials = pack_trials(study_database(uri), study_name(name, key, reader.place(parent)))
         out.add(bundle.TRIALS, json.dumps(trials).encode())
         out.add(bundle.NEEDS, json.dumps(asdict(needs_of(plan))).encode())
         for path in named:

@@ -107,8 +107,8 @@ def experiments_of(store: Store, uri: str) -> dict[str, Experiment]:
     found = {}
     for key, needs in read_needs(store):
         reader = find_experiment(uri, needs.experiment)
-        parent = reader.find_parent(key) if reader else None
-        whole = reader.whole(parent) if reader and parent else []
+        parents = reader.parents(key) if reader else []
+        whole = [child for parent in parents for child in reader.whole(parent.run_id)] if reader else []
         recorded = {(child.name, child.key) for child in whole}
         found[key] = Experiment(needs, store.held(experiment_lock(key)), recorded)
     return found

@@ -47,7 +47,8 @@ def _packed(reader: Reader, run_id: str) -> Packed:
         "status": info.status,
         "started": info.start_time,
         "ended": info.end_time,
-        "tags": dict(data.tags),
+        # Where it is imported it belongs to that folder as to any other.
+        "tags": {k: v for k, v in data.tags.items() if k not in (names.PLACE, names.FOLDER)},
         "params": dict(data.params),
         # As texts: JSON has no NaN, and these are exact.
         "metrics": [[p.key, repr(float(p.value)), p.timestamp, p.step] for p in points],

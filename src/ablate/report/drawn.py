@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ablate.records import ExperimentRecord, RunRecord
     from ablate.vocabulary import Vocabulary
@@ -31,6 +31,10 @@ class Drawn:
     """The path to show, in the folder of reports."""
     files: dict[str, str]
     """The report's files → their digests."""
+    run: str = ""
+    """The parent run that it is on. Older versions did not say."""
+    settings: str = ""
+    """Digest of the spec with all configurations."""
 
     @classmethod
     def read(cls, memory: Path) -> Drawn | None:
@@ -42,7 +46,9 @@ class Drawn:
 
     def write(self, memory: Path) -> None:
         """Remembers it."""
-        memory.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        aside = memory.with_name(f"{memory.name}.new")
+        aside.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        aside.replace(memory)
 
     def is_whole(self, out: Path) -> bool:
         """Whether all files are there, and nobody has edited one."""
@@ -53,6 +59,11 @@ def digests(folder: Path, files: Iterable[str]) -> dict[str, str]:
     """File → SHA-256 of its bytes, of those that are there."""
     paths = {file: folder / file for file in files}
     return {file: _digest(path.read_bytes()) for file, path in paths.items() if path.is_file()}
+
+
+def settings_of(spec: Mapping[str, Any], configs: Mapping[str, Any]) -> str:
+    """A digest of what an experiment is to do, as it goes into its record."""
+    return _digest(json.dumps([spec, configs], sort_keys=True).encode())
 
 
 def source_of(record: ExperimentRecord, vocabulary: Vocabulary, *more: object) -> str:

@@ -152,9 +152,10 @@ class Study:
             )
 
 
-def study_name(experiment: str, key: str) -> str:
-    """What the study of an experiment is called: with other settings it is another one."""
-    return f"{experiment} {key[:12]}"
+def study_name(experiment: str, key: str, place: str = "") -> str:
+    """What the study of an experiment is called: with other settings, or recorded from another place, it is
+    another one. Older versions and imported files know no place."""
+    return f"{experiment} {key[:12]} {place[:8]}".rstrip()
 
 
 def storage_of(database: Path) -> optuna.storages.RDBStorage:
