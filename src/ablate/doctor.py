@@ -19,7 +19,8 @@ from ablate.fingerprint import device_kind
 from ablate.parts.base import EMBEDDED_KIT
 from ablate.parts.missing import mend, named_parts
 from ablate.parts.sources import out_of_reach, size
-from ablate.record.client import count_experiments, database_of
+from ablate.record.addresses import check_address, database_of
+from ablate.record.client import count_experiments
 from ablate.record.databases import is_there
 from ablate.record.patience import shown
 
@@ -148,6 +149,10 @@ def _libraries() -> Iterator[Answer]:
 
 def _mlflow(uri: str) -> Answer:
     about, fix = f"MLflow {shown(uri)}", "choose another --tracking-uri"
+    try:
+        check_address(uri)
+    except AblateError as error:
+        return Answer(about, "wrong", error.what, error.fix)
     if uri.startswith("http"):
         if silence := out_of_reach([shown(uri)])[shown(uri)]:
             return Answer(about, "wrong", f"cannot be reached ({silence})", f"start the server, or {fix}")

@@ -191,7 +191,8 @@ def test_a_server_that_is_away_is_waited_for_and_nothing_is_there_twice(
 ) -> None:
     notes: list[str] = []
     uri = f"http://bob:S3cretPw@127.0.0.1:{server.port}"
-    server.start()  # the client is there long before it
+    server.start()
+    server.wait()
     writer = open_experiment(uri, "tiny", notes.append)
     parent = writer.begin_parent(plan, spec_key(plan)).run_id
     run_names = [run.name for run in plan.runs]

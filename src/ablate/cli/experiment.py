@@ -59,12 +59,12 @@ def run(
     made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import print_outcome, print_warnings
     from ablate.cli.screens import RunScreen
-    from ablate.record.client import default_uri
+    from ablate.record.addresses import tracking_address
     from ablate.runner.run import Options, run_experiment
 
     _check_report(made, reports)
     print_warnings(made)
-    uri = tracking_uri or default_uri()
+    uri = tracking_address(tracking_uri)
     options = Options(workers, executor, audited, fail_fast)
     with RunScreen() as screen:
         outcome = run_experiment(
@@ -165,14 +165,14 @@ def verify(
         )
     from ablate.cli.printing import print_verification
     from ablate.cli.screens import RunScreen
-    from ablate.record.client import default_uri
+    from ablate.record.addresses import tracking_address
     from ablate.record.write import record_verification
     from ablate.runner.verify import verify as train_both
 
     with RunScreen() as screen:
         measured = train_both(made, made.experiment.spec.seeds[0] if seed is None else seed, screen)
     print_verification(measured)
-    record_verification(tracking_uri or default_uri(), made, measured)
+    record_verification(tracking_address(tracking_uri), made, measured)
     if not all(measured.equal.values()):
         raise typer.Exit(1)
 

@@ -50,14 +50,14 @@ def report(
     """Write an experiment's report, from what MLflow has recorded. The data need not be on this machine."""
     made = bare_plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import say
-    from ablate.record.client import default_uri
+    from ablate.record.addresses import tracking_address
     from ablate.record.read import read_experiment
     from ablate.report.ours import check_place
     from ablate.report.results import gather, unmet
     from ablate.report.write import write_report
 
     check_place(reports, made.experiment.name, form.value)
-    record = read_experiment(tracking_uri or default_uri(), made)
+    record = read_experiment(tracking_address(tracking_uri), made)
     if record is None:
         raise UserError(
             "MLflow has no record of this experiment with these settings",

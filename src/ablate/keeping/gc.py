@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ablate.record.read import find_experiment
 from ablate.runner.alone import HOUSEKEEPING, experiment_lock
 from ablate.runner.needs import Entry, Needs, read_needs
-from ablate.store import DAMAGED, KEPT, LOCKS, WORK, is_held
+from ablate.store import DAMAGED, KEPT, LOCKS, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -263,7 +263,7 @@ def _others(store: Store, needed: Needed) -> Iterator[Item]:
 def _work(store: Store, needed: Needed) -> Iterator[Path]:
     """Arrays that nobody goes on with."""
     going_on = {"-".join(entry) for entry in needed.work}
-    for folder in (store.root / WORK).glob("*"):
+    for folder in store.work():
         if folder.name not in going_on and not store.held(folder.name):
             yield folder
 

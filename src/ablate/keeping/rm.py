@@ -11,7 +11,7 @@ from filelock import Timeout
 
 from ablate.errors import RunError, UserError
 from ablate.keeping.gc import Item, remove, size_of
-from ablate.record.client import database_of
+from ablate.record.addresses import database_of
 from ablate.record.glance import glance
 from ablate.record.identity import here, this_folder
 from ablate.record.provenance import spec_key

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UserError
 from ablate.record import names
-from ablate.record.client import connect, database_of
+from ablate.record.addresses import database_of
+from ablate.record.client import connect
 from ablate.record.databases import address_of, artifact_folder, is_there, read_rows
 from ablate.record.patience import shown
 

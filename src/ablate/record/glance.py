@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from ablate.record import names
-from ablate.record.client import database_of
+from ablate.record.addresses import database_of
 
 QUERY = f"""
 select experiments.name, runs.name, runs.status, reason.value

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UserError
 from ablate.record import identity, names
+from ablate.record.addresses import database_of
 from ablate.record.artifacts import Downloads, files_of
-from ablate.record.client import connect, database_of
+from ablate.record.client import connect
 from ablate.record.databases import is_there
 from ablate.record.identity import Parent
 from ablate.record.patience import Note, log
