@@ -149,20 +149,17 @@ def _libraries() -> Iterator[Answer]:
 
 def _mlflow(uri: str) -> Answer:
     about, fix = f"MLflow {shown(uri)}", "choose another --tracking-uri"
-    try:
-        check_address(uri)
-    except AblateError as error:
-        return Answer(about, "wrong", error.what, error.fix)
     if uri.startswith("http"):
         if silence := out_of_reach([shown(uri)])[shown(uri)]:
             return Answer(about, "wrong", f"cannot be reached ({silence})", f"start the server, or {fix}")
         return Answer(about, "ok", "answers")
     database = database_of(uri)
-    if database is None:
-        return Answer(about, "note", "not tried: neither a server nor an SQLite file")
-    if not is_there(database):
-        return Answer(about, "ok", "the first run will create this database")
     try:
+        check_address(uri)
+        if database is None:
+            return Answer(about, "note", "not tried: neither a server nor an SQLite file")
+        if not is_there(database):
+            return Answer(about, "ok", "the first run will create this database")
         return Answer(about, "ok", f"{count_experiments(database)} experiments")
     except AblateError as error:
         return Answer(about, "wrong", error.what, error.fix or fix)

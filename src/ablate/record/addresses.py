@@ -31,7 +31,7 @@ def default_uri() -> str:
 
 
 def tracking_address(given: str | None) -> str:
-    """The address that a command was given, or else the default one. Raises UserError as ``check_address``."""
+    """The address that a command was given, or else the default one. Raises as ``check_address``."""
     uri = default_uri() if given is None else given
     check_address(uri)
     return uri
@@ -63,11 +63,11 @@ def check_address(uri: str) -> None:
             raise _refused(uri, "names no host")
         if kind not in ("http", "https"):
             _check_driver(uri)
-    elif kind in ("", "file") or (os.name == "nt" and len(kind) == 1):
+    elif uri != "databricks" and (kind in ("", "file") or (os.name == "nt" and len(kind) == 1)):
         what = "is a folder of files, in which MLflow can no longer record all that ablate needs"
         raise _refused(uri, what)
     else:
-        raise _refused(uri, f"ablate records into no {kind!r}")
+        raise _refused(uri, f"ablate records into no {kind or uri!r}")
 
 
 def answers(uri: str) -> None:

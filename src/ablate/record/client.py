@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ablate.errors import UserError
@@ -22,6 +21,7 @@ from ablate.record.patience import Note, Patience, log, secrets_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from mlflow import MlflowClient
 

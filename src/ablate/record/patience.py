@@ -275,7 +275,9 @@ def _of_mlflow(error: BaseException) -> Trouble:
 def _first_line(error: BaseException) -> str:
     # A request that failed says so in many words, and what happened at their end.
     line = next(iter(str(error).splitlines()), "") or type(error).__name__
-    reason = re.search(r"(Connection refused|timed out|Name or service not known|Connection reset)", line)
+    reason = re.search(
+        r"(Connection refused|timed out|Name or service not known|Connection reset|too many \d+ error)", line
+    )
     return reason[1].lower() if reason else line[:300]
 
 

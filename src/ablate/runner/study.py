@@ -127,7 +127,7 @@ class Study:
     def _ask(self) -> tuple[optuna.Trial, str]:
         """The next trial that waits and its variant: its parameter, if it is a choice of the study."""
         trial = self._patiently(self._study.ask)
-        variant = str(trial.system_attrs.get("fixed_params", {}).get(VARIANT, ""))
+        variant = next(known.variant for known in self.trials() if known.number == trial.number)
         if variant in self._choices:
             self._patiently(lambda: trial.suggest_categorical(VARIANT, self._choices))
         return trial, variant
@@ -186,8 +186,8 @@ def storage_of(database: Path) -> optuna.storages.RDBStorage:
         raise UserError(
             f"Optuna {optuna.__version__} cannot use this database: another version made it",
             where=str(database),
-            fix=f"Install that version, or move the file away (mv {database} {database}.old): `ablate run` "
-            "makes it anew from what MLflow has.",
+            fix=f"If it is an older one: optuna storage upgrade --storage sqlite:///{database}. Else move the "
+            f"file away (mv {database} {database}.old): `ablate run` makes it anew from what MLflow has.",
         ) from error
 
 
