@@ -24,6 +24,8 @@ from ablate.cli.options import (
 from ablate.errors import AblateError, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ablate.cli.screens import RunScreen
     from ablate.plan import Plan
 
@@ -57,7 +59,7 @@ def run(
     If it is interrupted, give the same command again: it goes on from there.
     """
     made = plan_of(spec, profile, sets, seeds, plugins, store)
-    from ablate.cli.printing import print_outcome, print_warnings
+    from ablate.cli.printing import print_outcome, print_warnings, say
     from ablate.cli.screens import RunScreen
     from ablate.record.addresses import tracking_address
     from ablate.runner.run import Options, run_experiment
@@ -70,7 +72,7 @@ def run(
         outcome = run_experiment(
             made, uri, screen, options, lambda: _report_so_far(made, uri, reports, screen)
         )
-    print_outcome(outcome, len(made.runs), _write_report(made, uri, reports))
+    print_outcome(outcome, len(made.runs), _write_report(made, uri, reports, say))
     if outcome.failed:
         raise typer.Exit(1)
 
@@ -91,8 +93,7 @@ def _check_report(made: Plan, reports: Path) -> None:
         say(replaced)
 
 
-def _write_report(made: Plan, uri: str, reports: Path) -> Path:
-    from ablate.cli.printing import say
+def _write_report(made: Plan, uri: str, reports: Path, say: Callable[[str], None]) -> Path:
     from ablate.record.read import read_experiment
     from ablate.report.write import write_report
 
@@ -104,7 +105,7 @@ def _write_report(made: Plan, uri: str, reports: Path) -> Path:
 def _report_so_far(made: Plan, uri: str, reports: Path, screen: RunScreen) -> None:
     """A report of the seeds that are complete. What keeps it from being written ends no training."""
     try:
-        screen.say(f"a seed is complete; the report so far: {_write_report(made, uri, reports)}")
+        screen.say(f"a seed is complete; the report so far: {_write_report(made, uri, reports, screen.say)}")
     except (AblateError, OSError) as error:
         screen.say(f"the report cannot be written yet: {error}")
 

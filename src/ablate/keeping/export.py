@@ -65,8 +65,7 @@ def export(
         RunError: the experiment is being run, or weights are not in the store.
     """
     key, name = spec_key(plan), plan.experiment.name
-    if file.exists():
-        raise UserError("there is something here already", where=str(file), fix="Choose a new name.")
+    _refuse_taken(file)
     if plan.store.held(experiment_lock(key)):
         raise RunError(f"{name} is being run", where=str(plan.store.root), fix="Wait until it has ended.")
     if not (found := find_settings(uri, plan)):
@@ -96,6 +95,15 @@ def export(
             out.add_folder(f"{bundle.STORE}/{stage}/{entry}", plan.store.sound_path(stage, entry))
     recorded = len(reader.whole(parent))
     return Exported(recorded, len(plan.runs) - recorded, len(entries), file.stat().st_size)
+
+
+def _refuse_taken(file: Path) -> None:
+    """Raises UserError if there is no room for a new file there."""
+    if file.exists() or file.is_symlink():
+        raise UserError("there is something here already", where=str(file), fix="Choose a new name.")
+    for folder in file.absolute().parents:
+        if folder.exists() and not folder.is_dir():
+            raise UserError("is a file, and no folder", where=str(folder), fix="Choose another place.")
 
 
 def _files(plan: Plan, spec: Path, plugins: Sequence[Path]) -> tuple[list[str], Path]:

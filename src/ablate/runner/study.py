@@ -184,10 +184,10 @@ def storage_of(database: Path) -> optuna.storages.RDBStorage:
         if "version" not in str(error):
             raise
         raise UserError(
-            f"Optuna {optuna.__version__} cannot use this database: another version made it",
+            f"Optuna {optuna.__version__} cannot use this database of another version",
             where=str(database),
-            fix=f"If it is an older one: optuna storage upgrade --storage sqlite:///{database}. Else move the "
-            f"file away (mv {database} {database}.old): `ablate run` makes it anew from what MLflow has.",
+            fix=f"If it is an older one: optuna storage upgrade --storage sqlite:///{database}. "
+            f"Else: mv {database} {database}.old; `ablate run` makes it anew from what MLflow has.",
         ) from error
 
 
