@@ -253,7 +253,9 @@ def print_status(status: Status, store: Path) -> None:
         _print_command(command)
     for recorded in status.recorded:
         counts = ", ".join(f"{count} {name.lower()}" for name, count in sorted(recorded.counts.items()))
-        say(f"MLflow has of {recorded.experiment}: {counts}")
+        several = sum(one.experiment == recorded.experiment for one in status.recorded) > 1
+        where = f", recorded from {recorded.folder or 'a folder that is not known'}" if several else ""
+        say(f"MLflow has of {recorded.experiment}{where}: {counts}")
         for run, reason in recorded.failed.items() if recorded.experiment not in running else ():
             say(f"  failed: {run}: {reason}")
 

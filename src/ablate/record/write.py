@@ -133,10 +133,9 @@ class Writer(Reader):
     # ── its children ─────────────────────────────────────────────────────────────────────────────
 
     def keep_content(self, parent: Parent, plan: Plan) -> None:
-        """Has a parent run say of which data and code its results are."""
-        if parent.content:  # older versions did not write it
-            for name, value in identity.changed(parent, identity.content_tags(plan)).items():
-                self.client.set_tag(parent.run_id, name, value)
+        """Has a parent run say of which data and code its results are, also one of an older version."""
+        for name, value in identity.changed(parent, identity.content_tags(plan)).items():
+            self.client.set_tag(parent.run_id, name, value)
 
     def keep_current(self, parent: str, keys: Collection[str]) -> set[tuple[str, str]]:
         """Marks the children whose key is not among ``keys`` as superseded: results of other code or
