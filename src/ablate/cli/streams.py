@@ -30,6 +30,9 @@ def prepare() -> None:
         os.environ["PYTHONUTF8"] = "1"
         os.environ["PYTHONIOENCODING"] = f"{sys.stdout.encoding}:backslashreplace"
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+    encoding = os.environ.get("PYTHONIOENCODING", "")
+    if encoding and ":" not in encoding:  # for the processes that this one starts
+        os.environ["PYTHONIOENCODING"] = f"{encoding}:backslashreplace"
     codecs.register_error("ablate.plain", _plainly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
