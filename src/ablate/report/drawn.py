@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ablate.records import ExperimentRecord, RunRecord
     from ablate.vocabulary import Vocabulary
 
+INDEX = "README.md"
+"""The page that lists all reports of a folder."""
+
 LIBRARIES = ("matplotlib", "numpy", "pandas", "pillow", "scipy", "statsmodels")
 """On which figures and numbers depend."""
 
@@ -53,6 +56,11 @@ class Drawn:
     def is_whole(self, out: Path) -> bool:
         """Whether all files are there, and nobody has edited one."""
         return digests(out, self.files) == self.files
+
+
+def page_of(name: str) -> str:
+    """The file of an experiment's report. ``readme`` would be the index where upper case is lower case."""
+    return f"{name}-report.md" if f"{name}.md".lower() == INDEX.lower() else f"{name}.md"
 
 
 def digests(folder: Path, files: Iterable[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import tempfile
 from typing import TYPE_CHECKING, Literal
 
 from ablate.errors import UserError
-from ablate.report.drawn import Drawn, digests
+from ablate.report.drawn import Drawn, digests, page_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,9 +25,6 @@ class Ours:
     """
 
     def __init__(self, out: Path, name: str) -> None:
-        from ablate.report.formats.markdown import page_of
-        from ablate.report.index import read_report
-
         self._out = out
         self.figures: set[str] = set()
         """Figures as the markdown page has them now."""
@@ -38,7 +35,7 @@ class Ours:
                 self._written.setdefault(file, set()).add(digest)
         page = out / page_of(name)
         self._older: set[str] = set()
-        if page.name not in self._written and page.is_file() and read_report(page):
+        if page.name not in self._written and page.is_file() and _is_report(page):
             shown = re.findall(r"\]\(([^)]+)/([\w-]+\.png)\)", page.read_text("utf-8", errors="replace"))
             self._older = {page.name, *(f"{name}/{figure}" for _, figure in shown)}
             self._older |= {f"{name}/{table}" for table in TABLES}
@@ -54,6 +51,12 @@ class Ours:
         if file in self._written and now is not None:
             return "ours" if now in self._written[file] else "edited"
         return "ours" if file in self._older and now is not None else "foreign"
+
+
+def _is_report(page: Path) -> bool:
+    from ablate.report.index import read_report  # which takes a moment
+
+    return read_report(page) is not None
 
 
 def memories(out: Path, name: str) -> list[Path]:
@@ -87,8 +90,6 @@ def check_place(out: Path, name: str, format: str) -> None:
     Raises:
         UserError: a file of somebody else is in its place, or nothing can be written there.
     """
-    from ablate.report.formats.markdown import page_of
-
     fix = "Move it away, or choose another folder with --reports."
     folder = out
     while not folder.exists() and folder != folder.parent:
