@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -139,12 +140,16 @@ def test_a_report_on_another_experiment_of_the_name_is_replaced_and_that_is_said
 
 
 def test_a_run_is_refused_before_its_work_where_its_report_would_replace_a_file(
-    make_workplace: Callable[..., Path], ablate: Ablate, tmp_path: Path
+    make_workplace: Callable[..., Path], ablate: Ablate, data_folder: Path, tmp_path: Path
 ) -> None:
     folder = make_workplace(tmp_path)
     (folder / "tiny.md").write_text("# mine\n")
     done = ablate("run", "tiny.yaml", "--reports", ".", folder=folder)
     assert done.code == 2 and "tiny.md: is not of ablate" in done.err
     assert (folder / "tiny.md").read_text() == "# mine\n"
+    (folder / "tiny.md").unlink()
+    shutil.copytree(data_folder, folder / "tiny")
+    done = ablate("run", "tiny.yaml", "--reports", ".", "--set", "data.path=tiny", folder=folder)
+    assert done.code == 2 and "figures would be written into the data" in done.err
     assert load_experiment(folder / "tiny.yaml").file == folder / "tiny.yaml"
     assert not (folder / ".ablate" / "train").exists()

@@ -88,6 +88,11 @@ def _check_report(made: Plan, reports: Path) -> None:
 
     spec = spec_record(made)
     check_place(reports, made.experiment.name, "markdown")
+    figures = reports / made.experiment.name
+    for data in {config.data.path for config in made.experiment.variants.values()}:
+        if Path(data).expanduser().resolve() == figures.resolve():
+            fix = "Choose another folder with --reports."
+            raise UserError("figures would be written into the data", where=str(figures), fix=fix)
     settings = settings_of(spec["spec"], spec["configs"])
     if replaced := about_to_replace(reports, made.experiment.name, "markdown", settings):
         say(replaced)
