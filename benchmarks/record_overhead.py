@@ -90,7 +90,7 @@ def measure(folder: Path, runs: int) -> Iterator[str]:
     uri, other = f"sqlite:///{folder / 'ours' / 'mlflow.db'}", f"sqlite:///{folder / 'plain' / 'mlflow.db'}"
     writer = open_experiment(uri, plan.experiment.name)
     plain = Plain(other, plan, folder / "plain" / "mlruns")
-    parent = writer.begin_parent(plan, spec_key(plan))
+    parent = writer.begin_parent(plan, spec_key(plan)).run_id
     plain_parent = plain.begin_parent()
     half = plan.runs[: runs // 2]
 

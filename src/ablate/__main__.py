@@ -7,17 +7,27 @@ import sys
 from ablate import interrupts
 from ablate.errors import AblateError, of_the_machine
 
+NO_READER = 141
+"""The exit code of what SIGPIPE ends, as shells give it."""
+
 
 def main() -> None:
     """User errors exit with 2, failures of a run or of the machine with 1, an interruption with 128 and the
     signal's number; all with a message and without a traceback."""
     try:
         with interrupts.caught():  # before the imports, which take a moment
-            from ablate.cli import app
+            from ablate.cli import app, streams
 
-            app()
+            streams.prepare()
+            try:
+                app()
+            finally:
+                sys.stdout.flush()
     except AblateError as error:
         _end(error)
+    except BrokenPipeError:  # who read it has seen enough, as `head` has
+        streams.discard_output()
+        sys.exit(NO_READER)
     except (OSError, MemoryError) as error:
         if not (failure := of_the_machine(error)):
             raise

@@ -19,7 +19,8 @@ from ablate.fingerprint import device_kind
 from ablate.parts.base import EMBEDDED_KIT
 from ablate.parts.missing import mend, named_parts
 from ablate.parts.sources import out_of_reach, size
-from ablate.record.client import count_experiments, database_of
+from ablate.record.addresses import check_address, database_of
+from ablate.record.client import count_experiments
 from ablate.record.databases import is_there
 from ablate.record.patience import shown
 
@@ -144,11 +145,12 @@ def _mlflow(uri: str) -> Answer:
             return Answer(about, "wrong", f"cannot be reached ({silence})", f"start the server, or {fix}")
         return Answer(about, "ok", "answers")
     database = database_of(uri)
-    if database is None:
-        return Answer(about, "note", "not tried: neither a server nor an SQLite file")
-    if not is_there(database):
-        return Answer(about, "ok", "the first run will create this database")
     try:
+        check_address(uri)
+        if database is None:
+            return Answer(about, "note", "not tried: neither a server nor an SQLite file")
+        if not is_there(database):
+            return Answer(about, "ok", "the first run will create this database")
         return Answer(about, "ok", f"{count_experiments(database)} experiments")
     except AblateError as error:
         return Answer(about, "wrong", error.what, error.fix or fix)

@@ -4,6 +4,22 @@ and keeps its traceback."""
 from __future__ import annotations
 
 import errno
+import unicodedata
+
+UNSEEN = frozenset({"Cc", "Cs"})
+"""Categories of characters that do something to a terminal, or that nothing can encode."""
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that have a text appear in another order."""
+
+
+def visible(text: str, keep: str = "\n\t") -> str:
+    """A text that may hold names of files and the like, with its control characters written out."""
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if character not in keep and (character in TURNING or unicodedata.category(character) in UNSEEN)
+        else character
+        for character in text
+    )
 
 
 class AblateError(Exception):
@@ -21,8 +37,9 @@ class AblateError(Exception):
         self.fix = fix
 
     def __str__(self) -> str:
-        head = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{head}\n  {self.fix}" if self.fix else head
+        where, what = visible(self.where, keep=""), visible(self.what)
+        head = f"{where}: {what}" if where else what
+        return f"{head}\n  {visible(self.fix)}" if self.fix else head
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default pickling between worker processes.

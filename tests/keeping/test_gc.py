@@ -113,7 +113,7 @@ def test_beside_a_run_nothing_goes_that_it_may_be_about_to_use(store: Store) -> 
     def kinds() -> set[str]:
         return {item.kind for item in gc.find(store, "sqlite:////nowhere/mlflow.db").items}
 
-    left = store.root / "tmp" / "gone-1"
+    left = store.root / "tmp" / "gone-0123abcd"
     left.mkdir()
     (store.root / "work" / "prepare-old").mkdir(parents=True)
     with store.lock("train-x"):

@@ -94,14 +94,14 @@ def test_of_two_experiments_one_goes_and_the_other_stays_as_it_was(
     assert "there is no such experiment" in call("rm", "tiny", code=2)
 
 
-def test_other_settings_of_the_same_name_stay_with_the_report(copied: Path, call: Callable[..., str]) -> None:
+def test_other_settings_of_the_same_name_stay(copied: Path, call: Callable[..., str]) -> None:
     spec = (copied / "tiny.yaml").read_text()
     (copied / "tiny.yaml").write_text(json.dumps(json.loads(spec) | {"seeds": [0]}))
     assert "has not run with these settings" in call("rm", "tiny.yaml", code=2)
     assert "2 runs finished" in call("run", "tiny.yaml", "--no-audit")
     shown = call("rm", "tiny.yaml", "--do")
-    assert "1 other settings of tiny stay, and the report with them." in shown
-    assert (copied / "reports" / "tiny.md").exists()
+    assert "1 others of that name stay" in shown
+    assert not (copied / "reports" / "tiny.md").exists(), "it was on what is gone"
     (copied / "tiny.yaml").write_text(spec)
     assert "0 runs finished, 4 were already there, 0 failed" in call("run", "tiny.yaml")
 

@@ -43,8 +43,8 @@ def text(file: Path) -> None:
 
 BROKEN: list[tuple[Callable[[Path], None], str]] = [
     (half_made, "not whole: the process that made it was killed"),
-    (foreign, r"not whole \(no such table"),
-    (text, r"not whole \(file is not a database"),
+    (foreign, r"another program \(no such table"),
+    (text, r"another program \(file is not a database"),
 ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from ablate.errors import UserError
 from ablate.record.names import REASON
 from ablate.record.provenance import spec_key
-from ablate.record.read import find_experiment, read_experiment
+from ablate.record.read import find_experiment, find_settings, read_experiment
 from ablate.record.write import Writer, flatten, open_experiment, record_verification
 from ablate.records import Verification
 
@@ -30,9 +30,15 @@ def begin(writer: Writer, plan: Plan, parent: str) -> list[str]:
     ]
 
 
+def found(uri: str, plan: Plan) -> str:
+    settings = find_settings(uri, plan)
+    assert settings
+    return settings[1]
+
+
 def test_a_parent_is_found_again_by_its_resolved_spec(writer: Writer, plan: Plan, parent: str) -> None:
-    assert writer.begin_parent(plan, spec_key(plan)) == parent
-    assert writer.find_parent("another key") is None
+    assert writer.begin_parent(plan, spec_key(plan)).run_id == parent
+    assert writer.own_parent(plan, "another key") is None
 
 
 def test_a_parent_whose_creator_was_killed_gets_the_spec_that_it_lacks(
@@ -112,9 +118,7 @@ def test_another_folder_does_not_hide_an_experiment(
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert open_experiment(uri, "tiny").find_parent(spec_key(plan)) == parent
-    reader = find_experiment(uri, "tiny")
-    assert reader and reader.find_parent(spec_key(plan)) == parent
+    assert found(uri, plan) == parent
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -136,8 +140,8 @@ def test_a_deleted_experiment_is_not_read_and_comes_back_when_it_is_written(
 ) -> None:
     writer.client.delete_experiment(writer.experiment_id)
     assert find_experiment(uri, "tiny") is None
-    assert open_experiment(uri, "tiny").find_parent(spec_key(plan)) == parent
-    assert find_experiment(uri, "tiny") is not None
+    open_experiment(uri, "tiny")
+    assert found(uri, plan) == parent
 
 
 def test_a_verification_is_recorded_where_the_experiment_has_run_and_nowhere_else(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+import optuna
 import pytest
 
+from ablate.errors import UserError
 from ablate.record.read import Child
 from ablate.runner.study import Result, Study, results_of
 
@@ -96,6 +100,43 @@ def test_results_of_other_code_get_a_trial_of_their_own(study: Study) -> None:
     study.agree({"plain": PLAIN})
     study.agree({"plain": Result(PLAIN.runs, 3.0)})
     assert states(study) == [("plain", "COMPLETE", 2.5), ("plain", "COMPLETE", 3.0)]
+
+
+@pytest.mark.parametrize("variants", [VARIANTS[::-1], VARIANTS[:2], (*VARIANTS, "new"), ("renamed", "late")])
+def test_a_study_goes_on_with_its_variants_in_another_order_or_with_others(
+    study: Study, database: Path, variants: tuple[str, ...]
+) -> None:
+    study.enqueue(["plain"])
+    study.propose()  # and killed here
+    again = Study(database, "tiny", variants)
+    again.enqueue(variants)
+    assert again.propose() == list(variants)
+    again.tell({variants[0]: PLAIN})
+    assert states(again)[:2] == [("plain", "FAIL", None), (variants[0], "COMPLETE", 2.5)]
+    again.agree(dict.fromkeys(variants, PLAIN))
+    complete = {variant for variant, state, _ in states(again) if state == "COMPLETE"}
+    assert complete == set(variants)
+
+
+def test_a_study_whose_choices_were_not_sorted_goes_on(database: Path) -> None:
+    """As older versions made it."""
+    old = optuna.create_study(storage=f"sqlite:///{database}", study_name="old")
+    old.enqueue_trial({"variant": "plain"})
+    old.ask({"variant": optuna.distributions.CategoricalDistribution(VARIANTS)})
+    study = Study(database, "old", VARIANTS)
+    study.enqueue(["other"])
+    assert study.propose() == ["other"]
+    study.tell({"other": PLAIN})
+    assert states(study) == [("plain", "FAIL", None), ("other", "COMPLETE", 2.5)]
+    assert [trial.params for trial in old.trials] == [{"variant": "plain"}, {"variant": "other"}]
+
+
+def test_a_study_of_another_version_of_optuna_is_named(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("update alembic_version set version_num = 'v99.0.0'")
+    with pytest.raises(UserError, match="of another version") as error:
+        Study(database, "tiny", VARIANTS)
+    assert error.value.where == str(database) and error.value.fix
 
 
 def child(variant: str, seed: int, status: str = "FINISHED", **metrics: float) -> Child:

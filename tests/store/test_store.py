@@ -154,12 +154,12 @@ def test_what_a_process_is_writing_stays_whatever_its_age(store: Store) -> None:
 
 
 def test_leftovers_of_a_version_without_locks_are_cleared_after_a_day(store: Store) -> None:
-    for name, age in (("old", 90_000), ("new", 80_000)):
+    for name, age in (("train-0123abcd", 90_000), ("train-4567abcd", 80_000)):
         folder = store.root / "tmp" / name
         folder.mkdir(parents=True)
         os.utime(folder, (time.time() - age, time.time() - age))
     store.clear_leftovers()
-    assert [folder.name for folder in (store.root / "tmp").iterdir()] == ["new"]
+    assert [folder.name for folder in (store.root / "tmp").iterdir()] == ["train-4567abcd"]
 
 
 def test_clearing_leftovers_disturbs_no_writer(store: Store) -> None:
@@ -176,13 +176,13 @@ def test_clearing_leftovers_disturbs_no_writer(store: Store) -> None:
 
 
 def test_work_is_cleared_when_nobody_has_gone_on_with_it_for_long_and_nobody_is_at_it(store: Store) -> None:
-    for name, age in (("given up", 8), ("resumed", 6), ("in use", 8)):
+    for name, age in (("prepare-given-up", 8), ("prepare-resumed", 6), ("prepare-in-use", 8)):
         work = store.root / "work" / name
         work.mkdir(parents=True)
         os.utime(work, (time.time() - age, time.time() - age))
-    with store.lock("in use"):
+    with store.lock("prepare-in-use"):
         store.clear_leftovers(older_than=7)
-    assert {work.name for work in (store.root / "work").iterdir()} == {"resumed", "in use"}
+    assert {work.name for work in (store.root / "work").iterdir()} == {"prepare-resumed", "prepare-in-use"}
 
 
 # ── damage ───────────────────────────────────────────────────────────────────────────────────────

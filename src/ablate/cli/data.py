@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ablate.cli.options import STORE, RandomSeed, StoreFolder
+from ablate.cli.options import STORE, RandomSeed, StoreFolder, open_store
 from ablate.errors import UserError
 
 app = typer.Typer(help="Make, download and check data sets.", no_args_is_help=True)
@@ -37,13 +37,12 @@ def fetch(
     from ablate.cli.printing import say
     from ablate.data.hub import PREFIX
     from ablate.data.place import Hub
-    from ablate.store import Store
 
     if not Hub.takes(name):
         raise UserError(
             "is not the name of a data set on the hub", where=name, fix=f"Write {PREFIX}owner/name."
         )
-    kept = Hub(name).folder(Store(store), name, say)
+    kept = Hub(name).folder(open_store(store), name, say)
     say(f"In the store: {kept}. Use it as data.path: {name}")
 
 

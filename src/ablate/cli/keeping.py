@@ -21,6 +21,7 @@ from ablate.cli.options import (
     StoreFolder,
     TrackingUri,
     bare_plan_of,
+    open_store,
     plan_of,
 )
 
@@ -42,11 +43,10 @@ def gc(
     """
     from ablate.cli.printing import print_found
     from ablate.keeping.gc import collect, find
-    from ablate.record.client import default_uri
-    from ablate.store import Store
+    from ablate.record.addresses import tracking_address
 
     act = collect if do else find
-    print_found(act(Store(store), tracking_uri or default_uri(), weights=weights), store, done=do)
+    print_found(act(open_store(store), tracking_address(tracking_uri), weights=weights), store, done=do)
 
 
 def rm(
@@ -60,22 +60,20 @@ def rm(
 ) -> None:
     """Remove an experiment: its runs in MLflow, its trials, its report, and what only it needs of the store.
 
-    Without --do it only says what would go. With a YAML file only the runs with the settings that it has now;
-    with a name those with all settings. The YAML file itself stays.
+    Without --do it only says what would go. With a YAML file only the runs with the settings that it has now,
+    recorded from this folder; with a name all that are recorded under it. The YAML file itself stays.
     """
     from ablate.cli.printing import print_doomed
     from ablate.keeping.rm import delete, find
-    from ablate.record.client import default_uri
-    from ablate.record.provenance import spec_key
-    from ablate.store import Store
+    from ablate.record.addresses import tracking_address
 
-    name, key = experiment, None
+    name, made = experiment, None
     if (spec := Path(experiment)).suffix in (".yaml", ".yml"):
         made = bare_plan_of(spec, None, None, None, None, store)
-        name, key = made.experiment.name, spec_key(made)
-    uri = tracking_uri or default_uri()
+        name = made.experiment.name
+    uri = tracking_address(tracking_uri)
     act = delete if do else find
-    print_doomed(act(Store(store), uri, reports, name, key), uri, store, done=do)
+    print_doomed(act(open_store(store), uri, reports, name, made), uri, store, done=do)
 
 
 def export(
@@ -99,12 +97,12 @@ def export(
     made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import print_exported
     from ablate.keeping.export import export as write
-    from ablate.record.client import default_uri
+    from ablate.record.addresses import tracking_address
 
     options = [*(["--profile", profile] if profile else []), *(["--seeds", seeds] if seeds else [])]
     options += [word for text in sets or () for word in ("--set", text)]
     options += [word for plugin in plugins or () for word in ("--plugin", str(plugin))]
-    uri = tracking_uri or default_uri()
+    uri = tracking_address(tracking_uri)
     exported = write(made, spec, file, uri, reports, plugins=plugins or (), options=options, weights=weights)
     print_exported(exported, file)
 
@@ -122,12 +120,11 @@ def import_(
     from ablate.cli.printing import print_imported
     from ablate.cli.screens import checking_bar
     from ablate.keeping.adopt import adopt
-    from ablate.record.client import default_uri
-    from ablate.store import Store
+    from ablate.record.addresses import tracking_address
 
     with checking_bar() as progress:
-        uri = tracking_uri or default_uri()
-        imported = adopt(file, Store(store), uri, reports, Path(), progress)
+        uri = tracking_address(tracking_uri)
+        imported = adopt(file, open_store(store), uri, reports, Path(), progress)
     print_imported(imported)
 
 
@@ -142,10 +139,9 @@ def status(
     """
     from ablate.cli.printing import print_status
     from ablate.keeping.status import status_of
-    from ablate.record.client import default_uri
-    from ablate.store import Store
+    from ablate.record.addresses import tracking_address
 
-    found = status_of(Store(store), tracking_uri or default_uri())
+    found = status_of(open_store(store), tracking_address(tracking_uri))
     if as_json:
         sys.stdout.write(json.dumps(found.as_json(), indent=2) + "\n")
     else:

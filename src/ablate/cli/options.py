@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ablate.plan import Plan
+    from ablate.store import Store
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The experiment's YAML file.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="Profile to use instead of the spec's.")]
@@ -80,7 +83,6 @@ def bare_plan_of(
     from ablate.cli.printing import say
     from ablate.experiment.load import load_experiment, parse_seeds
     from ablate.plan import Plan
-    from ablate.store import Store
 
     experiment = load_experiment(
         spec,
@@ -89,4 +91,12 @@ def bare_plan_of(
         seeds=None if seeds is None else parse_seeds(seeds),
         plugins=plugins or (),
     )
-    return Plan(experiment, (), Store(store_folder, say), training_images=0)
+    return Plan(experiment, (), open_store(store_folder, say), training_images=0)
+
+
+def open_store(folder: Path, note: Callable[[str], None] = lambda text: None) -> Store:
+    """The store in a folder. Raises UserError if the folder is of somebody else."""
+    from ablate.store import Store, refuse_foreign
+
+    refuse_foreign(folder)
+    return Store(folder, note)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ablate.cli.options import STORE, Sets, TrackingUri
+from ablate.cli.options import STORE, Sets, TrackingUri, open_store
 
 
 def fetch(
@@ -44,14 +44,15 @@ def doctor(
     from ablate.doctor import diagnose
     from ablate.experiment.load import load_config
     from ablate.keeping.check import check_store
-    from ablate.record.client import default_uri
-    from ablate.store import Store
+    from ablate.record.addresses import default_uri
 
     if store:
         with checking_bar() as progress:
-            sound = print_answers(check_store(Store(folder), progress))
+            sound = print_answers(check_store(open_store(folder), progress))
     else:
         config = load_config(profile, sets or ())
-        sound = print_answers(diagnose(config, profile, folder, tracking_uri or default_uri()))
+        sound = print_answers(
+            diagnose(config, profile, folder, default_uri() if tracking_uri is None else tracking_uri)
+        )
     if not sound:
         raise typer.Exit(1)

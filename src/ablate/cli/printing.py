@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from ablate.errors import visible
 from ablate.experiment.designs import describe
 from ablate.plan import warnings
 
@@ -31,9 +32,17 @@ if TYPE_CHECKING:
     from ablate.runner.run import Outcome
 
 
-def out() -> Console:
+class Screen(Console):
+    """A console on which names, whatever is in them, do nothing but appear."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As rich's, with control characters written out."""
+        super().print(*(visible(o) if isinstance(o, str) else o for o in objects), **how)
+
+
+def out() -> Screen:
     """Standard output as it is now: its width is asked for when something is printed."""
-    return Console(highlight=False)
+    return Screen(highlight=False)
 
 
 def say(text: str) -> None:
@@ -45,13 +54,13 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table; its cells may hold rich's markup."""
     table = Table(*head)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(visible, row))
     out().print(table)
 
 
 def print_error(error: AblateError) -> None:
     """What is wrong, where, and what to do; never a traceback."""
-    Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+    Screen(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
 
 
 def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
@@ -247,7 +256,9 @@ def print_status(status: Status, store: Path) -> None:
         _print_command(command)
     for recorded in status.recorded:
         counts = ", ".join(f"{count} {name.lower()}" for name, count in sorted(recorded.counts.items()))
-        say(f"MLflow has of {recorded.experiment}: {counts}")
+        several = sum(one.experiment == recorded.experiment for one in status.recorded) > 1
+        where = f", recorded from {recorded.folder or 'a folder that is not known'}" if several else ""
+        say(f"MLflow has of {recorded.experiment}{where}: {counts}")
         for run, reason in recorded.failed.items() if recorded.experiment not in running else ():
             say(f"  failed: {run}: {reason}")
 
@@ -345,7 +356,7 @@ def print_imported(imported: Imported) -> None:
 
 def print_doomed(doomed: Doomed, uri: str, store: Path, *, done: bool) -> None:
     """What goes with an experiment, or has gone."""
-    from ablate.record.client import database_of
+    from ablate.record.addresses import database_of
     from ablate.record.patience import shown
 
     for_good = "for good" if database_of(uri) else "marked as deleted, until the server's `mlflow gc`"
@@ -357,7 +368,9 @@ def print_doomed(doomed: Doomed, uri: str, store: Path, *, done: bool) -> None:
     for file in doomed.edited:
         say(f"{file} was edited: it stays.")
     if doomed.others:
-        say(f"{doomed.others} other settings of {doomed.experiment} stay, and the report with them.")
+        say(f"{doomed.others} others of that name stay: of other settings, or recorded from other folders.")
+    for parent in doomed.elsewhere:
+        say(f"Not from this folder: {parent}")
     if done:
         say(f"{doomed.experiment} was removed.")
     else:

@@ -50,19 +50,22 @@ def report(
     """Write an experiment's report, from what MLflow has recorded. The data need not be on this machine."""
     made = bare_plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import say
-    from ablate.record.client import default_uri
+    from ablate.record.addresses import tracking_address
     from ablate.record.read import read_experiment
+    from ablate.report.ours import check_place
     from ablate.report.results import gather, unmet
     from ablate.report.write import write_report
 
-    record = read_experiment(tracking_uri or default_uri(), made)
+    check_place(reports, made.experiment.name, form.value)
+    record = read_experiment(tracking_address(tracking_uri), made)
     if record is None:
         raise UserError(
             "MLflow has no record of this experiment with these settings",
             where=str(spec),
             fix=f"Run it first: ablate run {spec} (with the same --profile, --set and --seeds).",
         )
-    say(f"Report: {write_report(record, made.experiment.vocabulary, reports, format=form.value)}")
+    page = write_report(record, made.experiment.vocabulary, reports, format=form.value, note=say)
+    say(f"Report: {page}")
     if check and (failing := unmet(gather(record, made.experiment.vocabulary))):
         for claim in failing:
             say(f"{claim.verdict}, and must be supported: {claim.text}")

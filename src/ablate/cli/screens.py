@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ablate.cli.printing import out, print_findings, say
+from ablate.errors import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -32,7 +33,7 @@ class RunScreen:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=out(),
             disable=not sys.stdout.isatty(),
         )
@@ -92,7 +93,7 @@ class RunScreen:
     def _going_on(self, bar: TaskID, text: str, count: str = "") -> None:
         """A note beside a bar; without bars a line, if the last one is some seconds old."""
         if self._bars.live.is_started:
-            self._bars.update(bar, note=text)
+            self._bars.update(bar, note=visible(text, keep=""))
         elif time.monotonic() - self._last_line > 5:
             self._line(count + text)
 

@@ -51,6 +51,8 @@ class Experiment:
     """Complete configurations, in the design's order."""
     vocabulary: Vocabulary = OWN
     """What it may name."""
+    file: Path = Path()
+    """Where it was read from."""
     layers: Mapping[str, Sequence[Layer]] = field(default_factory=dict, repr=False, compare=False)
     """Variant → what its configuration was put together from, the last on top: where fields were written."""
 
@@ -152,7 +154,7 @@ def load_experiment(
         "baseline": design.baseline or spec.baseline,
         "plugins": tuple(plugin.name for plugin in vocabulary.plugins),
     }
-    return Experiment(path.stem, spec.model_copy(update=resolved), variants, vocabulary, resolved_from)
+    return Experiment(path.stem, spec.model_copy(update=resolved), variants, vocabulary, path, resolved_from)
 
 
 def _vocabulary(written: dict[str, Any], folder: Path, more: Sequence[Path]) -> Vocabulary:

@@ -121,7 +121,8 @@ def _refuse_others(study: Bundle, places: dict[Path, str]) -> None:
     fix = "Nothing was changed. Move it away, or import in another folder."
     for place, name in places.items():
         other = [folder for folder in place.parents if folder.exists() and not folder.is_dir()]
-        if place.exists() and not (place.is_file() and place.read_bytes() == study.read(name)):
+        taken = place.exists() or place.is_symlink()
+        if taken and not (place.is_file() and place.read_bytes() == study.read(name)):
             other.append(place)
         if other:
             raise UserError("there is something else here already", where=str(other[0]), fix=fix)

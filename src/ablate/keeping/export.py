@@ -14,6 +14,7 @@ from ablate.record import carry
 from ablate.record.provenance import spec_key
 from ablate.record.read import find_settings
 from ablate.report.drawn import Drawn
+from ablate.report.ours import check_place
 from ablate.report.write import memory_of, write_report
 from ablate.runner.alone import experiment_lock
 from ablate.runner.needs import needs_of
@@ -64,14 +65,14 @@ def export(
         RunError: the experiment is being run, or weights are not in the store.
     """
     key, name = spec_key(plan), plan.experiment.name
-    if file.exists():
-        raise UserError("there is something here already", where=str(file), fix="Choose a new name.")
+    _refuse_taken(file)
     if plan.store.held(experiment_lock(key)):
         raise RunError(f"{name} is being run", where=str(plan.store.root), fix="Wait until it has ended.")
     if not (found := find_settings(uri, plan)):
         fix = "Run it first: ablate run, with the same --profile, --set and --seeds."
         raise UserError("MLflow has no record of this experiment with these settings", where=name, fix=fix)
     reader, parent = found
+    check_place(reports, name, "markdown")
     named, base = _files(plan, spec, plugins)
     entries = _weights(plan) if weights else []
     page = write_report(reader.read(parent), plan.experiment.vocabulary, reports)
@@ -82,7 +83,7 @@ def export(
     file.parent.mkdir(parents=True, exist_ok=True)
     with bundle.writing(file, contents) as out:
         out.add(bundle.RECORD, json.dumps(packed).encode())
-        trials = pack_trials(study_database(uri), study_name(name, key))
+        trials = pack_trials(study_database(uri), study_name(name, key, reader.place(parent)))
         out.add(bundle.TRIALS, json.dumps(trials).encode())
         out.add(bundle.NEEDS, json.dumps(asdict(needs_of(plan))).encode())
         for path in named:
@@ -94,6 +95,15 @@ def export(
             out.add_folder(f"{bundle.STORE}/{stage}/{entry}", plan.store.sound_path(stage, entry))
     recorded = len(reader.whole(parent))
     return Exported(recorded, len(plan.runs) - recorded, len(entries), file.stat().st_size)
+
+
+def _refuse_taken(file: Path) -> None:
+    """Raises UserError if there is no room for a new file there."""
+    if file.exists() or file.is_symlink():
+        raise UserError("there is something here already", where=str(file), fix="Choose a new name.")
+    for folder in file.absolute().parents:
+        if folder.exists() and not folder.is_dir():
+            raise UserError("is a file, and no folder", where=str(folder), fix="Choose another place.")
 
 
 def _files(plan: Plan, spec: Path, plugins: Sequence[Path]) -> tuple[list[str], Path]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ablate.record.read import find_experiment
 from ablate.runner.alone import HOUSEKEEPING, experiment_lock
 from ablate.runner.needs import Entry, Needs, read_needs
-from ablate.store import DAMAGED, KEPT, LOCKS, WORK, is_held
+from ablate.store import DAMAGED, KEPT, LOCKS, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -107,8 +107,8 @@ def experiments_of(store: Store, uri: str) -> dict[str, Experiment]:
     found = {}
     for key, needs in read_needs(store):
         reader = find_experiment(uri, needs.experiment)
-        parent = reader.find_parent(key) if reader else None
-        whole = reader.whole(parent) if reader and parent else []
+        parents = reader.parents(key) if reader else []
+        whole = [child for parent in parents for child in reader.whole(parent.run_id)] if reader else []
         recorded = {(child.name, child.key) for child in whole}
         found[key] = Experiment(needs, store.held(experiment_lock(key)), recorded)
     return found
@@ -263,7 +263,7 @@ def _others(store: Store, needed: Needed) -> Iterator[Item]:
 def _work(store: Store, needed: Needed) -> Iterator[Path]:
     """Arrays that nobody goes on with."""
     going_on = {"-".join(entry) for entry in needed.work}
-    for folder in (store.root / WORK).glob("*"):
+    for folder in store.work():
         if folder.name not in going_on and not store.held(folder.name):
             yield folder
 

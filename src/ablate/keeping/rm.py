@@ -11,7 +11,10 @@ from filelock import Timeout
 
 from ablate.errors import RunError, UserError
 from ablate.keeping.gc import Item, remove, size_of
+from ablate.record.addresses import database_of
 from ablate.record.glance import glance
+from ablate.record.identity import here, this_folder
+from ablate.record.provenance import spec_key
 from ablate.record.remove import parents_of, remove_runs, runs_of
 from ablate.report.drawn import Drawn, digests
 from ablate.report.write import update_index
@@ -22,9 +25,11 @@ from ablate.runner.trials import has_study, remove_study
 from ablate.store import KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
+    from ablate.plan import Plan
+    from ablate.record.identity import Parent
     from ablate.store import Store
 
 
@@ -37,8 +42,10 @@ class Doomed:
     """Of its settings."""
     runs: list[str]
     """In MLflow."""
+    elsewhere: list[Parent]
+    """Those of them that were recorded from another folder."""
     others: int
-    """Settings of the same name that stay recorded. The report stays with them."""
+    """Experiments of the same name that stay recorded: of other settings, or from other folders."""
     studies: list[str]
     report: list[Path]
     edited: list[Path] = field(default_factory=list)
@@ -47,18 +54,31 @@ class Doomed:
     """In the store: what no other experiment needs."""
 
 
-def find(store: Store, uri: str, reports: Path, experiment: str, key: str | None = None) -> Doomed:
-    """What goes with an experiment: with all its settings, or with those of one key. Changes nothing.
+def find(store: Store, uri: str, reports: Path, experiment: str, plan: Plan | None = None) -> Doomed:
+    """What goes with an experiment: with a plan, only what was recorded from its place with its settings;
+    without, all of that name. Changes nothing.
 
     Raises:
         UserError: there is no such experiment; and as ``connect``.
         RunError: it is being run.
     """
     needs = dict(read_needs(store))
-    parents = parents_of(uri, experiment)
-    all_keys = [*parents, *(k for k, need in needs.items() if need.experiment == experiment)]
-    keys = [each for each in dict.fromkeys(all_keys) if key in (None, each)]
+    all_parents = parents_of(uri, experiment)
+    all_keys = [k for k, need in needs.items() if need.experiment == experiment]
+    all_keys += [parent.key for parent in all_parents]
+    parents, keys = all_parents, list(dict.fromkeys(all_keys))
+    elsewhere = []
+    if plan:
+        place, key = here(plan, database_of(uri)), spec_key(plan)
+        with_key = [parent for parent in all_parents if parent.key == key]
+        parents = [parent for parent in with_key if parent.place in ("", place)]
+        elsewhere = [parent for parent in with_key if parent not in parents]
+        keys = [each for each in keys if each == key and (parents or not elsewhere)]
     if not keys:
+        if elsewhere:
+            fix = f"Give the command there; or remove all that is called so: ablate rm {experiment}"
+            found = "; ".join(map(str, elsewhere))
+            raise UserError(f"was recorded from elsewhere only: {found}", where=experiment, fix=fix)
         if all_keys:
             fix = f"It has run with others: ablate rm {experiment}"
             raise UserError("has not run with these settings", where=experiment, fix=fix)
@@ -67,28 +87,29 @@ def find(store: Store, uri: str, reports: Path, experiment: str, key: str | None
     for each in keys:
         if store.held(experiment_lock(each)):
             raise _running(experiment, store)
-    mine = [parents[each] for each in keys if each in parents]
-    others = len(set(parents) - set(keys))
-    report, edited = ([], []) if others else _report(reports, experiment)
-    names = [study_name(experiment, each) for each in keys]
+    runs = [parent.run_id for parent in parents]
+    report, edited = _report(reports, experiment, runs, all_go=len(parents) == len(all_parents))
+    names = {study_name(experiment, parent.key, parent.place) for parent in parents}
+    names |= {study_name(experiment, each) for each in keys if not elsewhere}
     return Doomed(
         experiment,
         keys,
-        runs_of(uri, experiment, mine) if mine else [],
-        others,
-        [name for name in names if has_study(study_database(uri), name)],
+        runs_of(uri, experiment, runs) if runs else [],
+        _not_from_here(parents),
+        len(all_parents) - len(parents),
+        [name for name in sorted(names) if has_study(study_database(uri), name)],
         report,
         edited,
         list(_items(store, needs, keys)),
     )
 
 
-def delete(store: Store, uri: str, reports: Path, experiment: str, key: str | None = None) -> Doomed:
+def delete(store: Store, uri: str, reports: Path, experiment: str, plan: Plan | None = None) -> Doomed:
     """Removes what ``find`` finds, and gives it. Given again after it was interrupted, it goes on. Raises as
     ``find``."""
     with ExitStack() as held:
         held.enter_context(store.lock(HOUSEKEEPING))
-        doomed = find(store, uri, reports, experiment, key)
+        doomed = find(store, uri, reports, experiment, plan)
         for each in doomed.keys:
             try:
                 held.enter_context(store.lock(experiment_lock(each)).acquire(blocking=False))
@@ -109,6 +130,10 @@ def delete(store: Store, uri: str, reports: Path, experiment: str, key: str | No
     return doomed
 
 
+def _not_from_here(parents: Sequence[Parent]) -> list[Parent]:
+    return [parent for parent in parents if parent.folder not in ("", this_folder())]
+
+
 def _running(experiment: str, store: Store) -> RunError:
     return RunError(f"{experiment} is being run", where=str(store.root), fix="Stop it, or wait for its end.")
 
@@ -116,16 +141,23 @@ def _running(experiment: str, store: Store) -> RunError:
 # ── the report ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _report(reports: Path, name: str) -> tuple[list[Path], list[Path]]:
-    """The files that ablate has written for a report in all formats, and those that were edited since."""
+def _report(
+    reports: Path, name: str, runs: Collection[str], *, all_go: bool
+) -> tuple[list[Path], list[Path]]:
+    """The files that ablate has written for reports on these parent runs, in all formats, and those that were
+    edited since. Of reports that do not say on which run they are, those where all runs go."""
     memories = [
         file
         for file in (reports.iterdir() if reports.is_dir() else ())
         if re.fullmatch(rf"\.{re.escape(name)}\.\w+\.json", file.name)
     ]
-    written, edited = list(memories), []
+    written: list[Path] = []
+    edited: list[Path] = []
     for memory in memories:
         drawn = Drawn.read(memory)
+        if not all_go and not (drawn and drawn.run in runs):
+            continue
+        written.append(memory)
         files = {f: d for f, d in (drawn.files if drawn else {}).items() if _of_the_report(f, name)}
         now = digests(reports, files)
         written += [reports / file for file, digest in now.items() if digest == files[file]]

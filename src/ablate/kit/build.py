@@ -70,9 +70,7 @@ def build_kit(
     Raises DataError if the data set is not as it should be, ComponentError if ``out`` is a folder of
     something else.
     """
-    if out.exists() and not (out / "kit.json").is_file() and (not out.is_dir() or any(out.iterdir())):
-        fix = "Name a new folder, or one that holds a kit.json."
-        raise ComponentError("exists and is not a kit", where=str(out), fix=fix)
+    _refuse_other(out)
     content = load(data)
     require_test_images(content)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -88,6 +86,22 @@ def build_kit(
                 shutil.rmtree(out / name)
             (job.out / name).replace(out / name)
     return qualities
+
+
+def _refuse_other(out: Path) -> None:
+    """Refuses to replace what is no kit, or a kit in which somebody has changed something."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    try:
+        parts = json.loads((out / "kit.json").read_text(encoding="utf-8"))["parts"]
+        written = {part: parts[part]["sha256"] for part in PARTS}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        fix = "Name a new folder, or one that holds a kit.json."
+        raise ComponentError("exists and is not a kit", where=str(out), fix=fix) from error
+    for part, digest in written.items():
+        if (out / part).is_dir() and folder_hash(out / part) != digest:
+            what = "is not as it was written, and would be replaced"
+            raise ComponentError(what, where=str(out / part), fix="Move it away, or name a new folder.")
 
 
 def train_part(training: str, content: KitData, job: Job, progress: Progress) -> None:

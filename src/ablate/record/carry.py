@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UserError
 from ablate.record import names
-from ablate.record.client import connect, database_of
+from ablate.record.addresses import database_of
+from ablate.record.client import connect
 from ablate.record.databases import address_of, artifact_folder, is_there, read_rows
 from ablate.record.patience import shown
 
@@ -47,7 +48,8 @@ def _packed(reader: Reader, run_id: str) -> Packed:
         "status": info.status,
         "started": info.start_time,
         "ended": info.end_time,
-        "tags": dict(data.tags),
+        # Where it is imported it belongs to that folder as to any other.
+        "tags": {k: v for k, v in data.tags.items() if k not in (names.PLACE, names.FOLDER)},
         "params": dict(data.params),
         # As texts: JSON has no NaN, and these are exact.
         "metrics": [[p.key, repr(float(p.value)), p.timestamp, p.step] for p in points],

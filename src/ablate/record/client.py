@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ablate.errors import UserError
+from ablate.record.addresses import SQLITE, answers, check_address, database_of, tracking_address
 from ablate.record.databases import (
     artifact_folder,
     check_database,
@@ -22,24 +21,18 @@ from ablate.record.patience import Note, Patience, log, secrets_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from mlflow import MlflowClient
 
 Made = TypeVar("Made")
 
-SQLITE = "sqlite:///"
+FIRST = 30.0
+"""Seconds after which an address is given up that has never answered to this process."""
+_answered: set[str] = set()
+
 EXPERIMENTS = "experiments"
 """A table of MLflow's that has a row from the beginning: its default experiment."""
-
-
-def default_uri() -> str:
-    """``MLFLOW_TRACKING_URI``, or ``mlflow.db`` in the current folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
-
-
-def database_of(uri: str) -> Path | None:
-    """The SQLite file that an address stands for; None for a server or anything else."""
-    return Path(uri.removeprefix(SQLITE).partition("?")[0]).absolute() if uri.startswith(SQLITE) else None
 
 
 class PatientClient:
@@ -59,7 +52,12 @@ class PatientClient:
 
     @cached_property
     def _client(self) -> MlflowClient:
-        return self.patiently(partial(_reach, self._uri, self.database))
+        patiently = self.patiently
+        if not self.database and self._uri not in _answered:
+            patiently = patiently.for_seconds(FIRST)  # perhaps it is not the right address
+        client = patiently(partial(_reach, self._uri, self.database))
+        _answered.add(self._uri)
+        return client
 
     def reach(self) -> None:
         """Sees that MLflow answers, or raises what is wrong."""
@@ -92,6 +90,7 @@ def connect(uri: str, note: Note = log, *, to_write: bool = False) -> PatientCli
         UserError: MLflow cannot use what is there.
         UnreachableError: it does not answer for minutes.
     """
+    check_address(uri)
     database = database_of(uri)
     if database and to_write:
         provide_database(database, EXPERIMENTS, _make, note)
@@ -115,6 +114,7 @@ def settle(database: Path, note: Note = log) -> None:
 def _reach(uri: str, database: Path | None) -> MlflowClient:
     """MLflow's own client, quiet, on what answers."""
     _silence()
+    answers(uri)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from mlflow.store.db import utils
@@ -166,7 +166,7 @@ def ui_command(uri: str | None, host: str, port: int) -> list[str]:
     Raises:
         UserError: there is no database, or one that MLflow cannot use.
     """
-    address = uri or default_uri()
+    address = tracking_address(uri)
     database = database_of(address)
     if database is None or not database.exists():
         raise UserError(

@@ -7,24 +7,28 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from ablate.record import names
-from ablate.record.client import database_of
+from ablate.record.addresses import database_of
 
 QUERY = f"""
-select experiments.name, runs.name, runs.status, reason.value
+select experiments.name, folder.value, runs.name, runs.status, reason.value
 from runs join experiments using (experiment_id)
 join tags kind on kind.run_uuid = runs.run_uuid and kind.key = '{names.KIND}' and kind.value = 'run'
 left join tags old on old.run_uuid = runs.run_uuid and old.key = '{names.SUPERSEDED}'
 left join tags reason on reason.run_uuid = runs.run_uuid and reason.key = '{names.REASON}'
+left join tags parent on parent.run_uuid = runs.run_uuid and parent.key = '{names.PARENT}'
+left join tags folder on folder.run_uuid = parent.value and folder.key = '{names.FOLDER}'
 where old.value is null and runs.lifecycle_stage = 'active' and experiments.lifecycle_stage = 'active'
-order by experiments.name, runs.start_time
+order by experiments.name, folder.value, runs.start_time
 """
 
 
 @dataclass
 class Glance:
-    """The runs of a recorded experiment that count."""
+    """The runs of an experiment that count, recorded from one folder."""
 
     experiment: str
+    folder: str = ""
+    """Host and path; empty where nobody knows."""
     counts: dict[str, int] = field(default_factory=dict)
     """MLflow's status → how many runs have it."""
     failed: dict[str, str] = field(default_factory=dict)
@@ -42,9 +46,9 @@ def glance(uri: str) -> list[Glance]:
             rows = connection.execute(QUERY).fetchall()
     except sqlite3.Error:
         return []
-    found: dict[str, Glance] = {}
-    for experiment, run, status, reason in rows:
-        one = found.setdefault(experiment, Glance(experiment))
+    found: dict[tuple[str, str], Glance] = {}
+    for experiment, folder, run, status, reason in rows:
+        one = found.setdefault((experiment, folder or ""), Glance(experiment, folder or ""))
         one.counts[status] = one.counts.get(status, 0) + 1
         if status == "FAILED":
             one.failed[run] = next(iter((reason or "").splitlines()), "")

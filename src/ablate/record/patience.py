@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import unquote
 
-from ablate.errors import AblateError, RunError, UserError
+from ablate.errors import AblateError, RunError, UserError, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,17 +55,33 @@ class Patience:
         secrets: what no message may show.
     """
 
-    def __init__(self, address: str, note: Note = log, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        address: str,
+        note: Note = log,
+        secrets: tuple[str, ...] = (),
+        seconds: float | None = None,
+    ) -> None:
         self.address = address
         self.note = note
         self.secrets = secrets
+        self._seconds = seconds
+
+    @property
+    def seconds(self) -> float:
+        """How long it waits; by default ``PATIENCE``."""
+        return PATIENCE if self._seconds is None else min(self._seconds, PATIENCE)
+
+    def for_seconds(self, seconds: float) -> Patience:
+        """The same with another limit."""
+        return Patience(self.address, self.note, self.secrets, seconds)
 
     def __call__(self, attempt: Callable[[], Result]) -> Result:
         """What ``attempt`` gives. It is called again after a failure that may pass.
 
         Raises:
             UserError: it failed in a way that no waiting mends.
-            UnreachableError: it still failed after ``PATIENCE`` seconds.
+            UnreachableError: it still failed after ``seconds``.
         """
         began = time.monotonic()
         said, pause = -REMIND, 0.1
@@ -80,13 +96,11 @@ class Patience:
                 if trouble.fix:
                     raise UserError(what, where=self.address, fix=trouble.fix) from error
                 waited = time.monotonic() - began
-                if waited > PATIENCE:
+                if waited > self.seconds:
                     raise self.given_up(what) from error
                 if waited - said >= REMIND:
                     said = waited
-                    self.note(
-                        f"{self.address}: {what}. Waiting for it, for up to {PATIENCE / 60:.0f} minutes"
-                    )
+                    self.note(f"{self.address}: {what}. Waiting for it, for up to {_in_words(self.seconds)}")
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
@@ -104,11 +118,16 @@ class Patience:
         )
 
 
+def _in_words(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+
+
 # ── addresses ────────────────────────────────────────────────────────────────────────────────────
 
 
 def shown(uri: str) -> str:
     """A tracking address without user, password and query."""
+    uri = visible(uri, keep="")
     if "://" not in uri or uri.startswith("sqlite:"):
         return uri
     scheme, _, rest = uri.partition("://")
@@ -170,7 +189,7 @@ WORDS: tuple[tuple[str, Trouble], ...] = (
     ),
     ("disk is full|disk i/o error", Trouble("the disk is full or cannot be written to")),
     (
-        "authentication failed|access denied|unauthorized|forbidden|permission denied",
+        "authentication failed|access denied|unauthorized|forbidden|permission denied|error code 40[13]",
         Trouble("access was refused", "Check user and password of the tracking address, and their rights."),
     ),
     (
@@ -182,14 +201,24 @@ WORDS: tuple[tuple[str, Trouble], ...] = (
         Trouble("its certificate cannot be verified", "See MLFLOW_TRACKING_SERVER_CERT_PATH."),
     ),
     (
+        r"wrong version number|wrong_version_number|unknown protocol|record layer failure",
+        Trouble(
+            "what answers there does not speak https", "Write http:// where the server has no certificate."
+        ),
+    ),
+    (
+        "can't locate revision",
+        Trouble(
+            "this database was made by a newer version of MLflow",
+            "Install that version, or choose another --tracking-uri.",
+        ),
+    ),
+    (
         "not in a valid json format|error code 40[45]",
         Trouble("what answers there is no MLflow server", "Check MLFLOW_TRACKING_URI or --tracking-uri."),
     ),
 )
 """What is said in the words of other libraries only, in the order in which it is looked for."""
-
-DRIVERS = {"psycopg": '"psycopg[binary]"', "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
-"""What is installed under another name than it is imported by."""
 
 REFUSED = {
     *("BAD_REQUEST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "NOT_IMPLEMENTED"),
@@ -207,8 +236,7 @@ def trouble_of(error: Exception) -> Trouble | None:
     for cause in causes:
         if isinstance(cause, ImportError):
             package = cause.name or str(cause)
-            command = f"pip install {DRIVERS.get(package, package)}"
-            return Trouble(f"the package {package} is not installed", command)
+            return Trouble(f"the package {package} is not installed", f"pip install {package}")
     ours = [cause for cause in causes if _is_foreign(cause)]
     if not ours:
         return None
@@ -247,7 +275,9 @@ def _of_mlflow(error: BaseException) -> Trouble:
 def _first_line(error: BaseException) -> str:
     # A request that failed says so in many words, and what happened at their end.
     line = next(iter(str(error).splitlines()), "") or type(error).__name__
-    reason = re.search(r"(Connection refused|timed out|Name or service not known|Connection reset)", line)
+    reason = re.search(
+        r"(Connection refused|timed out|Name or service not known|Connection reset|too many \d+ error)", line
+    )
     return reason[1].lower() if reason else line[:300]
 
 

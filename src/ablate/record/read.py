@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UserError
-from ablate.record import names
+from ablate.record import identity, names
+from ablate.record.addresses import database_of
 from ablate.record.artifacts import Downloads, files_of
-from ablate.record.client import connect, database_of
+from ablate.record.client import connect
 from ablate.record.databases import is_there
+from ablate.record.identity import Parent
 from ablate.record.patience import Note, log
 from ablate.record.provenance import spec_key
 from ablate.record.runs import runs_of
@@ -71,10 +73,14 @@ def read_experiment(uri: str, plan: Plan, note: Note = log) -> ExperimentRecord 
 
 
 def find_settings(uri: str, plan: Plan, note: Note = log) -> tuple[Reader, str] | None:
-    """A reader of a plan's experiment, and the parent run with its settings; None if that has never run."""
+    """A reader of a plan's experiment, and the parent run with its settings; None if that has never run.
+
+    Raises:
+        UserError: it has run only with other data than those that are here; and as ``connect``.
+    """
     reader = find_experiment(uri, plan.experiment.name, note)
-    parent = reader.find_parent(spec_key(plan)) if reader else None
-    return (reader, parent) if reader and parent else None
+    parent = reader.find_parent(plan, note) if reader else None
+    return (reader, parent.run_id) if reader and parent else None
 
 
 class Reader:
@@ -89,15 +95,20 @@ class Reader:
         """Run → where MLflow says that its files are."""
         self._downloads = Downloads()
 
-    def find_parent(self, key: str) -> str | None:
-        """The parent run of the resolved spec with this key."""
-        runs = self._search({names.KEY: key, names.KIND: "experiment"})
-        return runs[0].run_id if runs else None
+    def find_parent(self, plan: Plan, note: Note = log) -> Parent | None:
+        """The parent run that shows what a plan's experiment has found. Raises UserError as ``readable``."""
+        parents = self.parents(spec_key(plan))
+        return identity.readable(plan, parents, identity.here(plan, self.client.database), note)
 
-    def parents(self) -> dict[str, str]:
-        """Key of a resolved spec → its parent run, of all that are recorded under this name."""
-        runs = self._search({names.KIND: "experiment"})
-        return {run.tags[names.KEY]: run.run_id for run in reversed(runs)}
+    def parents(self, key: str | None = None) -> list[Parent]:
+        """The parent runs under this name, newest first; of the resolved spec with a key, or of all."""
+        of_key = {} if key is None else {names.KEY: key}
+        runs = self._search({names.KIND: "experiment"} | of_key)
+        return [Parent.of_tags(run.run_id, run.tags) for run in runs]
+
+    def place(self, parent: str) -> str:
+        """The place that a parent run was recorded from; empty where nobody knows."""
+        return str(self.client.get_run(parent).data.tags.get(names.PLACE, ""))
 
     def has_runs(self) -> bool:
         """Whether there is any run, whoever made it. One that is marked as deleted does not count."""
@@ -109,7 +120,7 @@ class Reader:
 
     def all_children(self, parent: str) -> list[Child]:
         """The child runs of a parent with those that are superseded, oldest first."""
-        children = [_child(run) for run in self._search({names.PARENT: parent})]
+        children = [_child(run) for run in self._search({names.PARENT: parent, names.KIND: "run"})]
         return sorted(children, key=lambda child: child.started)
 
     def whole(self, parent: str) -> list[Child]:

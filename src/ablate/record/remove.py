@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
+    from ablate.record.identity import Parent
 
-def parents_of(uri: str, experiment: str) -> dict[str, str]:
-    """Key of its settings → parent run, of all settings that are recorded of an experiment."""
+
+def parents_of(uri: str, experiment: str) -> list[Parent]:
+    """The parent runs of an experiment: one for each of its settings, and for each place that they were
+    recorded from."""
     reader = find_experiment(uri, experiment)
-    return reader.parents() if reader else {}
+    return reader.parents() if reader else []
 
 
 def runs_of(uri: str, experiment: str, parents: Collection[str]) -> list[str]:
@@ -51,14 +54,16 @@ def remove_runs(uri: str, experiment: str, run_ids: Sequence[str]) -> None:
         if not Reader(client, number, experiment).has_runs():
             client.delete_experiment(number)
         return
-    empty = client.patiently(partial(_remove_rows, client.database, experiment, run_ids))
+    client.patiently(partial(_remove_rows, client.database, experiment, run_ids))
     place = place_for(uri, experiment)
-    for folder in [place] if empty else [place / run_id for run_id in run_ids]:
-        shutil.rmtree(folder, ignore_errors=True)
+    for run_id in run_ids:
+        shutil.rmtree(place / run_id, ignore_errors=True)
+    with suppress(OSError):  # it is not there, or somebody keeps other files in it
+        place.rmdir()
 
 
-def _remove_rows(database: Path, experiment: str, run_ids: Sequence[str]) -> bool:
-    """Removes all rows of runs in one step. Gives whether the experiment went as well."""
+def _remove_rows(database: Path, experiment: str, run_ids: Sequence[str]) -> None:
+    """Removes all rows of runs in one step, and the experiment if nothing is left in it."""
     with closing(sqlite3.connect(database, timeout=5)) as connection, connection:
         for table in _tables_with(connection, "run_uuid"):
             _delete(connection, table, "run_uuid", run_ids)
@@ -76,10 +81,9 @@ def _remove_rows(database: Path, experiment: str, run_ids: Sequence[str]) -> boo
         for table in _tables_with(connection, "experiment_id"):
             query = f"select 1 from {table} where experiment_id = ?"
             if table not in OF_EXPERIMENT and connection.execute(query, (number,)).fetchone():
-                return False
+                return
         for table in OF_EXPERIMENT:
             connection.execute(f"delete from {table} where experiment_id = ?", (number,))
-    return True
 
 
 OF_EXPERIMENT = ("experiment_tags", "experiments")

@@ -13,12 +13,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ablate.data.place import place_of
-from ablate.record import names
+from ablate.record import identity, names
 from ablate.record.client import connect
 from ablate.record.databases import address_of
+from ablate.record.identity import Parent
 from ablate.record.images import encoded, sheet, tiles
 from ablate.record.patience import Note, log
-from ablate.record.provenance import git_commit, provenance, spec_key, spec_record
+from ablate.record.provenance import git_commit, provenance, spec_record
 from ablate.record.read import Reader, find_settings
 from ablate.record.runs import Experiment, query_of, runs_of
 
@@ -64,10 +65,9 @@ def open_experiment(uri: str, name: str, note: Note = log) -> Writer:
 
 def record_verification(uri: str, plan: Plan, verification: Verification, note: Note = log) -> None:
     """Logs what ``ablate verify`` measured, if the experiment has run. Raises as ``connect``."""
-    if find_settings(uri, plan, note):
+    if found := find_settings(uri, plan, note):
         writer = open_experiment(uri, plan.experiment.name, note)
-        if parent := writer.find_parent(spec_key(plan)):
-            writer.save(parent, {names.VERIFIED: as_json(asdict(verification))})
+        writer.save(found[1], {names.VERIFIED: as_json(asdict(verification))})
 
 
 class Writer(Reader):
@@ -75,20 +75,31 @@ class Writer(Reader):
 
     # ── the parent ───────────────────────────────────────────────────────────────────────────────
 
-    def begin_parent(self, plan: Plan, key: str) -> str:
+    def own_parent(self, plan: Plan, key: str) -> Parent | None:
+        """The parent run that a run of this plan goes on in; None where it begins one."""
+
+        def keys_of(parent: str) -> set[str]:
+            return {child.key for child in self.children(parent)}
+
+        return identity.own(plan, self.parents(key), identity.here(plan, self.client.database), keys_of)
+
+    def begin_parent(self, plan: Plan, key: str) -> Parent:
         """The parent run of this resolved spec: the one that exists goes on, or a new one begins."""
-        if run_id := self.find_parent(key):
-            self.client.update_run(run_id, status="RUNNING")
+        if parent := self.own_parent(plan, key):
+            self.client.update_run(parent.run_id, status="RUNNING")
         else:
             tags = {
                 "mlflow.note.content": plan.experiment.spec.question,
                 "mlflow.source.name": f"ablate run {plan.experiment.name}",
                 "mlflow.source.type": "LOCAL",
             }
-            run_id = self._create(plan.experiment.name, {names.KEY: key, names.KIND: "experiment"}, tags)
+            which = identity.identity_tags(plan, self.client.database)
+            unique = {names.KEY: key, names.KIND: "experiment", names.PLACE: which[names.PLACE]}
+            run_id = self._create(plan.experiment.name, unique, tags | which)
+            parent = Parent.of_tags(run_id, unique | which)
         # Also for a run that exists: what created it may have been killed before it got here.
-        self._describe_parent(run_id, plan)
-        return run_id
+        self._describe_parent(parent.run_id, plan)
+        return parent
 
     def mend_parent(self, run_id: str, plan: Plan) -> None:
         """Writes what the parent run says of its spec once more, if its files were deleted."""
@@ -120,6 +131,11 @@ class Writer(Reader):
             self.client.set_terminated(run_id, status)
 
     # ── its children ─────────────────────────────────────────────────────────────────────────────
+
+    def keep_content(self, parent: Parent, plan: Plan) -> None:
+        """Has a parent run say of which data and code its results are, also one of an older version."""
+        for name, value in identity.changed(parent, identity.content_tags(plan)).items():
+            self.client.set_tag(parent.run_id, name, value)
 
     def keep_current(self, parent: str, keys: Collection[str]) -> set[tuple[str, str]]:
         """Marks the children whose key is not among ``keys`` as superseded: results of other code or

@@ -9,13 +9,16 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ablate.records import ExperimentRecord, RunRecord
     from ablate.vocabulary import Vocabulary
+
+INDEX = "README.md"
+"""The page that lists all reports of a folder."""
 
 LIBRARIES = ("matplotlib", "numpy", "pandas", "pillow", "scipy", "statsmodels")
 """On which figures and numbers depend."""
@@ -31,6 +34,10 @@ class Drawn:
     """The path to show, in the folder of reports."""
     files: dict[str, str]
     """The report's files → their digests."""
+    run: str = ""
+    """The parent run that it is on. Older versions did not say."""
+    settings: str = ""
+    """Digest of the spec with all configurations."""
 
     @classmethod
     def read(cls, memory: Path) -> Drawn | None:
@@ -42,17 +49,29 @@ class Drawn:
 
     def write(self, memory: Path) -> None:
         """Remembers it."""
-        memory.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        aside = memory.with_name(f"{memory.name}.new")
+        aside.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        aside.replace(memory)
 
     def is_whole(self, out: Path) -> bool:
         """Whether all files are there, and nobody has edited one."""
         return digests(out, self.files) == self.files
 
 
+def page_of(name: str) -> str:
+    """The file of an experiment's report. ``readme`` would be the index where upper case is lower case."""
+    return f"{name}-report.md" if f"{name}.md".lower() == INDEX.lower() else f"{name}.md"
+
+
 def digests(folder: Path, files: Iterable[str]) -> dict[str, str]:
     """File → SHA-256 of its bytes, of those that are there."""
     paths = {file: folder / file for file in files}
     return {file: _digest(path.read_bytes()) for file, path in paths.items() if path.is_file()}
+
+
+def settings_of(spec: Mapping[str, Any], configs: Mapping[str, Any]) -> str:
+    """A digest of what an experiment is to do, as it goes into its record."""
+    return _digest(json.dumps([spec, configs], sort_keys=True).encode())
 
 
 def source_of(record: ExperimentRecord, vocabulary: Vocabulary, *more: object) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ablate.report.blocks import Block, Heading, Table, Text, bold
-from ablate.report.formats.markdown import INDEX, page_of, render
+from ablate.report.drawn import INDEX, page_of
+from ablate.report.formats.markdown import render
 from ablate.report.numbers import NONE
 from ablate.stats import Verdict
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+INCONCLUSIVE = Text("*Inconclusive*: neither shown nor refuted.")
 HEAD = ["experiment", "question", "profile", "runs", "verdicts", "steps trained of asked", "date"]
 
 OPENING = re.compile(
@@ -47,18 +49,19 @@ class Report:
 def write_index(out: Path, aside: Path) -> None:
     """Write ``<out>/README.md`` over all reports in the folder, by name; first into the folder ``aside``.
 
-    A ``README.md`` that is something else than an index of reports stays as it is, and a folder without
-    a report gets none.
+    A ``README.md`` that is something else than an index of reports, or has a line that is not of one, stays
+    as it is, and a folder without a report gets none.
     """
     index = out / INDEX
-    begin = render(_page([]), "").split("\n| :--")[0]
-    ours = index.exists() and index.read_text(encoding="utf-8").startswith(begin)
+    there = _text_of(index)
+    ours = there is not None and _is_index(there)
     found = (read_report(file) for file in out.glob("*.md") if file.name != INDEX)
     reports = sorted((report for report in found if report), key=lambda report: report.name)
-    if not (ours or (reports and not index.exists())):
+    taken = index.exists() or index.is_symlink()
+    if not (ours or (reports and not taken)):
         return
     text = render(_page(reports), "")
-    if ours and index.read_text(encoding="utf-8") == text:
+    if there == text:
         return
     (aside / INDEX).write_text(text, encoding="utf-8")
     (aside / INDEX).replace(index)
@@ -66,7 +69,7 @@ def write_index(out: Path, aside: Path) -> None:
 
 def read_report(page: Path) -> Report | None:
     """What a report says of itself; None where the file is no report."""
-    text = page.read_text(encoding="utf-8", errors="replace")
+    text = _text_of(page) or ""
     opening, steps = OPENING.match(text), STEPS.search(text)
     if not opening or not steps or page_of(opening["name"]) != page.name:
         return None
@@ -79,6 +82,22 @@ def read_report(page: Path) -> Report | None:
     return Report(opening["name"], row, claims)
 
 
+def _text_of(file: Path) -> str | None:
+    """The text of a file; None where there is none that can be read."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # also of a folder with this name
+        return None
+
+
+def _is_index(text: str) -> bool:
+    """Whether a page is nothing but an index of reports."""
+    begin = render(_page([]), "").split("\n| :--")[0]
+    given = render([Heading("Verdicts"), INCONCLUSIVE], "").splitlines()
+    rest = text.removeprefix(begin).splitlines()
+    return text.startswith(begin) and all(line in given or line.startswith("|") for line in rest)
+
+
 def _page(reports: Sequence[Report]) -> list[Block]:
     claims = [[claim, each.row[0], bold(verdict)] for each in reports for claim, verdict in each.claims]
     page: list[Block] = [Heading("Reports", level=1), Table(HEAD, [each.row for each in reports], words=3)]
@@ -86,6 +105,6 @@ def _page(reports: Sequence[Report]) -> list[Block]:
         page += [
             Heading("Verdicts"),
             Table(["claim", "experiment", "verdict"], claims, words=3),
-            Text("*Inconclusive*: neither shown nor refuted."),
+            INCONCLUSIVE,
         ]
     return page

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from filelock import FileLock
 
-from ablate.report.drawn import Drawn, digests, source_of
+from ablate.report.drawn import Drawn, digests, settings_of, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from ablate.records import ExperimentRecord
@@ -33,6 +31,7 @@ def write_report(
     *,
     format: str = "markdown",
     now: datetime | None = None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write a report into the folder ``out``, in a format of ``FORMATS``; gives the path to show.
 
@@ -40,13 +39,31 @@ def write_report(
     differ in the time of writing only; ``now`` is that time, by default the present one in UTC. A reader
     never sees half a file; the page is replaced last. Figures that the page showed before and does not
     show now are removed. A report that would become the same is left as it is.
+
+    What somebody else has written there, or edited, is never replaced: it gets another name, and ``note`` is
+    told. It is also told when the report was on another experiment until now.
     """
     memory, source = memory_of(out, record.name, format), source_of(record, vocabulary, format, now)
     drawn = Drawn.read(memory)
     if not (drawn and drawn.source == source and drawn.is_whole(out)):
-        drawn = _draw(record, vocabulary, out, format, now, source)
+        if drawn and drawn.run not in ("", record.parent_run_id):
+            note(_replaced(out, drawn))
+        drawn = _draw(record, vocabulary, out, format, now, source, note)
         drawn.write(memory)
     return out / drawn.page
+
+
+def about_to_replace(out: Path, name: str, format: str, settings: str) -> str:
+    """Says that a report of other settings is in the place of one with these; "" if that is not so."""
+    drawn = Drawn.read(memory_of(out, name, format))
+    return _replaced(out, drawn) if drawn and drawn.settings not in ("", settings) else ""
+
+
+def _replaced(out: Path, drawn: Drawn) -> str:
+    return (
+        f"{out / drawn.page} is the report on another experiment of this name: settings, data or "
+        f"folder differ (MLflow's run {drawn.run}). It is replaced; `ablate report` with those makes it anew."
+    )
 
 
 def memory_of(out: Path, name: str, format: str) -> Path:
@@ -61,23 +78,29 @@ def _draw(
     format: str,
     now: datetime | None,
     source: str,
+    note: Callable[[str], None],
 ) -> Drawn:
     # Here, because importing what draws takes longer than finding that nothing has to be drawn.
     from ablate.report.formats import FORMATS
     from ablate.report.index import write_index
+    from ablate.report.ours import Ours, make_way
     from ablate.report.results import gather
 
     results = gather(record, vocabulary, now)
     out.mkdir(parents=True, exist_ok=True)
     with _aside(out) as aside:
-        before = _shown(out, record.name)
+        ours = Ours(out, record.name)
         (aside / record.name).mkdir()
         shown = FORMATS[format](results, aside)
-        files = _move(aside, out)
-        for figure in before - _shown(out, record.name):
-            figure.unlink(missing_ok=True)
+        files = _files(aside)
+        for place, kept in make_way(out, files, ours).items():
+            note(f"{place} was not as ablate wrote it: it is kept as {kept.name}")
+        _move(aside, out, files)
+        for figure in ours.figures - set(files) if format == "markdown" else ():
+            (out / figure).unlink(missing_ok=True)
         write_index(out, aside)
-        return Drawn(source, str(shown), digests(out, files))
+        settings = settings_of(record.spec, record.configs)
+        return Drawn(source, str(shown), digests(out, files), record.parent_run_id, settings)
 
 
 def update_index(out: Path) -> None:
@@ -98,22 +121,16 @@ def _aside(out: Path) -> Iterator[Path]:
             yield Path(folder)
 
 
-def _shown(out: Path, name: str) -> set[Path]:
-    """The figures that the markdown page shows as it is now."""
-    from ablate.report.formats.markdown import page_of
-
-    page = out / page_of(name)
-    text = page.read_text(encoding="utf-8") if page.exists() else ""
-    return {out / name / file for file in re.findall(rf"\]\({re.escape(quote(name))}/([\w-]+\.png)\)", text)}
-
-
-def _move(folder: Path, out: Path) -> list[str]:
-    """Move all files, those in subfolders first: a page is replaced when all that it shows is there."""
+def _files(folder: Path) -> list[str]:
+    """All files, those in subfolders first: a page is replaced when all that it shows is there."""
     files = sorted(
         (path.relative_to(folder) for path in folder.rglob("*") if path.is_file()),
         key=lambda file: (-len(file.parts), file),
     )
+    return [file.as_posix() for file in files]
+
+
+def _move(folder: Path, out: Path, files: list[str]) -> None:
     for file in files:
         (out / file).parent.mkdir(exist_ok=True)
         (folder / file).replace(out / file)
-    return [file.as_posix() for file in files]

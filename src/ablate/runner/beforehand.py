@@ -17,7 +17,7 @@ from ablate.data.place import Embedded, place_of
 from ablate.errors import RunError
 from ablate.experiment.problems import locate, refuse
 from ablate.experiment.yaml import cut
-from ablate.record.client import database_of
+from ablate.record.addresses import database_of
 from ablate.record.databases import artifact_folder
 from ablate.report.write import memory_of
 from ablate.runner.graph import Task, ask
@@ -67,7 +67,7 @@ class Asked:
             place = place_of(keys.config.data.path)
             if not isinstance(place, Embedded):
                 folder = place.folder(self.plan.store, keys.data, lambda text: None)
-                names[keys.data] = [prompt.image_name for prompt in captions.read_prompts(folder)]
+                names[keys.data] = [prompt.image_name for prompt in captions.read(folder).prompts]
         return names
 
     @cached_property

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ablate.plan import Plan, Run
     from ablate.progress import RunProgress
+    from ablate.record.identity import Parent
     from ablate.record.write import Writer
     from ablate.records import Finding
     from ablate.runner.graph import Executor
@@ -171,33 +172,37 @@ def _run(
 ) -> Outcome:
     writer, key = open_experiment(uri, plan.experiment.name, progress.say), spec_key(plan)
     seeds = plan.experiment.spec.seeds
-    parent = writer.find_parent(key)
-    waiting = waiting_runs(plan, writer, parent)
-    if parent and not waiting:
+    before = writer.own_parent(plan, key)
+    waiting = waiting_runs(plan, writer, before, progress.say)
+    if before and not waiting:
         write_needs(plan)
-        writer.mend_parent(parent, plan)
+        writer.mend_parent(before.run_id, plan)
         # Unless the process that had recorded all was killed, both have been done long ago.
-        if writer.status(parent) != "FINISHED" or not study_database(uri).exists():
-            open_study(plan, uri, progress.say).agree(results_of(writer.children(parent), seeds))
-            writer.end_parent(parent, failed=False)
+        if writer.status(before.run_id) != "FINISHED" or not study_database(uri).exists():
+            study = open_study(plan, uri, before, progress.say)
+            study.agree(results_of(writer.children(before.run_id), seeds))
+            writer.end_parent(before.run_id, failed=False)
         return Outcome()
+    if not before:
+        _say_others(plan, writer, progress.say)
 
     writer.client.reach()
     require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
     with plan.store.lock(HOUSEKEEPING):  # what is cleared away until now was not needed
-        before = write_needs(plan)
+        needs = write_needs(plan)
     plan.store.clear_leftovers()
     for segment in plan.segments:
         plan.store.keep("train", segment.key)  # also from others that train the same and do not need it
     workers = options.workers or default_workers(plan)
     with start(plan, workers) as running:
-        with taken_back(plan, before):
+        with taken_back(plan, needs):
             look_ahead(Asked(plan, waiting, uri, options.reports, workers, running, progress))
             findings = _ask_audit(plan, running, progress) if options.audited else None
             refuse_inert(findings or ())
-        parent = writer.begin_parent(plan, key)
+        begun = writer.begin_parent(plan, key)
+        parent = begun.run_id
         writer.log_findings(parent, findings)
-        study = open_study(plan, uri, progress.say)
+        study = open_study(plan, uri, begun, progress.say)
         study.enqueue(dict.fromkeys(run.variant for run in waiting))
         with Recorder(plan, writer, parent) as recorder:
             recorder.begin(waiting)
@@ -212,16 +217,34 @@ def _run(
     return Outcome(recorder.finished, recorder.failed)
 
 
-def waiting_runs(plan: Plan, writer: Writer, parent: str | None) -> list[Run]:
-    """The runs whose results MLflow lacks. Results of other code or data are marked as superseded."""
+def waiting_runs(plan: Plan, writer: Writer, parent: Parent | None, say: Callable[[str], None]) -> list[Run]:
+    """The runs whose results MLflow lacks. Results of other code or data are marked as superseded, and
+    named."""
+    if parent is None:
+        return list(plan.runs)
     keys = {run.keys.evaluate for run in plan.runs}
-    complete = writer.keep_current(parent, keys) if parent else set()
+    if old := sorted({child.name for child in writer.children(parent.run_id) if child.key not in keys}):
+        say(
+            f"{plan.experiment.name}: the code or the data have changed. What MLflow has of {', '.join(old)} "
+            "is superseded: it stays there, and no longer counts."
+        )
+    complete = writer.keep_current(parent.run_id, keys)
+    writer.keep_content(parent, plan)
     return [run for run in plan.runs if (run.variant, run.keys.evaluate) not in complete]
 
 
-def open_study(plan: Plan, uri: str, note: Callable[[str], None]) -> Study:
-    """The study of a plan's experiment with its settings, made where there is none."""
-    name = study_name(plan.experiment.name, spec_key(plan))
+def _say_others(plan: Plan, writer: Writer, say: Callable[[str], None]) -> None:
+    """Names the experiments with the same settings that are not this one."""
+    for other in writer.parents(spec_key(plan)):
+        say(
+            f"MLflow has {plan.experiment.name} with these settings, but of other data or code ({other}). "
+            "That stays as it is: these runs are recorded apart from it."
+        )
+
+
+def open_study(plan: Plan, uri: str, parent: Parent, note: Callable[[str], None]) -> Study:
+    """The study of a recorded experiment, made where there is none."""
+    name = study_name(plan.experiment.name, parent.key, parent.place)
     return Study(study_database(uri), name, list(plan.experiment.variants), note)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from ablate.record.client import database_of
+from ablate.errors import UserError
+from ablate.record.addresses import database_of
 from ablate.record.databases import provide_database
 from ablate.record.patience import Note, Patience, UnreachableError, log
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ablate.record.read import Child
 
 OBJECTIVE = "fid"
+VARIANT = "variant"
+"""The parameter of a trial."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,8 @@ class Study:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._running: list[optuna.Trial] = []
-        self._choice = {"variant": optuna.distributions.CategoricalDistribution(list(variants))}
+        self._running: list[tuple[optuna.Trial, str]] = []
+        """Each with its variant."""
         self._note = note
         self._patiently = Patience(str(database), note)
         provide_database(database, "version_info", make_tables, note)
@@ -73,18 +76,22 @@ class Study:
                 storage=storage_of(database), study_name=name, direction="minimize", load_if_exists=True
             )
         )
+        # Optuna wants the same choices in the same order in all trials of a study: those that it has count.
+        trials = self._patiently(lambda: self._study.get_trials(deepcopy=False))
+        given = [trial.distributions.get(VARIANT) for trial in trials]
+        self._choices = next((among.choices for among in given if among), sorted(variants))
 
     def enqueue(self, variants: Iterable[str]) -> None:
         """Has each of ``variants`` proposed once, in this order. Ends the trials that a process left."""
         self._end_left()
         for variant in variants:
-            self._patiently(lambda variant=variant: self._study.enqueue_trial({"variant": variant}))  # type: ignore[misc]
+            self._patiently(lambda variant=variant: self._study.enqueue_trial({VARIANT: variant}))  # type: ignore[misc]
 
     def propose(self) -> list[str]:
         """The variants of the next round, each with a trial that runs now; none when all were proposed."""
         asked = [self._ask() for _ in self._in_state("WAITING")]
         self._running += asked
-        return [str(trial.params["variant"]) for trial in asked]
+        return [variant for _, variant in asked]
 
     def tell(self, results: Mapping[str, Result]) -> None:
         """Ends the trials of a round: variant → what MLflow has of it. As failed where that is incomplete.
@@ -92,8 +99,8 @@ class Study:
         A database that stays locked ends no experiment here: ``agree`` ends the trials all the same.
         """
         try:
-            for trial in self._running:
-                self._end(trial, results.get(trial.params["variant"], Result({}, None)))
+            for trial, variant in self._running:
+                self._end(trial, results.get(variant, Result({}, None)))
         except UnreachableError as error:
             self._note(str(error))
         self._running = []
@@ -113,12 +120,17 @@ class Study:
         }
         self.enqueue(lacking)
         self.propose()
-        for trial in self._running:
-            self._end(trial, lacking[trial.params["variant"]])
+        for trial, variant in self._running:
+            self._end(trial, lacking.get(variant, Result({}, None)))
         self._running = []
 
-    def _ask(self) -> optuna.Trial:
-        return self._patiently(lambda: self._study.ask(self._choice))
+    def _ask(self) -> tuple[optuna.Trial, str]:
+        """The next trial that waits and its variant: its parameter, if it is a choice of the study."""
+        trial = self._patiently(self._study.ask)
+        variant = next(known.variant for known in self.trials() if known.number == trial.number)
+        if variant in self._choices:
+            self._patiently(lambda: trial.suggest_categorical(VARIANT, self._choices))
+        return trial, variant
 
     def _end(self, trial: optuna.Trial, result: Result) -> None:
         from optuna.trial import TrialState
@@ -152,16 +164,31 @@ class Study:
             )
 
 
-def study_name(experiment: str, key: str) -> str:
-    """What the study of an experiment is called: with other settings it is another one."""
-    return f"{experiment} {key[:12]}"
+def study_name(experiment: str, key: str, place: str = "") -> str:
+    """What the study of an experiment is called: with other settings, or recorded from another place, it is
+    another one. Older versions and imported files know no place."""
+    return f"{experiment} {key[:12]} {place[:8]}".rstrip()
 
 
 def storage_of(database: Path) -> optuna.storages.RDBStorage:
-    """Optuna's tables in a file that has them."""
+    """Optuna's tables in a file that has them.
+
+    Raises:
+        UserError: they are those of another version of Optuna.
+    """
     import optuna
 
-    return optuna.storages.RDBStorage(f"sqlite:///{database}")
+    try:
+        return optuna.storages.RDBStorage(f"sqlite:///{database}")
+    except RuntimeError as error:
+        if "version" not in str(error):
+            raise
+        raise UserError(
+            f"Optuna {optuna.__version__} cannot use this database of another version",
+            where=str(database),
+            fix=f"If it is an older one: optuna storage upgrade --storage sqlite:///{database}. "
+            f"Else: mv {database} {database}.old; `ablate run` makes it anew from what MLflow has.",
+        ) from error
 
 
 def make_tables(database: Path) -> None:
@@ -190,6 +217,6 @@ def study_database(uri: str) -> Path:
 
 def _trial(trial: optuna.trial.FrozenTrial) -> Trial:
     # A trial that waits has no parameters yet, only those it was enqueued with.
-    given = trial.params or trial.system_attrs.get("fixed_params", {})
+    given = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
     runs = {int(seed): run_id for seed, run_id in trial.user_attrs.get("mlflow_runs", {}).items()}
-    return Trial(trial.number, str(given.get("variant", "")), trial.state.name, trial.value, runs)
+    return Trial(trial.number, str(given.get(VARIANT, "")), trial.state.name, trial.value, runs)

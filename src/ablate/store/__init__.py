@@ -12,6 +12,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from ablate.errors import RunError
+from ablate.errors import RunError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,8 @@ ENTRY = f"entry.{FORMAT}.json"
 """The file that makes a folder an entry."""
 TMP, WORK, LOCKS, DAMAGED, KEPT = "tmp", "work", "locks", "damaged", "kept"
 """Folders of the store that hold no entries."""
+STAGES = ("prepare", "augmented", "reference")
+"""Those whose work goes on after an interruption."""
 DAY = 86_400.0
 """Seconds."""
 
@@ -42,6 +45,24 @@ def key_of(ingredients: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of ``ingredients``, shortened to 128 bits (32 hex digits)."""
     text = json.dumps(ingredients, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def refuse_foreign(root: Path) -> None:
+    """Looks whether a folder can be a store: it is one, or nothing is in it.
+
+    Raises:
+        UserError: it holds something else. A store clears away what is left over in it.
+    """
+    fix = "Choose a new or an empty folder with --store."
+    if not root.is_dir():
+        if root.exists() or root.is_symlink():
+            raise UserError("is a file, and the store is a folder", where=str(root), fix=fix)
+        return
+    if (root / "digests.json").is_file() or any(root.glob(f"{LOCKS}/*.lock")):
+        return
+    others = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+    if others and not any(root.glob("*/*/entry*.json")):
+        raise UserError(f"is no store of ablate: it holds {others[0]!r}", where=str(root), fix=fix)
 
 
 def _silent(text: str) -> None:
@@ -252,7 +273,7 @@ class Store:
 
     def leftovers(self) -> Iterator[Path]:
         """What killed processes have left in ``tmp/``: nobody uses it."""
-        for path in (self.root / TMP).glob("*"):
+        for path in self._aside("*"):
             lock = path.with_name(f"{path.name}.lock")
             if path.suffix == ".lock":
                 left = not path.with_suffix("").exists() and _age(path) > DAY and not is_held(path)
@@ -263,19 +284,29 @@ class Store:
             if left:
                 yield path
 
+    def _aside(self, pattern: str) -> Iterator[Path]:
+        """What lies in ``tmp/`` and was put there by ``aside`` or ``remove``: other files are somebody's."""
+        found = (self.root / TMP).glob(pattern)
+        return (path for path in found if re.fullmatch(r".+-[0-9a-f]{8}(\.lock)?", path.name))
+
+    def work(self) -> Iterator[Path]:
+        """Folders of work that was begun and goes on."""
+        found = (self.root / WORK).glob("*-*")
+        return (path for path in found if path.name.partition("-")[0] in STAGES)
+
     def clear_leftovers(self, older_than: float = 7 * DAY) -> None:
         """Removes what killed processes have left half-written, and work that nobody has gone on with for so
         many seconds. What a process is using stays, whatever its age."""
-        for gone in (self.root / TMP).glob("gone-*"):
+        for gone in self._aside("gone-*"):
             shutil.rmtree(gone, ignore_errors=True)
-        for lock in (self.root / TMP).glob("*.lock"):
+        for lock in self._aside("*.lock"):
             with suppress(Timeout), FileLock(lock, blocking=False):
                 shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
                 lock.unlink(missing_ok=True)  # who waits for it in this moment locks a new file
-        for folder in (self.root / TMP).iterdir() if (self.root / TMP).is_dir() else ():
+        for folder in self._aside("*"):
             if not folder.with_name(f"{folder.name}.lock").exists() and _age(folder) > DAY:
                 shutil.rmtree(folder, ignore_errors=True)  # of a version that had no locks
-        for folder in (self.root / WORK).glob("*"):
+        for folder in self.work():
             if _age(folder) > older_than:
                 with suppress(Timeout), FileLock(self.root / LOCKS / f"{folder.name}.lock", blocking=False):
                     shutil.rmtree(folder, ignore_errors=True)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from ablate.report import blocks as b
 from ablate.report.drawing import png
+from ablate.report.drawn import page_of
 from ablate.report.formats import csv
 from ablate.report.sections import page
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ablate.report.results import Results
-
-INDEX = "README.md"
 
 
 def write(results: Results, folder: Path) -> str:
@@ -28,11 +27,6 @@ def write(results: Results, folder: Path) -> str:
     csv.write_runs(results, folder / name)
     (folder / page_of(name)).write_text(render(blocks, name), encoding="utf-8")
     return page_of(name)
-
-
-def page_of(name: str) -> str:
-    """The file of an experiment's report. ``readme`` would be the index where upper case is lower case."""
-    return f"{name}-report.md" if f"{name}.md".lower() == INDEX.lower() else f"{name}.md"
 
 
 def render(blocks: Sequence[b.Block], folder: str) -> str:
