@@ -7,11 +7,23 @@ import signal
 import subprocess
 import sys
 import weakref
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ablate import interrupts
 from ablate.interrupts import Interrupted, caught
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def in_the_foreground() -> Iterator[None]:
+    """Shells have what they begin in the background ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("stop", interrupts.SIGNALS)

@@ -146,11 +146,12 @@ def test_a_data_set_of_the_hub_that_is_not_here_is_named_with_what_fetches_it(
     ablate: Ablate, tmp_path: Path
 ) -> None:
     spec = Path(__file__).parents[2] / "experiments" / "ema.yaml"
-    arguments = ("--store", str(tmp_path), "--set", "data.path=hub:owner/name")
+    store = str(tmp_path / "store")
+    arguments = ("--store", store, "--set", "data.path=hub:owner/name")
     done = ablate("plan", str(spec), *arguments)
     assert done.code == 2
     assert "ablate data fetch hub:owner/name" in done.shown
-    done = ablate("data", "fetch", "owner/name", "--store", str(tmp_path))
+    done = ablate("data", "fetch", "owner/name", "--store", store)
     assert done.code == 2 and "hub:owner/name" in done.shown
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ablate.data.fields import is_blank
 from ablate.errors import UserError
 from ablate.runner.prompts import FORMATS, Prompt, read_prompts
 
@@ -151,7 +152,9 @@ def test_nothing_to_draw_is_said() -> None:
 
 @given(
     texts=st.lists(
-        st.text().map(str.strip).filter(lambda text: text and "\0" not in text), min_size=1, max_size=5
+        st.text().map(str.strip).filter(lambda text: not is_blank(text) and "\0" not in text),
+        min_size=1,
+        max_size=5,
     )
 )
 def test_no_text_of_a_list_is_lost_or_changed(

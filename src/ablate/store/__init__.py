@@ -60,7 +60,8 @@ def refuse_foreign(root: Path) -> None:
         return
     if (root / "digests.json").is_file() or any(root.glob(f"{LOCKS}/*.lock")):
         return
-    others = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+    shown = (path for path in root.iterdir() if not path.name.startswith("."))
+    others = sorted(path.name for path in shown if not path.is_dir() or any(path.iterdir()))
     if others and not any(root.glob("*/*/entry*.json")):
         raise UserError(f"is no store of ablate: it holds {others[0]!r}", where=str(root), fix=fix)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ablate.data.entries import caption
@@ -10,6 +11,8 @@ from ablate.data.remarks.base import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from open_clip.tokenizer import SimpleTokenizer
 
     from ablate.data.entries import TrainImage
     from ablate.data.remarks.base import DataSet
@@ -20,15 +23,20 @@ MOST_TOKENS = 77
 
 def long(data: DataSet) -> Iterator[Remark]:
     """Captions that the text encoder does not see to their ends."""
-    from open_clip.tokenizer import SimpleTokenizer
-
-    tokenizer = SimpleTokenizer()
+    tokenizer = _tokenizer()
     texts = [text for image in data.read.train for text in captions_of(image)]
     texts += [prompt.text for prompt in data.read.prompts]
     counts = {text: len(tokenizer.encode(text)) + 2 for text in dict.fromkeys(texts)}
     cut_off = tuple(f"{count} tokens: {text}" for text, count in counts.items() if count > MOST_TOKENS)
     fix = "The rest is cut off (CLIP's tokens, start and end included)."
     yield Remark("warning", f"captions of more than {MOST_TOKENS} tokens", cut_off, fix)
+
+
+@cache
+def _tokenizer() -> SimpleTokenizer:
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return SimpleTokenizer()
 
 
 def shared(data: DataSet) -> Iterator[Remark]:
