@@ -56,6 +56,15 @@ def replaced(tree: Any, path: tuple[str, ...], value: Any) -> Any:
     return {**tree, path[0]: replaced(tree.get(path[0]), path[1:], value)}
 
 
+def planned(home: Home, give: Try, spec: bytes, *where: str) -> int:
+    """The exit code of planning a spec. What is wrong with it is said, with the place."""
+    home.spec.write_bytes(spec)
+    done = give("plan", "study.yaml")
+    if done.code:
+        says_what_where_and_what_to_do(done, *where)
+    return done.code
+
+
 def test_any_value_in_any_field_is_taken_or_refused_with_file_line_and_field(home: Home, give: Try) -> None:
     codes: Counter[int] = Counter()
     places = st.one_of(
@@ -68,11 +77,7 @@ def test_any_value_in_any_field_is_taken_or_refused_with_file_line_and_field(hom
     @given(places, st.sampled_from(ODD))
     def each(path: tuple[str, ...], value: Any) -> None:
         spec = replaced(yaml.safe_load(SPEC), path, value)
-        home.spec.write_text(yaml.safe_dump(spec, allow_unicode=True, sort_keys=False), encoding="utf-8")
-        done = give("plan", "study.yaml")
-        codes[done.code] += 1
-        if done.code:
-            says_what_where_and_what_to_do(done)
+        codes[planned(home, give, yaml.safe_dump(spec, allow_unicode=True, sort_keys=False).encode())] += 1
 
     each()
     assert codes[2] > 150, codes
@@ -135,11 +140,7 @@ def test_text_that_is_no_yaml_is_refused_with_its_line(home: Home, give: Try) ->
         for at, other, what in edits:
             begin, end = sorted((at, min(other, at + 3)))
             text = text[:begin] + what + text[end:]
-        home.spec.write_bytes(text.encode("utf-8", "surrogatepass"))
-        done = give("plan", "study.yaml")
-        codes[done.code] += 1
-        if done.code:
-            says_what_where_and_what_to_do(done)
+        codes[planned(home, give, text.encode("utf-8", "surrogatepass"))] += 1
 
     each()
     assert codes[2] > 150, codes
@@ -149,10 +150,7 @@ def test_bytes_that_are_no_text_are_refused(home: Home, give: Try) -> None:
     @drawn(40)
     @given(st.one_of(st.binary(max_size=60), st.binary(max_size=5).map(lambda some: SPEC.encode() + some)))
     def each(content: bytes) -> None:
-        home.spec.write_bytes(content)
-        done = give("plan", "study.yaml")
-        if done.code:
-            says_what_where_and_what_to_do(done, "study.yaml")
+        planned(home, give, content, "study.yaml")
 
     each()
 
@@ -178,6 +176,4 @@ def test_deep_and_long_specs_are_refused_in_seconds(home: Home, give: Try) -> No
         "text\n",
         "a: 1\n---\nb: 1\n",
     ):
-        home.spec.write_text(text)
-        done = give("plan", "study.yaml", codes=(2,))
-        says_what_where_and_what_to_do(done, "study.yaml")
+        assert planned(home, give, text.encode(), "study.yaml") == 2

@@ -64,7 +64,7 @@ def record(uri: str, plan: Plan) -> tuple[Writer, str]:
 def read(uri: str, plan: Plan) -> str:
     found = find_settings(uri, plan)
     assert found
-    return found[1]
+    return found[1].run_id
 
 
 def test_clones_with_other_data_under_the_same_path_are_two_experiments(

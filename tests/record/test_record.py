@@ -33,7 +33,7 @@ def begin(writer: Writer, plan: Plan, parent: str) -> list[str]:
 def found(uri: str, plan: Plan) -> str:
     settings = find_settings(uri, plan)
     assert settings
-    return settings[1]
+    return settings[1].run_id
 
 
 def test_a_parent_is_found_again_by_its_resolved_spec(writer: Writer, plan: Plan, parent: str) -> None:

@@ -73,10 +73,9 @@ def _look_at_one(path: Path) -> Seen:
         decoded = decode(path)
     except DataError as problem:
         return Seen(problem=problem)
-    rgb, traits = (
-        decoded.rgb,
-        decoded.traits | ({"profile"} if _has_other_colours(decoded.profile) else set()),
-    )
+    rgb, traits = decoded.rgb, decoded.traits
+    if _has_other_colours(decoded.profile):
+        traits = traits | {"profile"}
     pixels = hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes())
     return Seen(pixels.digest(), rgb.size, decoded.mode, traits)
 

@@ -75,15 +75,15 @@ def export(
     check_place(reports, name, "markdown")
     named, base = _files(plan, spec, plugins)
     entries = _weights(plan) if weights else []
-    page = write_report(reader.read(parent), plan.experiment.vocabulary, reports)
-    packed = carry.pack(reader, parent)
+    page = write_report(reader.read(parent.run_id), plan.experiment.vocabulary, reports)
+    packed = carry.pack(reader, parent.run_id)
     contents = bundle.Contents(
         name, key, named[0], named[1:], options=list(options), ablate=version("ablate")
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     with bundle.writing(file, contents) as out:
         out.add(bundle.RECORD, json.dumps(packed).encode())
-        trials = pack_trials(study_database(uri), study_name(name, key, reader.place(parent)))
+        trials = pack_trials(study_database(uri), study_name(name, key, parent.place))
         out.add(bundle.TRIALS, json.dumps(trials).encode())
         out.add(bundle.NEEDS, json.dumps(asdict(needs_of(plan))).encode())
         for path in named:
@@ -93,7 +93,7 @@ def export(
         _add_report(out, reports, name, page)
         for stage, entry in entries:
             out.add_folder(f"{bundle.STORE}/{stage}/{entry}", plan.store.sound_path(stage, entry))
-    recorded = len(reader.whole(parent))
+    recorded = len(reader.whole(parent.run_id))
     return Exported(recorded, len(plan.runs) - recorded, len(entries), file.stat().st_size)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from ablate.record.identity import here, this_folder
 from ablate.record.provenance import spec_key
 from ablate.record.remove import parents_of, remove_runs, runs_of
 from ablate.report.drawn import Drawn, digests
+from ablate.report.ours import memories
 from ablate.report.write import update_index
 from ablate.runner.alone import HOUSEKEEPING, RUNNING, experiment_lock
 from ablate.runner.needs import Entry, Needs, forget_needs, read_needs
@@ -146,14 +146,9 @@ def _report(
 ) -> tuple[list[Path], list[Path]]:
     """The files that ablate has written for reports on these parent runs, in all formats, and those that were
     edited since. Of reports that do not say on which run they are, those where all runs go."""
-    memories = [
-        file
-        for file in (reports.iterdir() if reports.is_dir() else ())
-        if re.fullmatch(rf"\.{re.escape(name)}\.\w+\.json", file.name)
-    ]
     written: list[Path] = []
     edited: list[Path] = []
-    for memory in memories:
+    for memory in memories(reports, name):
         drawn = Drawn.read(memory)
         if not all_go and not (drawn and drawn.run in runs):
             continue

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ablate.data.place import Folder, place_of
 from ablate.errors import DataError, UserError
-from ablate.fingerprint import Contents
+from ablate.fingerprint import DIGESTS, Contents
 from ablate.record import names
 from ablate.store import key_of
 
@@ -95,7 +95,7 @@ def data_of(plan: Plan) -> str | None:
     What the package draws and what a hub has goes by its name: the same everywhere.
     """
     places = {place_of(config.data.path) for config in plan.experiment.variants.values()}
-    contents = plan.runs[0].keys.contents if plan.runs else Contents(plan.store.root / "digests.json")
+    contents = plan.runs[0].keys.contents if plan.runs else Contents(plan.store.root / DIGESTS)
     try:
         data = [place.identity(contents) if isinstance(place, Folder) else place.path for place in places]
     except DataError:

@@ -69,10 +69,10 @@ def read_experiment(uri: str, plan: Plan, note: Note = log) -> ExperimentRecord 
         UnreachableError: as ``connect``.
     """
     found = find_settings(uri, plan, note)
-    return found[0].read(found[1]) if found else None
+    return found[0].read(found[1].run_id) if found else None
 
 
-def find_settings(uri: str, plan: Plan, note: Note = log) -> tuple[Reader, str] | None:
+def find_settings(uri: str, plan: Plan, note: Note = log) -> tuple[Reader, Parent] | None:
     """A reader of a plan's experiment, and the parent run with its settings; None if that has never run.
 
     Raises:
@@ -80,7 +80,7 @@ def find_settings(uri: str, plan: Plan, note: Note = log) -> tuple[Reader, str] 
     """
     reader = find_experiment(uri, plan.experiment.name, note)
     parent = reader.find_parent(plan, note) if reader else None
-    return (reader, parent.run_id) if reader and parent else None
+    return (reader, parent) if reader and parent else None
 
 
 class Reader:
@@ -105,10 +105,6 @@ class Reader:
         of_key = {} if key is None else {names.KEY: key}
         runs = self._search({names.KIND: "experiment"} | of_key)
         return [Parent.of_tags(run.run_id, run.tags) for run in runs]
-
-    def place(self, parent: str) -> str:
-        """The place that a parent run was recorded from; empty where nobody knows."""
-        return str(self.client.get_run(parent).data.tags.get(names.PLACE, ""))
 
     def has_runs(self) -> bool:
         """Whether there is any run, whoever made it. One that is marked as deleted does not count."""

@@ -67,7 +67,7 @@ def record_verification(uri: str, plan: Plan, verification: Verification, note: 
     """Logs what ``ablate verify`` measured, if the experiment has run. Raises as ``connect``."""
     if found := find_settings(uri, plan, note):
         writer = open_experiment(uri, plan.experiment.name, note)
-        writer.save(found[1], {names.VERIFIED: as_json(asdict(verification))})
+        writer.save(found[1].run_id, {names.VERIFIED: as_json(asdict(verification))})
 
 
 class Writer(Reader):

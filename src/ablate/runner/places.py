@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 from typing import TYPE_CHECKING
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
 NAME_MAX, PATH_MAX = 255, 4096
 """Bytes of a name and of a path, where the system does not say how many."""
-NO_FOLDER = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
-"""What the system says of a path that can be no folder."""
 
 
 def try_to_write(folder: Path, option: str) -> None:
@@ -33,7 +30,7 @@ def try_to_write(folder: Path, option: str) -> None:
             file.write(b"0" * 4096)
     except OSError as error:
         known = of_the_machine(error)
-        kind = RunError if known and error.errno not in NO_FOLDER else UserError
+        kind = RunError if isinstance(known, RunError) else UserError
         what = f"nothing can be written here: {known.what if known else error.strerror or error}"
         raise kind(what, where=str(folder), fix=f"Choose another folder with {option}.") from error
 
