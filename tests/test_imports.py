@@ -18,7 +18,7 @@ PACKAGE = Path(ablate.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "interrupts"),
-    ("fields", "metrics", "diffusion", "plugins"),
+    ("fields", "metrics", "diffusion", "plugins", "hardware"),
     ("factors",),
     ("store", "records", "progress", "stats"),
     ("report",),
@@ -43,6 +43,7 @@ ONLY: dict[str, set[str]] = {
     "metrics": {"errors"},
     "factors": {"diffusion", "fields"},
     "plugins": {"errors"},
+    "hardware": {"errors"},
     "records": set(),
     "progress": set(),
     "stats": {"errors"},

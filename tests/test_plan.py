@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -295,6 +296,26 @@ def test_the_hardest_spec_that_is_read_can_still_be_decided(warned: Callable[...
     assert warning.endswith("17 seeds could.")
 
 
+def test_variants_on_several_classes_of_device_are_warned_of(plan: Callable[..., Plan]) -> None:
+    made = plan()
+    assert (list(made.devices.values()), warnings(made)[:-1]) == ([["plain", "late"]], [])
+    for run in made.runs:
+        if run.variant == "late":
+            run.keys.numerics |= {"instructions": "x86_64 another"}
+    mixed = replace(made)
+    assert warnings(mixed)[0].startswith("the variants run on different classes of device")
+    assert "late on CPU, x86_64 another" in warnings(mixed)[0]
+
+
+def test_the_other_gpus_of_a_machine_are_named(
+    plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ablate.plan.gpus", lambda: ("A", "B", "A"))
+    assert not any("other GPUs" in warning for warning in warnings(plan()))
+    (said,) = (warning for warning in warnings(plan("compute.device=cuda")) if "other GPUs" in warning)
+    assert "(B): everything runs on A" in said
+
+
 # ── purity ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -324,6 +345,7 @@ def test_planning_imports_nothing_heavy_and_writes_digests_only(spec: Path, tmp_
     assert not HEAVY & modules
     assert "24 asked for, 20 unique" in "\n".join(shown)
     assert "one at a time: late against plain" in shown
+    assert any(line.startswith("Class of device: CPU") for line in shown)
     assert "warning: 2 seeds cannot decide" in "\n".join(shown)
     assert {path.name for path in (tmp_path / "store").iterdir()} == {"digests.json", "locks"}
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from ablate.data.parallel import cores
 from ablate.data.place import place_of
 from ablate.errors import AblateError, ComponentError, UserError
-from ablate.fingerprint import device_kind
+from ablate.hardware import device_kind
 from ablate.parts.base import EMBEDDED_KIT
 from ablate.parts.missing import mend, named_parts
 from ablate.parts.sources import out_of_reach, size

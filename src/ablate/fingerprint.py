@@ -5,13 +5,11 @@ Pure Python: nothing here imports torch.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import hashlib
 import inspect
 import json
 import stat
-import sys
 import time
 from contextlib import suppress
 from functools import cache
@@ -23,9 +21,10 @@ from filelock import FileLock
 
 from ablate.data import captions
 from ablate.data.files import walk
-from ablate.errors import DataError, UserError
+from ablate.errors import DataError
 from ablate.factors.base import Factor, Loss
 from ablate.fields import Model
+from ablate.hardware import device_class
 from ablate.parts import PARTS
 from ablate.parts.base import local_folder
 from ablate.plugins import plugin_of
@@ -45,9 +44,6 @@ DIGESTS = "digests.json"
 SETTLED = 2_000_000_000
 """Nanoseconds after which a change of a file shows in its times, on all file systems."""
 COPY_IT = "Copy the file there again from its source."
-
-NO_GPU = (34, 100)
-"""The driver's codes for a library that is a stub, and for no GPU, or none that this process may see."""
 
 
 @cache
@@ -98,33 +94,8 @@ ABSTRACT = (Model, Factor, Loss)
 
 
 def numerics(compute: Compute) -> dict[str, str | int]:
-    """Device kind and CPU threads: both decide the last bits of a sum."""
-    return {"device": device_kind(compute.device), "threads": compute.threads}
-
-
-@cache
-def device_kind(device: str) -> str:
-    """``cpu`` or ``cuda``; ``auto`` asks the NVIDIA driver, without importing torch.
-
-    Raises UserError for a driver that fails: a training meant for a GPU would begin on the CPU.
-    """
-    if device != "auto":
-        return device
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return "cpu"
-    if status := driver.cuInit(0):
-        if status in NO_GPU:
-            return "cpu"
-        raise UserError(
-            f"the NVIDIA driver fails with code {status}",
-            where="compute.device: auto",
-            fix="nvidia-smi may say why. To compute on the CPU, set compute.device=cpu.",
-        )
-    count = ctypes.c_int(0)
-    driver.cuDeviceGetCount(ctypes.byref(count))
-    return "cuda" if count.value else "cpu"
+    """The class of device and the CPU threads: both decide the last bits of a sum."""
+    return {**device_class(compute.device), "threads": compute.threads}
 
 
 class Contents:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ablate.data.place import place_of
+from ablate.hardware import gpus, words
 from ablate.stages.keys import RunKeys
 from ablate.stages.trained import newest_stored_state
 from ablate.stats import seeds_for_alpha, smallest_p
@@ -95,6 +96,15 @@ class Plan:
     runs: tuple[Run, ...]
     store: Store
     training_images: int
+
+    @cached_property
+    def devices(self) -> dict[str, list[str]]:
+        """Class of device, in words → the variants that are computed on it."""
+        found: dict[str, list[str]] = {}
+        for run in self.runs:
+            variants = found.setdefault(words(run.keys.numerics), [])
+            variants += [run.variant] if run.variant not in variants else []
+        return found
 
     @cached_property
     def to_sample(self) -> tuple[Run, ...]:
@@ -207,7 +217,7 @@ def reasons(plan: Plan) -> dict[str, list[str]]:
 
 def warnings(plan: Plan) -> list[str]:
     """What to know before the run: entries of the store that are ignored, too few seeds for the claims."""
-    return [*_ignored(plan.store), *_too_few_seeds(plan)]
+    return [*_ignored(plan.store), *_several_devices(plan), *_too_few_seeds(plan)]
 
 
 def _ignored(store: Store) -> list[str]:
@@ -218,6 +228,24 @@ def _ignored(store: Store) -> list[str]:
     return [
         f"{count} {entries} in {store.root} {are} of another version of ablate: ignored, and can be deleted."
     ]
+
+
+def _several_devices(plan: Plan) -> list[str]:
+    """Says that variants would be compared over devices, and which GPUs of this machine nothing runs on."""
+    said = []
+    if len(plan.devices) > 1:
+        classes = "; ".join(f"{', '.join(variants)} on {device}" for device, variants in plan.devices.items())
+        said.append(
+            f"the variants run on different classes of device, so pairs compare these too: {classes}."
+        )
+    if any(run.keys.numerics["device"] == "cuda" for run in plan.runs):
+        first, *others = gpus() or ("",)
+        if others := sorted({name for name in others if name != first}):
+            said.append(
+                f"this machine has other GPUs as well ({', '.join(others)}): everything runs on {first}, so "
+                "that pairs are compared on one class of device. CUDA_VISIBLE_DEVICES chooses another."
+            )
+    return said
 
 
 def _too_few_seeds(plan: Plan) -> list[str]:

@@ -95,6 +95,8 @@ class RunRecord:
     """Name of the space of FID and KID: ``sprites-clip`` or ``inception``."""
     evaluator: str = ""
     """Name of the model behind CLIP-I and CLIP-T."""
+    device: str = ""
+    """Class of device that it was computed on, in words; "" where that is not recorded."""
     samples: Path | None = None
     """Folder with the run's sample images, named by the prompt's ``image_name``."""
     prompts: Mapping[str, str] = field(default_factory=dict)

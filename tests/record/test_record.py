@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ablate.errors import UserError
+from ablate.hardware import device_class, words
 from ablate.record.names import REASON
 from ablate.record.provenance import spec_key
 from ablate.record.read import find_experiment, find_settings, read_experiment
@@ -154,3 +155,11 @@ def test_a_verification_is_recorded_where_the_experiment_has_run_and_nowhere_els
     record_verification(uri, plan, measured)
     record = read_experiment(uri, plan)
     assert record and record.verified == measured
+
+
+def test_a_run_says_on_which_class_of_device_it_was_computed(uri: str, plan: Plan) -> None:
+    writer = open_experiment(uri, "tiny")
+    parent = writer.begin_parent(plan, spec_key(plan)).run_id
+    writer.begin_child(parent, plan.runs[0], None)
+    (child,) = writer.children(parent)
+    assert child.device == words(device_class("cpu"))

@@ -28,6 +28,17 @@ def rendered(record: ExperimentRecord) -> str:
     return render(page(gathered(record, NOON)), record.name)
 
 
+def test_runs_of_several_classes_of_device_are_told_on_top(record: ExperimentRecord) -> None:
+    def on(*devices: str) -> str:
+        runs = [replace(run, device=devices[n % len(devices)]) for n, run in enumerate(record.runs)]
+        return rendered(replace(record, runs=runs))
+
+    assert "classes of device" not in on("CPU, x86_64 AVX2")
+    assert "Runs were computed on 2 classes of device: CPU, x86_64 AVX2; NVIDIA H100." in on(
+        "NVIDIA H100", "CPU, x86_64 AVX2"
+    )
+
+
 # ── audit ────────────────────────────────────────────────────────────────────────────────────────
 
 

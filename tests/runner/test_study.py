@@ -140,7 +140,7 @@ def test_a_study_of_another_version_of_optuna_is_named(database: Path) -> None:
 
 
 def child(variant: str, seed: int, status: str = "FINISHED", **metrics: float) -> Child:
-    return Child(f"{variant}-{seed}", "", variant, seed, "", status, 0, False, "", metrics, {})
+    return Child(f"{variant}-{seed}", "", variant, seed, "", status, 0, False, "", "", metrics, {})
 
 
 def test_a_variant_s_objective_is_the_mean_over_all_seeds_and_none_before() -> None:

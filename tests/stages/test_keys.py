@@ -16,6 +16,7 @@ from ablate.errors import DataError
 from ablate.experiment.config import Config, kit_parts
 from ablate.factors.ema import Ema
 from ablate.fingerprint import Contents
+from ablate.hardware import device_class
 from ablate.parts.base import EMBEDDED_KIT
 from ablate.plan import differences
 from ablate.stages.keys import RunKeys
@@ -197,6 +198,13 @@ def test_the_weight_of_a_loss_matters_only_from_its_onset_on(make_keys: MakeKeys
 
     one, other = weighted(0.1), weighted(0.2)
     assert [a == b for a, b in zip(one, other, strict=True)] == [True] * 8 + [False] * 5
+
+
+def test_another_class_of_device_has_other_keys(make_keys: MakeKeys, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = all_keys(make_keys())
+    other = {**device_class("cpu"), "instructions": "x86_64 another"}
+    monkeypatch.setattr(fingerprint, "device_class", lambda device: other)
+    assert not set(all_keys(make_keys())) & set(here)
 
 
 # ── contents ─────────────────────────────────────────────────────────────────────────────────────

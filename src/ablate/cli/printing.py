@@ -83,6 +83,7 @@ def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
         f"In the store: prepared data for {stored['prepare']} of {total} runs, samples of "
         f"{stored['sample']}, results of {stored['evaluate']}."
     )
+    out().print(f"Class of device: {escape('; '.join(plan.devices))}.")
     if not reasons:
         out().print("Nothing has to run.")
     for stage, lines in reasons.items():

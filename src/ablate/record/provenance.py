@@ -7,7 +7,7 @@ import subprocess
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from ablate import fingerprint
+from ablate.hardware import device_class, words
 from ablate.store import key_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def provenance(plan: Plan) -> dict[str, str]:
         "commit": git_commit(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "device": fingerprint.device_kind(compute.device),
+        "device": words(device_class(compute.device)),
         **{package: version(package) for package in PACKAGES},
         **{f"plug-in {plugin.name}": plugin.digest for plugin in plan.experiment.vocabulary.plugins},
     }

@@ -46,6 +46,8 @@ class Child:
     """Milliseconds since 1970."""
     superseded: bool
     reason: str
+    device: str
+    """The class of device that it was computed on, in words; "" if an older version recorded it."""
     metrics: Mapping[str, float]
     """The newest value of each metric."""
     params: Mapping[str, str]
@@ -176,6 +178,7 @@ class Reader:
             steps_per_epoch=record["steps_per_epoch"],
             feature_space=record["feature_space"],
             evaluator=record["evaluator"],
+            device=child.device,
             samples=self._path(child.run_id, names.SAMPLES),
             prompts={row["image_name"]: row["prompt"] for row in scores},
         )
@@ -231,6 +234,7 @@ def _child(run: Row) -> Child:
         started=run.started,
         superseded=names.SUPERSEDED in run.tags,
         reason=run.tags.get(names.REASON, ""),
+        device=run.tags.get(names.DEVICE, ""),
         metrics=run.metrics,
         params=run.params,
     )

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ablate.data.place import place_of
+from ablate.hardware import words
 from ablate.record import identity, names
 from ablate.record.client import connect
 from ablate.record.databases import address_of
@@ -164,6 +165,7 @@ class Writer(Reader):
                 names.SEED: str(run.seed),
             }
             tags = {names.KIND: "run", names.COMMIT: self._commit}
+            tags[names.DEVICE] = words(run.keys.numerics)
             if run.keys.config.track.preview_every:
                 tags[names.IMAGES] = "True"
             run_id = self._create(run.name, identity, tags)

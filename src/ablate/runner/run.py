@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ablate import fingerprint
 from ablate.data.parallel import cores
 from ablate.errors import GO_ON, RunError, UserError
+from ablate.hardware import device_kind
 from ablate.parts.missing import require_parts
 from ablate.progress import Together
 from ablate.record.provenance import spec_key
@@ -46,7 +46,7 @@ class Outcome:
 def default_workers(plan: Plan) -> int:
     """As many as cores allow with the configured threads, no more than there is to do; 1 on a GPU."""
     compute = plan.runs[0].keys.config.compute
-    if fingerprint.device_kind(compute.device) == "cuda":
+    if device_kind(compute.device) == "cuda":
         return 1
     return max(1, min(cores() // compute.threads, len(plan.runs)))
 

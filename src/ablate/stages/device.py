@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ablate import fingerprint
 from ablate.errors import RunError
+from ablate.hardware import device_kind
 
 if TYPE_CHECKING:
     from ablate.experiment.config import Compute
@@ -20,7 +20,7 @@ def setup(compute: Compute) -> torch.device:
     Raises RunError if CUDA is asked for and this torch cannot reach it.
     """
     torch.set_num_threads(compute.threads)
-    kind = fingerprint.device_kind(compute.device)
+    kind = device_kind(compute.device)
     if kind == "cuda":
         if not torch.cuda.is_available():
             raise RunError(

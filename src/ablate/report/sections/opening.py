@@ -58,6 +58,11 @@ def notes(results: Results) -> list[str]:
             "Runs were measured with different numbers of images; FID's bias depends on it, so FID "
             "cannot be compared between them."
         )
+    if len(devices := sorted({run.device for run in results.finished if run.device})) > 1:
+        found.append(
+            f"Runs were computed on {len(devices)} classes of device: {'; '.join(map(line, devices))}. "
+            "Differences between variants may be differences between devices."
+        )
     if mixed := [metric.label for metric in results.metrics if metric.mixed_spaces]:
         found.append(
             f"Variants were measured in different spaces: {', '.join(mixed)}. "
