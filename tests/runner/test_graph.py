@@ -64,10 +64,10 @@ def test_each_task_comes_after_those_it_needs() -> None:
     assert (executor.order[0], executor.order[-1]) == ("first", "last")
 
 
-def test_of_those_that_can_begin_the_one_that_is_listed_first_does() -> None:
+def test_of_those_that_can_begin_the_one_with_the_longest_way_to_the_end_does() -> None:
     executor = Here()
-    ends(graph(trunk=(), branch=("trunk",), sample=("branch",), other=(), another=("other",)), executor)
-    assert executor.order == ["trunk", "branch", "sample", "other", "another"]
+    ends(graph(other=(), another=("other",), trunk=(), branch=("trunk",), sample=("branch",)), executor)
+    assert executor.order == ["trunk", "other", "branch", "another", "sample"]
 
 
 def test_a_failed_task_takes_those_with_it_that_need_it_and_no_other() -> None:

@@ -1,4 +1,5 @@
-"""A graph of tasks, and the walk over it: each task after those it needs, on any executor.
+"""A graph of tasks, and the walk over it: each task after those it needs, on any executor. Of those that can
+begin, ``runner/order.py`` says which goes first.
 
 An executor is a context manager that says how many tasks it can begin (``free``), begins one (``submit``)
 and says what comes of it (``wait``). ``runner/local.py`` has one; another is a file beside it and a row in
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from ablate import interrupts
 from ablate.errors import AblateError, RunError
 from ablate.plugins import blamed
+from ablate.runner.order import ranks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +37,10 @@ class Task:
     arguments: tuple[Any, ...]
     runs: tuple[str, ...]
     """Names of the runs that need it: they fail with it."""
+    length: float = 1.0
+    """How long it takes, in optimizer steps: see ``runner/order.py``."""
+    turn: int = 0
+    """The place of its seed: tasks of an earlier one go first."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def walk(
     on_event: Callable[[Event], None],
     on_end: Callable[[Task, str], None],
 ) -> None:
-    """Runs all tasks, each after those it needs; of those that can begin, the one that is listed first.
+    """Runs all tasks, each after those it needs; of those that can begin, the one with the smallest rank.
 
     ``on_end`` gets the reason if a task failed or a task it needs did, and "" otherwise; tasks that
     do not need a failed one go on.
@@ -83,7 +89,7 @@ def walk(
         RunError: as ``Executor.wait``.
     """
     named = {task.name: task for task in tasks}
-    place = {name: number for number, name in enumerate(named)}
+    rank = ranks(tasks)
     order = TopologicalSorter({task.name: task.needs for task in tasks})
     order.prepare()
     ready: set[str] = set()
@@ -98,7 +104,7 @@ def walk(
     while order.is_active():
         interrupts.check()
         ready |= set(order.get_ready())
-        for name in sorted(ready, key=place.__getitem__):
+        for name in sorted(ready, key=rank.__getitem__):
             reason = next((failed[need] for need in named[name].needs if need in failed), "")
             if not reason and not executor.free:
                 continue

@@ -1,15 +1,15 @@
 """A plan as tasks: what can be dispatched to a worker, and what has to be done before.
 
-The unit of dispatch is a segment of training; each run's sampling and evaluation follow it. Workers
-read and write the store only. What they want to be known goes through ``emit`` to the one process
-that writes the record.
+The unit of dispatch is a segment of training. Each run's sampling and evaluation follow it, in the same task
+if no other run stands on the segment. Workers read and write the store only. What they want to be known goes
+through ``emit`` to the one process that writes the record.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ablate.errors import MeaninglessError
@@ -61,39 +61,53 @@ def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
     """The tasks that give ``runs`` their results, each after those it needs.
 
     Seed by seed: the first seed of all variants has its results before the second is begun, so that there
-    is something to look at early.
+    is something to look at early. A training that one run alone stands on and its measuring are one task.
     """
     by_data: dict[str, list[Run]] = {}
     for run in runs:
         by_data.setdefault(data_task(run.keys), []).append(run)
     for name, some in by_data.items():
         standing = tuple(run.name for run in some)
-        yield Task(name, (), prepare, (some[0].keys,), standing)
+        yield Task(name, (), prepare, (some[0].keys,), standing, length=0)
 
     by_seed: dict[int, list[Run]] = {}
     for run in runs:
         by_seed.setdefault(run.seed, []).append(run)
-    for some in by_seed.values():
-        yield from _tasks_of_seed(plan, some)
+    for turn, some in enumerate(by_seed.values()):
+        for task in _tasks_of_seed(plan, some):
+            yield replace(task, turn=turn)
 
 
 def _tasks_of_seed(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
+    trained: dict[str, Task] = {}
+    to_sample = [run for run in runs if not plan.store.sound("sample", run.keys.sample)]
+    for task in trainings(plan, [run for run in to_sample if not run.has_weights(plan.store.sound)]):
+        trained |= dict.fromkeys(task.runs, task)  # a branch comes after its trunk
+        if len(task.runs) > 1:
+            yield task
+    for run in runs:
+        length = float(run.keys.config.sample.steps)
+        last = trained.get(run.name)
+        if last and len(last.runs) == 1:
+            length += last.length
+            yield Task(run.name, last.needs, train_and_measure, last.arguments, (run.name,), length)
+        else:
+            needs = (last.name if last else data_task(run.keys),)
+            yield Task(run.name, needs, measure, (run.keys,), (run.name,), length)
+
+
+def trainings(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
+    """A task for each segment of training that ``runs`` stand on, those with a parent after it."""
     from ablate.plan import segments
 
-    trained: dict[str, str] = {}
-    to_sample = [run for run in runs if not plan.store.sound("sample", run.keys.sample)]
-    for segment in segments([run for run in to_sample if not run.has_weights(plan.store.sound)]):
+    epochs = plan.epochs_to_train()
+    for segment in segments(runs):
         needs = [data_task(segment.keys)]
         needs += [task_name(segment.parent)] if segment.parent else []
         arguments = (segment.keys, segment.observers, segment.begin, segment.end)
         standing = tuple(run.name for run in segment.runs)
-        yield Task(task_name(segment), tuple(needs), train, arguments, standing)
-        trained |= {
-            run.name: task_name(segment) for run in segment.runs if len(run.keys.chain) - 1 == segment.end
-        }
-    for run in runs:
-        needs = [trained.get(run.name, data_task(run.keys))]
-        yield Task(run.name, tuple(needs), measure, (run.keys,), (run.name,))
+        length = float(epochs.get(segment.key, 0) * plan.steps_per_epoch(segment.runs[0]))
+        yield Task(task_name(segment), tuple(needs), train, arguments, standing, length)
 
 
 def data_task(keys: RunKeys) -> str:
@@ -181,3 +195,11 @@ def measure(keys: RunKeys, root: str, task: str, emit: Emit) -> None:
     store = _store(root, task, emit)
     sample(keys, store, lambda text: emit(Note(task, f"sampling {text}")))
     evaluate(keys, store, lambda text: emit(Note(task, text)))
+
+
+def train_and_measure(
+    keys: RunKeys, observers: Sequence[Observer], begin: int, end: int, root: str, task: str, emit: Emit
+) -> None:
+    """The last segment of a run that no other stands on, and the run's samples and figures."""
+    train(keys, observers, begin, end, root, task, emit)
+    measure(keys, root, task, emit)
