@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("record", "audit", "kit"),
     ("doctor", "testing"),
     ("runner",),
-    ("keeping",),
+    ("keeping", "looking"),
     ("cli",),
     ("__main__",),
 )

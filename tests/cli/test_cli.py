@@ -35,6 +35,7 @@ def test_help_imports_nothing_heavy() -> None:
         "ablate.cli.experiment",
         "ablate.cli.keeping",
         "ablate.cli.kit",
+        "ablate.cli.looking",
         "ablate.cli.options",
         "ablate.cli.parts",
         "ablate.cli.results",
@@ -43,7 +44,23 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["run", "plan", "report", "sample", "ui", "schema", "status", "gc", "rm", "export", "import"]
+    "name",
+    [
+        "run",
+        "plan",
+        "report",
+        "sample",
+        "ui",
+        "schema",
+        "status",
+        "gc",
+        "rm",
+        "export",
+        "import",
+        "show",
+        "compare",
+        "open",
+    ],
 )
 def test_every_command_explains_itself(ablate: Ablate, name: str) -> None:
     done = ablate(name, "--help")

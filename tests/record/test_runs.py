@@ -50,6 +50,7 @@ def test_the_file_and_the_client_give_the_same_answers(
     number = writer.experiment_id
     for name in ("tiny", "Default", "nowhere"):
         assert file.experiment(name) == client.experiment(name)
+    assert file.experiments() == client.experiments()
     for tags in (
         {},
         {"ablate.kind": "run"},

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from ablate.cli import data, experiment, keeping, kit, parts, results
+from ablate.cli import data, experiment, keeping, kit, looking, parts, results
 
 app = typer.Typer(
     help="Find out which training choices helped, by how much, and how sure you can be.",
@@ -24,6 +24,9 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     experiment.audit,
     experiment.verify,
     results.report,
+    looking.show,
+    looking.compare,
+    looking.open_,
     results.sample,
     results.ui,
     experiment.schema,

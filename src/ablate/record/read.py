@@ -63,6 +63,31 @@ def find_experiment(uri: str, name: str, note: Note = log) -> Reader | None:
     return None if found is None or found.deleted else Reader(client, found.number, name)
 
 
+@dataclass(frozen=True)
+class Found:
+    """A run of some experiment."""
+
+    reader: Reader
+    parent: str
+    """Run id of its parent; its own, if it is one."""
+    run_id: str
+
+
+def find_runs(uri: str, beginning: str, note: Note = log) -> list[Found]:
+    """The runs of all experiments whose ids begin so. Raises as ``connect``."""
+    database = database_of(uri)
+    if database and not is_there(database):
+        return []
+    client = connect(uri, note)
+    runs = runs_of(client)
+    return [
+        Found(Reader(client, number, name), row.tags.get(names.PARENT, row.run_id), row.run_id)
+        for name, number in runs.experiments().items()
+        for row in runs.tagged(number, {})
+        if row.run_id.startswith(beginning) and names.KIND in row.tags
+    ]
+
+
 def read_experiment(uri: str, plan: Plan, note: Note = log) -> ExperimentRecord | None:
     """What MLflow knows of a plan's experiment with its settings; None if that has never run.
 

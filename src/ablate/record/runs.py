@@ -59,6 +59,9 @@ class Runs(Protocol):
     def experiment(self, name: str) -> Experiment | None:
         """The experiment of this name; None if there is none."""
 
+    def experiments(self) -> dict[str, str]:
+        """Name → number of all experiments that are not deleted."""
+
     def tagged(self, number: str, tags: Mapping[str, str]) -> list[Row]:
         """The runs of an experiment that are not deleted and have all these tags, newest first."""
 
@@ -90,6 +93,16 @@ class RunsOfClient:
         """As ``Runs``."""
         found = self._client.get_experiment_by_name(name)
         return Experiment(str(found.experiment_id), found.lifecycle_stage == "deleted") if found else None
+
+    def experiments(self) -> dict[str, str]:
+        """As ``Runs``."""
+        found: dict[str, str] = {}
+        token = None
+        while True:
+            page = self._client.search_experiments(max_results=1000, page_token=token)
+            found |= {experiment.name: str(experiment.experiment_id) for experiment in page}
+            if not (token := page.token):
+                return dict(sorted(found.items()))
 
     def tagged(self, number: str, tags: Mapping[str, str]) -> list[Row]:
         """As ``Runs``."""
@@ -154,6 +167,11 @@ class RunsOfDatabase:
         """As ``Runs``."""
         rows = self._ask("select experiment_id, lifecycle_stage from experiments where name = ?", name)
         return next((Experiment(str(number), stage == "deleted") for number, stage in rows), None)
+
+    def experiments(self) -> dict[str, str]:
+        """As ``Runs``."""
+        query = "select name, experiment_id from experiments where lifecycle_stage = 'active' order by name"
+        return {name: str(number) for name, number in self._ask(query)}
 
     def tagged(self, number: str, tags: Mapping[str, str]) -> list[Row]:
         """As ``Runs``."""

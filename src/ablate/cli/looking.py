@@ -1,0 +1,108 @@
+"""``ablate show``, ``compare`` and ``open``: recorded runs, by themselves, beside others, in a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ablate.cli.options import REPORTS, STORE, Reports, StoreFolder, TrackingUri, bare_plan_of
+from ablate.errors import UserError
+
+if TYPE_CHECKING:
+    from ablate.looking.chosen import Chosen
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON.")]
+WHICH = "An experiment (its YAML file or its name), name/variant, name/variant/seed, or MLflow's run id."
+SPEC = re.compile(r"(?P<file>.*\.ya?ml)(?P<path>(/[^/]+)*)")
+"""A spec file, and perhaps a variant and a seed."""
+
+
+def show(
+    which: Annotated[str, typer.Argument(metavar="RUN", help=WHICH)],
+    as_json: AsJson = False,
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Show what MLflow has of a run, a variant or an experiment: settings, results, where its files are."""
+    from ablate.cli.printing_runs import print_runs
+    from ablate.looking.shown import as_data
+
+    chosen = _choose(which, tracking_uri, store)
+    if as_json:
+        _print_json(as_data(chosen))
+    else:
+        print_runs(chosen)
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help=WHICH)],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same; differences are A − B.")],
+    as_json: AsJson = False,
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Compare two experiments, variants or runs: settings, versions, training in common, paired results."""
+    from ablate.cli.printing_runs import print_comparison
+    from ablate.looking.compare import compare as beside
+    from ablate.looking.shown import comparison_as_data
+
+    found = beside(_choose(a, tracking_uri, store), _choose(b, tracking_uri, store))
+    if as_json:
+        _print_json(comparison_as_data(found))
+    else:
+        print_comparison(found)
+
+
+def open_(
+    spec: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its YAML file or its name.")],
+    store: StoreFolder = STORE,
+    tracking_uri: TrackingUri = None,
+    reports: Reports = REPORTS,
+) -> None:
+    """Write an experiment's report as one HTML page, and open it in a browser. (`ablate ui` opens MLflow.)"""
+    chosen = _choose(spec, tracking_uri, store)
+    from ablate.cli.printing import say
+    from ablate.report.ours import check_place
+    from ablate.report.write import write_report
+
+    check_place(reports, chosen.record.name, "html")
+    page = write_report(chosen.record, chosen.vocabulary, reports, format="html", note=say)
+    say(f"Report: {page}")
+    if not webbrowser.open(page.resolve().as_uri()):
+        say("There is no browser here; copy the page to where there is one. It needs nothing else.")
+
+
+def _choose(text: str, tracking_uri: str | None, store: Path) -> Chosen:
+    """What ``WHICH`` describes.
+
+    Raises:
+        UserError: there is nothing like it.
+    """
+    from ablate.looking.chosen import Chosen, choose, narrowed
+    from ablate.record.addresses import tracking_address
+    from ablate.record.read import read_experiment
+
+    uri = tracking_address(tracking_uri)
+    if not (named := SPEC.fullmatch(text)):
+        return choose(text, uri)
+    made = bare_plan_of(Path(named["file"]), None, None, None, None, store)
+    record = read_experiment(uri, made)
+    if record is None:
+        raise UserError(
+            "MLflow has no record of this experiment with the settings in its file",
+            where=named["file"],
+            fix=f"Run it: ablate run {named['file']}. Or give its name alone, {made.experiment.name}: "
+            "that is the newest record, whatever its settings.",
+        )
+    whole = Chosen(made.experiment.name, record, vocabulary=made.experiment.vocabulary)
+    return narrowed(whole, [part for part in named["path"].split("/") if part])
+
+
+def _print_json(facts: object) -> None:
+    sys.stdout.write(json.dumps(facts, indent=2, allow_nan=False) + "\n")

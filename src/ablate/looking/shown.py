@@ -1,0 +1,88 @@
+"""Chosen runs and comparisons as plain data, with stable names: what ``--json`` prints."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from ablate.looking.compare import A, B
+
+if TYPE_CHECKING:
+    from ablate.looking.chosen import Chosen
+    from ablate.looking.compare import Comparison, Pair
+    from ablate.records import RunRecord
+    from ablate.report.metrics import Metric
+    from ablate.stats import Interval
+
+
+def as_data(chosen: Chosen) -> dict[str, Any]:
+    """The runs of an experiment, a variant, or one run."""
+    return {
+        "experiment": chosen.record.name,
+        "parent_run_id": chosen.record.parent_run_id,
+        "provenance": dict(chosen.record.provenance),
+        "runs": [run_as_data(run) for run in chosen.runs],
+    }
+
+
+def run_as_data(run: RunRecord) -> dict[str, Any]:
+    """One run, without its curves."""
+    return {
+        "variant": run.variant,
+        "seed": run.seed,
+        "run_id": run.run_id,
+        "status": run.status,
+        "reason": run.reason,
+        "metrics": {name: finite(value) for name, value in run.metrics.items()},
+        "params": dict(run.params),
+        "feature_space": run.feature_space,
+        "evaluator": run.evaluator,
+        "samples": str(run.samples) if run.samples else None,
+    }
+
+
+def comparison_as_data(found: Comparison) -> dict[str, Any]:
+    """What differs between A and B, and by how much."""
+    return {
+        "a": found.a.title,
+        "b": found.b.title,
+        "versions": {name: list(both) for name, both in found.versions.items()},
+        "pairs": [_pair(pair) for pair in found.pairs],
+        "only_a": list(found.only[0]),
+        "only_b": list(found.only[1]),
+    }
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {
+        "title": pair.title,
+        "settings": {name: list(both) for name, both in pair.settings.items()},
+        "seeds": list(pair.seeds),
+        "shared_epochs": {str(seed): list(epochs) for seed, epochs in pair.shared.items()},
+        "metrics": {metric.key: _metric(metric) for metric in pair.metrics},
+        "notes": list(pair.notes),
+    }
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    difference = metric.differences.get(A)
+    return {
+        "label": metric.label,
+        "lower_is_better": metric.lower_is_better,
+        "a": _interval(metric.intervals.get(A)),
+        "b": _interval(metric.intervals.get(B)),
+        "difference": _interval(difference),
+        "p": finite(difference.p) if difference else None,
+    }
+
+
+def _interval(interval: Interval | None) -> dict[str, Any] | None:
+    if interval is None:
+        return None
+    low, high = finite(interval.low), finite(interval.high)
+    return {"mean": interval.mean, "low": low, "high": high, "n": interval.n}
+
+
+def finite(value: float) -> float | None:
+    """A number as JSON knows it; what is not finite is null."""
+    return value if math.isfinite(value) else None
