@@ -10,8 +10,8 @@ def task(name: str, length: float, *needs: str, turn: int = 0) -> Task:
     return Task(name, needs, print, (), (), length, turn)
 
 
-def in_order(*tasks: Task) -> list[str]:
-    rank = ranks(tasks)
+def in_order(*tasks: Task, workers: int = 1) -> list[str]:
+    rank = ranks(tasks, workers)
     return sorted(rank, key=rank.__getitem__)
 
 
@@ -39,3 +39,16 @@ def test_of_equals_the_one_that_is_listed_first() -> None:
 
 def test_tasks_may_be_listed_in_any_order() -> None:
     assert remaining_lengths([*reversed(TRUNK), task("data", 0)])["data"] == 18
+
+
+def test_seeds_that_cannot_keep_all_workers_busy_have_their_turn_together() -> None:
+    """Each of four seeds is a trunk with two branches, so it keeps 28 / 18 workers busy."""
+    seeds = [
+        task(f"{name} {turn}", length, *(f"{need} {turn}" for need in needs), turn=turn)
+        for turn in range(4)
+        for name, length, *needs in (("trunk", 8), ("short", 10, "trunk"), ("long", 10, "trunk"))
+    ]
+    trunks = [f"trunk {turn}" for turn in range(4)]
+    assert in_order(*seeds, workers=1)[:3] == ["trunk 0", "short 0", "long 0"]
+    assert in_order(*seeds, workers=3)[:3] == [*trunks[:2], "short 0"]
+    assert in_order(*seeds, workers=9)[:4] == trunks

@@ -89,7 +89,7 @@ def walk(
         RunError: as ``Executor.wait``.
     """
     named = {task.name: task for task in tasks}
-    rank = ranks(tasks)
+    rank = ranks(tasks, executor.free)
     order = TopologicalSorter({task.name: task.needs for task in tasks})
     order.prepare()
     ready: set[str] = set()

@@ -19,15 +19,29 @@ if TYPE_CHECKING:
 Rank = tuple[int, float, int]
 
 
-def ranks(tasks: Sequence[Task]) -> dict[str, Rank]:
+def ranks(tasks: Sequence[Task], workers: int = 1) -> dict[str, Rank]:
     """Name of each task → its rank. Of tasks that can begin, that with the smallest is begun first.
 
-    The turn of its seed decides first, so that the first seed of all variants has its results early. Within a
-    seed it is the longest path of tasks that ends the work, longest first (the critical path, as in list
-    scheduling: Graham 1969). Of equals, the one that is listed first.
+    The turn of its seed decides first, so that the first seed of all variants has its results early; where
+    one seed cannot keep all ``workers`` busy, several have their turn together. Within a turn it is the
+    longest path of tasks that ends the work, longest first (the critical path, as in list scheduling: Graham
+    1969). Of equals, the one that is listed first.
     """
     remaining = remaining_lengths(tasks)
-    return {task.name: (task.turn, -remaining[task.name], place) for place, task in enumerate(tasks)}
+    seeds = max((task.turn for task in tasks), default=0) + 1
+    turns = _turns(seeds, sum(task.length for task in tasks), max(remaining.values(), default=0.0), workers)
+    return {
+        task.name: (task.turn * turns // seeds, -remaining[task.name], place)
+        for place, task in enumerate(tasks)
+    }
+
+
+def _turns(seeds: int, work: float, longest_path: float, workers: int) -> int:
+    """How many turns the seeds come in. A seed keeps as many workers busy as its work is longer than its
+    longest path."""
+    busy = work / longest_path if longest_path else 1.0  # by all seeds together
+    alone = workers == 1 or busy >= seeds * workers
+    return seeds if alone else max(1, int(busy / workers))
 
 
 def remaining_lengths(tasks: Sequence[Task]) -> dict[str, float]:
