@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,7 +13,9 @@ from synthetic import gathered, written
 
 from ablate.report.blocks import Heading, Items, Notes, Table, Text
 from ablate.report.formats.html import anchor, render, words
+from ablate.report.numbers import number
 from ablate.report.sections import page
+from ablate.report.sections.results import results_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,9 +64,9 @@ def test_the_page_has_all_headings_and_figures_and_loads_nothing(
     found, blocks = Page(path.read_text("utf-8")), page(gathered(record))
     assert found.headings == [block.text for block in blocks if isinstance(block, Heading)]
     tags = {tag for tag, _ in found.elements}
-    assert not tags & {"script", "link", "iframe", "object", "embed", "form"}
+    assert not tags & {"link", "iframe", "object", "embed", "form"}
     pictures = found.all("img", "src")
-    assert len(pictures) == 4
+    assert len(pictures) == 4 + 2  # a frame of the samples for each variant
     start = "data:image/png;base64,"
     assert all(base64.b64decode(x.removeprefix(start)).startswith(b"\x89PNG") for x in pictures)
     assert all(tag == "img" for tag, attrs in found.elements if "src" in attrs)
@@ -75,6 +78,29 @@ def test_the_page_has_all_headings_and_figures_and_loads_nothing(
     assert all((path.parent / link).exists() for link in files)
 
 
+def test_the_only_script_that_runs_is_the_pages_own() -> None:
+    text = render([], "title")
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in text
+    )
+
+
+def test_who_points_at_a_result_sees_each_seed(make_record: MakeRecord) -> None:
+    record = make_record(variants=["none", "from-start"], seeds=[0, 1], samples=False)
+    results = gathered(record)
+    found = Page(render([results_table(results)], "title"))
+    fid = results.find("fid")
+    assert fid
+    hints = found.all("td", "title")
+    assert len(hints) == 2 * len(results.metrics)
+    assert hints[0].splitlines() == [
+        f"seed {seed}: {number(value, fid.decimals)}" for seed, value in fid.values["none"].items()
+    ]
+    assert re.fullmatch(r"seed 0: \S+ \([+−]\S+\)\nseed 1: \S+ \([+−]\S+\)", hints[len(results.metrics)])
+
+
 def test_what_others_wrote_is_shown_as_it_is(make_record: MakeRecord) -> None:
     bad = '<script>alert("x")</script> & </table>'
     record = make_record(variants=["none", "from-start"], seeds=[0], samples=False)
@@ -84,7 +110,8 @@ def test_what_others_wrote_is_shown_as_it_is(make_record: MakeRecord) -> None:
     blocks = page(gathered(replace(record, name="<b>", spec=spec, runs=runs, provenance={"<i>": bad})))
     text = render([block for block in blocks if not hasattr(block, "draw")], "<b>")
     found = Page(text)
-    assert {tag for tag, _ in found.elements} & {"script", "b", "i"} == set()
+    assert {tag for tag, _ in found.elements} & {"b", "i"} == set()
+    assert [tag for tag, _ in found.elements].count("script") == 1  # the page's own
     assert found.headings[0] == "<b>"
     assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; &lt;/table&gt;" in text
     assert "<title>&lt;b&gt;</title>" in text

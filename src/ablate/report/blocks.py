@@ -7,11 +7,11 @@ or ``[words](folder/file)``. All other characters stand for themselves; a format
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from matplotlib import figure
 
@@ -56,6 +56,16 @@ class Table:
     words: int = 1
     """So many columns, the first ones, hold names and sentences, at the left; numbers are centred."""
     caption: str = ""
+    hints: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    """(row, column), from 0 → what a format that can do so says when the reader points at the cell."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A part of a figure, drawn in the same place as its other frames."""
+
+    label: str
+    draw: Callable[[], figure.Figure]
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,8 @@ class Figure:
     """What it shows, for those who do not see it."""
     caption: str
     draw: Callable[[], figure.Figure]
+    frames: Sequence[Frame] = ()
+    """A format that can do so shows them as well, one at a time."""
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def _samples(run: RunRecord) -> list[tuple[str, int]]:
 def _code() -> str:
     """A digest of the package."""
     package = Path(__file__).parents[1]
-    files = sorted(package.rglob("*.py"))
+    files = sorted(file for kind in ("py", "css", "js") for file in package.rglob(f"*.{kind}"))
     return _digest("".join(_digest(file.read_bytes()) for file in files).encode())
 
 

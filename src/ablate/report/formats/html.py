@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from hashlib import sha256
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from ablate.report import blocks as b
@@ -13,67 +15,29 @@ from ablate.report.formats import csv
 from ablate.report.sections import page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
+
+    from matplotlib.figure import Figure as Drawing
 
     from ablate.report.results import Results
 
-STYLE = """
-:root { color-scheme: light; }
-body { margin: 2rem auto 4rem; max-width: 72rem; padding: 0 1.25rem; background: #fff; color: #222;
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; overflow-wrap: break-word; }
-h1, h2, h3 { line-height: 1.25; }
-h1 { margin-bottom: .5rem; }
-h2 { margin-top: 2.75rem; padding-bottom: .3rem; border-bottom: 1px solid #e3e3e3; }
-p, li, figcaption { max-width: 50rem; }
-a { color: #0060a8; }
-nav { columns: 3 14rem; font-size: .9rem; }
-nav a { display: block; padding: .1rem 0; }
-aside { margin: 1rem 0; padding: .6rem 1rem; border-left: 4px solid #d55e00; background: #fdf4ee; }
-aside p { margin: .3rem 0; }
-.wide { margin: 1rem 0; overflow-x: auto; background:
-  linear-gradient(to right, #fff, #fff) left / 1rem 100% no-repeat local,
-  linear-gradient(to right, #fff, #fff) right / 1rem 100% no-repeat local,
-  linear-gradient(to right, #0002, #0000) left / .8rem 100% no-repeat scroll,
-  linear-gradient(to left, #0002, #0000) right / .8rem 100% no-repeat scroll; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-caption { padding-bottom: .4rem; color: #555; text-align: left; }
-th, td { padding: .4rem .7rem; border-bottom: 1px solid #e8e8e8; text-align: left; vertical-align: top; }
-th { background: #1234560a; font-weight: 600; vertical-align: bottom; }
-.number { text-align: center; white-space: nowrap; }
-th.number { white-space: normal; }
-td:not([class]) { white-space: nowrap; }
-.long { min-width: 10rem; max-width: 26rem; }
-figure { margin: 1.5rem 0; }
-figure .wide { margin: 0; }
-img { max-width: 100%; height: auto; }
-figcaption { color: #555; font-size: .875rem; }
-code { padding: .1em .3em; border-radius: 3px; background: #f3f4f5; font-size: .9em; }
-pre { padding: .8rem 1rem; border-radius: 4px; background: #f3f4f5; overflow-x: auto; }
-pre code { padding: 0; background: none; }
-details { margin: 1rem 0; padding: .5rem 1rem; border: 1px solid #e3e3e3; border-radius: 4px; }
-summary { cursor: pointer; font-weight: 600; }
-@media (max-width: 40rem) {
-  body { margin-top: 1rem; padding: 0 1rem; }
-  ul, ol { padding-left: 1.4rem; }
-  nav a { padding: .3rem 0; }
-  details { padding: .5rem .7rem; }
-  th, td { padding: .4rem .5rem; }
-  figure img { width: 44rem; max-width: none; }
-}
-"""
+HERE = Path(__file__).parent
+STYLE = (HERE / "page.css").read_text(encoding="utf-8")
+SCRIPT = (HERE / "page.js").read_text(encoding="utf-8")
+"""Sorts tables and moves sliders. The page can be read without it."""
+SCRIPT_DIGEST = b64encode(sha256(SCRIPT.encode()).digest()).decode()
 
 LONGEST_NAME = 22
 """Characters of a cell of words that stays on one line."""
 
-# What the policy forbids no text of a report can bring about: scripts, and loading from elsewhere.
+# What the policy forbids no text of a report can bring about: other scripts, and loading from elsewhere.
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'">
 <title>{title}</title>
 <style>{style}</style>
 </head>
@@ -81,6 +45,7 @@ PAGE = """<!doctype html>
 <main>
 {body}
 </main>
+<script>{script}</script>
 </body>
 </html>
 """
@@ -101,7 +66,8 @@ def render(blocks: Sequence[b.Block], title: str) -> str:
     if headings:
         links = "\n".join(f'<a href="#{anchor(each.text)}">{words(each.text)}</a>' for each in headings)
         body.insert(blocks.index(headings[0]), f"<nav>\n{links}\n</nav>")
-    return PAGE.format(title=escape(title), style=STYLE, body="\n".join(body))
+    content = "\n".join(body)
+    return PAGE.format(title=escape(title), style=STYLE, script=SCRIPT, digest=SCRIPT_DIGEST, body=content)
 
 
 def anchor(text: str) -> str:
@@ -123,18 +89,31 @@ def _block(block: b.Block) -> str:  # noqa: PLR0911 (a case for each kind of blo
             return f"<{kind}>{''.join(map(_item, items))}</{kind}>"
         case b.Table():
             return _table(block)
-        case b.Figure(_, alt, caption, draw):
-            picture = f"data:image/png;base64,{b64encode(png(draw)).decode()}"
-            image = f'<img src="{picture}" alt="{escape(alt)}">'
-            return (
-                f'<figure><div class="wide">{image}</div><figcaption>{words(caption)}</figcaption></figure>'
-            )
+        case b.Figure():
+            return _figure(block)
         case b.Code(_, text):
             return f"<pre><code>{escape(text)}</code></pre>"
         case b.Fold(title, inner):
             content = "\n".join(map(_block, inner))
             return f"<details>\n<summary>{words(title)}</summary>\n{content}\n</details>"
     assert_never(block)
+
+
+def _figure(figure: b.Figure) -> str:
+    """The whole picture, and where there are some its frames."""
+    whole = _picture(figure.draw, figure.alt, figure.caption)
+    if len(figure.frames) < 2:
+        return whole
+    frames = "\n".join(
+        _picture(frame.draw, f"{figure.alt}: {frame.label}", frame.label) for frame in figure.frames
+    )
+    return f'{whole}\n<div class="frames">\n{frames}\n</div>'
+
+
+def _picture(draw: Callable[[], Drawing], alt: str, caption: str) -> str:
+    source = f"data:image/png;base64,{b64encode(png(draw)).decode()}"
+    image = f'<img src="{source}" alt="{escape(alt)}">'
+    return f'<figure><div class="wide">{image}</div><figcaption>{words(caption)}</figcaption></figure>'
 
 
 def _item(item: Sequence[str]) -> str:
@@ -145,15 +124,20 @@ def _item(item: Sequence[str]) -> str:
 def _table(table: b.Table) -> str:
     """A table that scrolls by itself where it is wider than the page."""
     caption = f"<caption>{words(table.caption)}</caption>" if table.caption else ""
-    head = f"<thead>{_row(table.head, 'th', table.words)}</thead>" if table.head else ""
-    rows = "\n".join(_row(row, "td", table.words) for row in table.rows)
+    head = f"<thead>{_row(table.head, 'th', table.words, {})}</thead>" if table.head else ""
+    rows = "\n".join(
+        _row(row, "td", table.words, {c: hint for (r, c), hint in table.hints.items() if r == number})
+        for number, row in enumerate(table.rows)
+    )
     return f'<div class="wide"><table>{caption}{head}<tbody>\n{rows}\n</tbody></table></div>'
 
 
-def _row(cells: Sequence[str], tag: str, left: int) -> str:
-    kinds = [_kind(cell, number=column >= left) for column, cell in enumerate(cells)]
-    texts = [words(cell).replace("\n", "<br>") for cell in cells]
-    marked = (f"<{tag}{kind}>{text}</{tag}>" for kind, text in zip(kinds, texts, strict=True))
+def _row(cells: Sequence[str], tag: str, left: int, hints: Mapping[int, str]) -> str:
+    marked = []
+    for column, cell in enumerate(cells):
+        hint = f' title="{escape(hints[column])}"' if column in hints else ""
+        text = words(cell).replace("\n", "<br>")
+        marked.append(f"<{tag}{_kind(cell, number=column >= left)}{hint}>{text}</{tag}>")
     return f"<tr>{''.join(marked)}</tr>"
 
 

@@ -81,7 +81,24 @@ def results_table(results: Results) -> Table:
         seeds = {len(metric.values.get(variant, ())) for metric in results.metrics}
         cells = (_cell(metric, variant) for metric in results.metrics)
         rows.append([variant_name(results, variant), "–".join(map(str, sorted(seeds))), *cells])
-    return Table(["variant", "seeds", *(metric.title for metric in results.metrics)], rows)
+    hints = {
+        (row, column): hint
+        for row, variant in enumerate(results.variants)
+        for column, metric in enumerate(results.metrics, start=2)
+        if (hint := _by_seed(metric, variant))
+    }
+    return Table(["variant", "seeds", *(metric.title for metric in results.metrics)], rows, hints=hints)
+
+
+def _by_seed(metric: Metric, variant: str) -> str:
+    """Each seed's value, and its difference to the baseline."""
+    values, places = metric.values.get(variant, {}), metric.decimals
+    paired = {} if variant == metric.baseline else metric.paired(variant, metric.baseline)
+    differences = {seed: f" ({numbers.number(d, places, sign=True)})" for seed, d in paired.items()}
+    return "\n".join(
+        f"seed {seed}: {numbers.number(value, places)}{differences.get(seed, '')}"
+        for seed, value in values.items()
+    )
 
 
 def _cell(metric: Metric, variant: str) -> str:

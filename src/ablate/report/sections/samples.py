@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Drawing
 from PIL import Image
 
 from ablate.report import numbers
-from ablate.report.blocks import Block, Figure, Heading, Table, Text
+from ablate.report.blocks import Block, Figure, Frame, Heading, Table, Text
 from ablate.report.drawing import DPI, FAINT, SOFT
 from ablate.report.metrics import values_of
 from ablate.report.numbers import NONE
@@ -84,6 +84,7 @@ class Samples(Section):
                     f"Seed {grid.seed}: in a column, the same prompt{same}. The prompts were drawn at random "
                     f"from {grid.prompt_count}.",
                     partial(draw_grid, grid, results.baseline),
+                    [Frame(v, partial(draw_grid, grid, results.baseline, [v])) for v in grid.folders],
                 ),
             ]
         if found := accuracies(results):
@@ -149,8 +150,12 @@ def choose_grid(results: Results) -> Grid | None:
     )
 
 
-def draw_grid(grid: Grid, baseline: str) -> Drawing:
-    """The same prompts and noise for each variant: a row a variant, a column a prompt."""
+def draw_grid(grid: Grid, baseline: str, variants: Sequence[str] | None = None) -> Drawing:
+    """The same prompts and noise for each variant: a row a variant, a column a prompt.
+
+    Of some ``variants`` alone, the columns are where they are with all.
+    """
+    rows = grid.folders if variants is None else variants
     cells = {cell: _read(file) for cell, file in grid.files().items()}
     # Whole multiples of the image's pixels, so that every pixel of a small image is the same square.
     size = next(iter(cells.values())).width
@@ -158,12 +163,12 @@ def draw_grid(grid: Grid, baseline: str) -> Drawing:
     step, label = cell + 0.06 * CELL, 0.2 * CELL + 15.0 * max(map(len, grid.folders))
     captions = [textwrap.fill(prompt, 17) for _, prompt in grid.prompts]
     head = 26.0 * max(caption.count("\n") + 1 for caption in captions) + 20
-    width, height = label + len(captions) * step, head + len(grid.folders) * step
+    width, height = label + len(captions) * step, head + len(rows) * step
     plot = Drawing(figsize=(width / DPI, height / DPI))
     for column, caption in enumerate(captions):
         x, y = (label + column * step + cell / 2) / width, 1 - (head - 14) / height
         plot.text(x, y, caption, ha="center", va="bottom", fontsize=7.5, linespacing=1.15)
-    for row, variant in enumerate(grid.folders):
+    for row, variant in enumerate(rows):
         bottom = height - head - row * step - cell
         x, y = (label - 0.1 * CELL) / width, (bottom + cell / 2) / height
         weight = "bold" if variant == baseline else "normal"

@@ -1,0 +1,55 @@
+"use strict";
+// Without this script all is there: tables in the order of the report, frames below each other.
+
+// The number that a cell begins with; not a number for words.
+function numberIn(cell) {
+  return parseFloat(cell.innerText.replace(/[\u00a0\u202f\u2009]/g, "").replace(/\u2212/g, "-"));
+}
+
+function compare(a, b) {
+  const [x, y] = [numberIn(a), numberIn(b)];
+  if (isNaN(x) || isNaN(y)) {
+    return isNaN(x) - isNaN(y) || a.innerText.localeCompare(b.innerText);
+  }
+  return x - y;
+}
+
+// A click on the head of a column sorts by it: ascending, descending, and as it was.
+function makeSortable(table) {
+  const body = table.tBodies[0], rows = [...body.rows], heads = [...table.tHead.rows[0].cells];
+  if (rows.length < 2) return;
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const now = head.ariaSort, next = now === "ascending" ? "descending" : now ? null : "ascending";
+      heads.forEach((each) => each.removeAttribute("aria-sort"));
+      const sorted = [...rows];
+      if (next) {
+        head.setAttribute("aria-sort", next);
+        const sign = next === "ascending" ? 1 : -1;
+        sorted.sort((a, b) => sign * compare(a.cells[column], b.cells[column]));
+      }
+      body.append(...sorted);
+    });
+  });
+}
+
+// Pictures of one place, one at a time: a slider says which.
+function makeSlider(frames) {
+  const pictures = [...frames.querySelectorAll("figure")];
+  const input = document.createElement("input"), name = document.createElement("output");
+  Object.assign(input, { type: "range", min: 0, max: pictures.length - 1, value: 0, ariaLabel: "which one" });
+  const show = () => {
+    pictures.forEach((picture, number) => { picture.hidden = number !== Number(input.value); });
+    name.value = pictures[input.value].querySelector("figcaption").innerText;
+  };
+  input.addEventListener("input", show);
+  frames.classList.add("moving");
+  frames.prepend(input, name);
+  show();
+}
+
+document.querySelectorAll("table").forEach((table) => { if (table.tHead) makeSortable(table); });
+document.querySelectorAll(".frames").forEach(makeSlider);
