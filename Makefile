@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed
 SPEC   ?= experiments/ema.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults bench ui clean
+.PHONY: help run test faults bench docs ui clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ faults: $(STAMP)  ## Kill real runs at many points, and see that they go on to t
 
 bench: $(STAMP)  ## Measure what each optimization is worth, into benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/bench.py --out benchmarks
+
+docs: $(STAMP)  ## Build the documents as a site, build/site/index.html
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 ui: $(STAMP)  ## Open the MLflow UI on what was recorded (http://127.0.0.1:5000)
 	$(BIN)/ablate ui

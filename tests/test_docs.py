@@ -48,6 +48,12 @@ def test_the_spec_page_is_up_to_date(make_spec: ModuleType) -> None:
     assert written == make_spec.page(), "python docs/make_spec.py writes it anew"
 
 
+def test_the_site_has_every_page() -> None:
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    listed = [file for entry in site["nav"] for file in entry.values()]
+    assert sorted(listed) == sorted(["index.md", *(page.name for page in (ROOT / "docs").glob("*.md"))])
+
+
 def anchors(page: Path) -> set[str]:
     titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
