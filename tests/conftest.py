@@ -269,7 +269,7 @@ def ablate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     monkeypatch.setenv("COLUMNS", "200")
     for module in ("run", "verify"):
         monkeypatch.setattr(f"ablate.runner.{module}.LocalExecutor", Here)
-    monkeypatch.setattr("ablate.runner.run.EXECUTORS", {"local": Here.of})
+    monkeypatch.setattr("ablate.runner.executors.EXECUTORS", {"local": lambda address: Here.of})
     empty = tmp_path / "workplace"
 
     def call(*arguments: str, folder: Path | None = None) -> Done:

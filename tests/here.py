@@ -23,8 +23,8 @@ class Here:
         self._submitted: list[bytes] = []  # as a worker would get them
 
     @classmethod
-    def of(cls, plan: Plan, workers: int) -> Here:
-        return cls(str(plan.store.root), workers, 1)
+    def of(cls, plan: Plan, workers: int | None) -> Here:
+        return cls(str(plan.store.root), workers or 1, 1)
 
     def __enter__(self) -> Here:
         return self

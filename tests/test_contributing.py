@@ -190,13 +190,13 @@ ADDITIONS: dict[str, Addition] = {
     ),
     "an executor": Addition(
         "src/ablate/runner/dry.py",
-        "class Dry:\n    @classmethod\n    def of(cls, plan, workers):\n        return cls()\n",
+        "class Dry:\n    pass\n\n\ndef at(address):\n    return lambda plan, workers: Dry()\n",
         (
-            "src/ablate/runner/run.py",
-            '{"local": LocalExecutor.of}',
-            f'{{"local": LocalExecutor.of, "dry": {named("runner.dry", "Dry.of")}}}',
+            "src/ablate/runner/executors.py",
+            '{"local": local.at',
+            f'{{"dry": {named("runner.dry", "at")}, "local": local.at',
         ),
-        "type(executor_of('dry')(None, 1)).__name__ == 'Dry'",
+        "type(executor_at('dry', None)(None, 1)).__name__ == 'Dry'",
     ),
     "a sampling scheduler": Addition(
         "",
@@ -226,7 +226,7 @@ from ablate.report.blocks import Heading
 from ablate.report.results import gather
 from ablate.report.sections import page
 from ablate.report.write import write_report
-from ablate.runner.run import executor_of
+from ablate.runner.executors import executor_at
 from ablate.testing.report import study
 from ablate.vocabulary import OWN
 print(json.dumps({name: bool(eval(seen)) for name, seen in json.load(sys.stdin).items()}))

@@ -70,6 +70,7 @@ def _run(request: dict[str, Any]) -> None:
     from here import Here
 
     import ablate.record.patience
+    import ablate.runner.executors
     import ablate.runner.run
     import ablate.runner.verify
     from ablate.__main__ import main
@@ -83,7 +84,7 @@ def _run(request: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests that run in the background of a shell ignore it
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{request['folder']}/mlflow.db"
     ablate.runner.run.LocalExecutor = ablate.runner.verify.LocalExecutor = Here  # type: ignore[misc, assignment]
-    ablate.runner.run.EXECUTORS = {"local": Here.of}
+    ablate.runner.executors.EXECUTORS["local"] = lambda address: Here.of
     sys.argv = ["ablate", *request["arguments"]]
     ablate.record.patience.PATIENCE = request.get("patience", ablate.record.patience.PATIENCE)
     if "file_size" in request:

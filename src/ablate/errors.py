@@ -72,6 +72,10 @@ class RunError(AblateError):
     """A stage failed while it ran (exit code 1)."""
 
 
+class MemoryShortError(RunError):
+    """A GPU had too little memory. With fewer tasks on it, it may do."""
+
+
 class MeaninglessError(RunError):
     """What was computed is not a number, or the same for everything: no figure may be made of it."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ablate.records import EpochRow, Finding
+    from ablate.records import Cluster, EpochRow, Finding
 
 
 class Progress(Protocol):
@@ -38,6 +38,9 @@ class RunProgress(Progress, Protocol):
     def epoch(self, task: str, epochs: int, row: EpochRow) -> None:
         """A task has trained one more epoch, number ``epochs``."""
 
+    def cluster(self, seen: Cluster) -> None:
+        """What of a cluster is there now."""
+
 
 class Together:
     """A ``RunProgress`` that tells several others."""
@@ -59,6 +62,11 @@ class Together:
         """To each."""
         for other in self._others:
             other.begin(epochs, runs)
+
+    def cluster(self, seen: Cluster) -> None:
+        """To each."""
+        for other in self._others:
+            other.cluster(seen)
 
     def note(self, task: str, text: str) -> None:
         """To each."""

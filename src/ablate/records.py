@@ -34,6 +34,17 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """The machines that an experiment runs on, as they are now."""
+
+    nodes: int
+    cpus: int
+    gpus: int
+    tasks: int
+    """Of this experiment, that they are at."""
+
+
+@dataclass(frozen=True)
 class Verification:
     """Variants trained together, sharing trunks, and each by itself: the same weights, in what time."""
 

@@ -38,11 +38,20 @@ def run(
     plugins: Plugins = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, help="Worker processes. Default: as many as the cores allow."),
+        typer.Option("--workers", min=1, help="Tasks at once. Default: as many as there is room for."),
     ] = None,
     executor: Annotated[
-        str, typer.Option("--executor", help="Where training and sampling run: local, this machine.")
+        str,
+        typer.Option("--executor", help="Where training and sampling run: local, or ray, on a cluster."),
     ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="HOST:PORT",
+            help="Of the Ray cluster. Default: RAY_ADDRESS, or Ray on this machine alone.",
+        ),
+    ] = None,
     audited: Annotated[
         bool, typer.Option("--audit/--no-audit", help="First check that each factor has an effect.")
     ] = True,
@@ -67,7 +76,7 @@ def run(
     _check_report(made, reports)
     print_warnings(made)
     uri = tracking_address(tracking_uri)
-    options = Options(workers, executor, audited, fail_fast, reports)
+    options = Options(workers, executor, address, audited, fail_fast, reports)
     with RunScreen() as screen:
         outcome = run_experiment(
             made, uri, screen, options, lambda: _report_so_far(made, uri, reports, screen)

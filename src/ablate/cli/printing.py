@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from ablate.errors import visible
 from ablate.experiment.designs import describe
 from ablate.plan import warnings
+from ablate.records import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -280,10 +281,24 @@ def _print_command(command: Command) -> None:
         )
     elif not command.killed:
         say("  it looks at what there is to do")
+    if account.cluster and not command.killed:
+        seen = Cluster(**account.cluster)
+        say(f"  on a cluster with {machines_of(seen)}; {count_of(seen.tasks, 'task')} at work")
     for task, text in account.tasks.items() if not command.killed else ():
         say(f"  now: {task}: {text}")
     for task, reason in account.failed.items():
         say(f"  failed: {task}: {reason}")
+
+
+def machines_of(seen: Cluster) -> str:
+    """``2 nodes, 16 CPUs, 4 GPUs``."""
+    parts = (count_of(seen.nodes, "node"), count_of(seen.cpus, "CPU"), count_of(seen.gpus, "GPU"))
+    return ", ".join(parts)
+
+
+def count_of(number: int, what: str) -> str:
+    """``1 node``, ``2 nodes``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ablate.cli.printing import out, print_findings, say
+from ablate.cli.printing import machines_of, out, print_findings, say
 from ablate.errors import visible
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
-    from ablate.records import EpochRow, Finding
+    from ablate.records import Cluster, EpochRow, Finding
 
 
 class RunScreen:
@@ -42,6 +42,7 @@ class RunScreen:
         self._run_names: Collection[str] = ()
         self._started = time.monotonic()
         self._last_line = 0.0
+        self._machines = ""
 
     def __enter__(self) -> RunScreen:
         return self
@@ -65,6 +66,12 @@ class RunScreen:
         self._bars.start()
         if self._bars.disable:
             self._line(f"{epochs} epochs to train, {len(runs)} runs to finish")
+
+    def cluster(self, seen: Cluster) -> None:
+        """A line when machines come or go."""
+        if (machines := machines_of(seen)) != self._machines:
+            self._machines = machines
+            self.say(f"the cluster has {machines}")
 
     def note(self, task: str, text: str) -> None:
         """Shows what a task is doing."""

@@ -302,6 +302,9 @@ class Compute(Model):
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     """CPU threads of each worker. Fixed, not taken from the machine, because the number of threads
     changes the last bits of sums; more workers use more cores."""
+    gpus: Annotated[float, Field(gt=0, le=64, allow_inf_nan=False)] = 1.0
+    """With ``--executor ray``, GPUs of each task; with 0.25, four tasks share one. In no key: results do
+    not depend on it."""
 
 
 class Config(Model):

@@ -30,10 +30,11 @@ def spec_key(plan: Plan) -> str:
     """The identity of a resolved spec: what its parent run is found again by.
 
     Without defaults, so that a field that is new in a later version leaves recorded experiments as they are.
+    Without ``compute.gpus``, which may change between two commands: it only says how many tasks share a GPU.
     """
     spec = plan.experiment.spec.model_dump(mode="json", exclude_defaults=True)
     configs = {
-        name: config.model_dump(mode="json", exclude_defaults=True)
+        name: config.model_dump(mode="json", exclude_defaults=True, exclude={"compute": {"gpus"}})
         for name, config in plan.experiment.variants.items()
     }
     return key_of({"name": plan.experiment.name, "spec": spec, "configs": configs})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
-    from ablate.records import EpochRow, Finding
+    from ablate.records import Cluster, EpochRow, Finding
 
 PAUSE = 1.0
 """Seconds between two times of writing."""
@@ -41,6 +41,8 @@ class Account:
     runs: int = 0
     """To finish, in this call."""
     runs_done: int = 0
+    cluster: dict[str, int] | None = None
+    """Nodes, CPUs, GPUs and tasks, if it runs on several machines."""
     tasks: dict[str, str] = field(default_factory=dict)
     """Task that is being done → what it is at."""
     failed: dict[str, str] = field(default_factory=dict)
@@ -106,6 +108,11 @@ class Keeper:
         with self._change() as account:
             account.tasks.clear()  # what was looked at before
             account.begun, account.epochs, account.runs = time.time(), epochs, len(runs)
+
+    def cluster(self, seen: Cluster) -> None:
+        """Keeps what is there now."""
+        with self._change() as account:
+            account.cluster = asdict(seen)
 
     def note(self, task: str, text: str) -> None:
         """A task is doing something."""

@@ -23,7 +23,7 @@ from ablate.report.write import memory_of
 from ablate.runner.graph import Task, ask
 from ablate.runner.places import refuse_long, try_to_write
 from ablate.runner.room import bytes_of_samples, bytes_of_store
-from ablate.runner.tasks import Note, try_out
+from ablate.runner.tasks import show, try_out
 from ablate.stages.sampled import png_name
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from ablate.plan import Plan, Run
     from ablate.progress import RunProgress
     from ablate.runner.graph import Executor
-    from ablate.runner.tasks import Event
     from ablate.stages.trial import Tried
 
 
@@ -94,12 +93,9 @@ def try_variants(plan: Plan, executor: Executor, progress: RunProgress) -> Tried
         UserError: with the line of each field that something is due to.
     """
 
-    def on_event(event: Event) -> None:
-        if isinstance(event, Note):
-            progress.note(event.task, event.text)
-
     experiment = plan.experiment
-    tried: Tried = ask(Task("trial", (), try_out, (experiment.variants,), ()), executor, on_event)
+    question = Task("trial", (), try_out, (experiment.variants,), ())
+    tried: Tried = ask(question, executor, lambda event: show(event, progress))
     refuse(
         (
             locate(found.field, layers).problem(found.field, found.what, found.fix)

@@ -2,13 +2,14 @@
 begin, ``runner/order.py`` says which goes first.
 
 An executor is a context manager that says how many tasks it can begin (``free``), begins one (``submit``)
-and says what comes of it (``wait``). ``runner/local.py`` has one; another is a file beside it and a row in
-``EXECUTORS`` of ``runner/run.py``.
+and says what comes of it (``wait``). ``runner/local.py`` has one, ``runner/on_ray.py`` another; a third is a
+file beside them and a row in ``EXECUTORS`` of ``runner/executors.py``.
 """
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -19,9 +20,17 @@ from ablate.plugins import blamed
 from ablate.runner.order import ranks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from ablate.plan import Plan
     from ablate.runner.tasks import Event
+
+TRIES = 3
+"""How often a task is begun whose worker dies."""
+
+
+Start = Callable[["Plan", int | None], "Executor"]
+"""Makes an executor for a plan, on so many workers; None leaves their number to the executor."""
 
 
 @dataclass(frozen=True)

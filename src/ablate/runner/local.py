@@ -15,8 +15,10 @@ from collections import Counter
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, Self
 
-from ablate.errors import RunError
-from ablate.runner.graph import Ended, perform
+from ablate.data.parallel import cores
+from ablate.errors import RunError, UserError
+from ablate.hardware import device_kind
+from ablate.runner.graph import TRIES, Ended, perform
 from ablate.runner.tasks import Note
 
 if TYPE_CHECKING:
@@ -25,11 +27,24 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnContext, SpawnProcess
 
     from ablate.plan import Plan
-    from ablate.runner.graph import Task
+    from ablate.runner.graph import Start, Task
     from ablate.runner.tasks import Event
 
-TRIES = 3
-"""How often a task is begun whose worker dies."""
+
+def at(address: str | None) -> Start:
+    """What starts an executor on this machine. Raises UserError for the address of another."""
+    if address is not None:
+        fix = "--executor ray runs tasks elsewhere."
+        raise UserError("the executor local has no address", where=f"--address {address}", fix=fix)
+    return LocalExecutor.of
+
+
+def default_workers(plan: Plan) -> int:
+    """As many as cores allow with the configured threads, no more than there is to do; 1 on a GPU."""
+    compute = plan.runs[0].keys.config.compute
+    if device_kind(compute.device) == "cuda":
+        return 1
+    return max(1, min(cores() // compute.threads, len(plan.runs)))
 
 
 class LocalExecutor:
@@ -49,9 +64,10 @@ class LocalExecutor:
         self._deaths: Counter[str] = Counter()
 
     @classmethod
-    def of(cls, plan: Plan, workers: int) -> LocalExecutor:
-        """On a plan's store, with the threads that it configures."""
-        return cls(str(plan.store.root), workers, plan.runs[0].keys.config.compute.threads)
+    def of(cls, plan: Plan, workers: int | None) -> LocalExecutor:
+        """On a plan's store, with the threads that it configures; by default ``default_workers``."""
+        threads = plan.runs[0].keys.config.compute.threads
+        return cls(str(plan.store.root), workers or default_workers(plan), threads)
 
     def __enter__(self) -> Self:
         return self
@@ -80,10 +96,10 @@ class LocalExecutor:
         connection.wait([worker.pipe for worker in self._workers], timeout=0.2)
         for worker in self._workers:
             for said in worker.said():
+                if isinstance(said, Ended | RunError):
+                    worker.task = None
                 if isinstance(said, RunError):
                     raise said
-                if isinstance(said, Ended):
-                    worker.task = None
                 yield said
             if worker.died:
                 yield from self._replaced(worker)

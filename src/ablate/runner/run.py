@@ -6,9 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ablate.data.parallel import cores
 from ablate.errors import GO_ON, RunError, UserError
-from ablate.hardware import device_kind
 from ablate.parts.missing import require_parts
 from ablate.progress import Together
 from ablate.record.provenance import spec_key
@@ -16,11 +14,12 @@ from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
 from ablate.runner.alone import HOUSEKEEPING, alone
 from ablate.runner.beforehand import Asked, look_ahead, try_variants
+from ablate.runner.executors import executor_at
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
 from ablate.runner.needs import taken_back, write_needs
 from ablate.runner.study import Study, results_of, study_database, study_name
-from ablate.runner.tasks import Event, Note, audit, tasks_of
+from ablate.runner.tasks import EpochDone, audit, show, tasks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
     from ablate.record.identity import Parent
     from ablate.record.write import Writer
     from ablate.records import Finding
-    from ablate.runner.graph import Executor
+    from ablate.runner.graph import Executor, Start
+    from ablate.runner.tasks import Event
 
 
 @dataclass(frozen=True)
@@ -41,30 +41,6 @@ class Outcome:
     finished: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     """Run name → reason."""
-
-
-def default_workers(plan: Plan) -> int:
-    """As many as cores allow with the configured threads, no more than there is to do; 1 on a GPU."""
-    compute = plan.runs[0].keys.config.compute
-    if device_kind(compute.device) == "cuda":
-        return 1
-    return max(1, min(cores() // compute.threads, len(plan.runs)))
-
-
-EXECUTORS: dict[str, Callable[[Plan, int], Executor]] = {"local": LocalExecutor.of}
-"""Where tasks run, by the name that ``--executor`` takes: makes one for a plan and so many workers."""
-
-
-def executor_of(name: str) -> Callable[[Plan, int], Executor]:
-    """The executor with this name.
-
-    Raises:
-        UserError: there is none.
-    """
-    if name not in EXECUTORS:
-        fix = f"There are: {', '.join(EXECUTORS)}."
-        raise UserError("there is no such executor", where=f"--executor {name}", fix=fix)
-    return EXECUTORS[name]
 
 
 def audit_experiment(plan: Plan, progress: RunProgress) -> list[Finding]:
@@ -86,21 +62,10 @@ def _ask_audit(plan: Plan, executor: Executor, progress: RunProgress) -> list[Fi
     }
     progress.note("audit", "a few steps of each variant")
 
-    def on_event(event: Event) -> None:
-        assert isinstance(event, Note)
-        _show(event, progress)
-
     question = Task("audit", (), audit, (variants, spec.baseline, tuple(spec.expect)), ())
-    findings: list[Finding] = ask(question, executor, on_event)
+    findings: list[Finding] = ask(question, executor, lambda event: show(event, progress))
     progress.findings(findings)
     return findings
-
-
-def _show(note: Note, progress: RunProgress) -> None:
-    if note.lasting:
-        progress.say(f"{note.task}: {note.text}")
-    else:
-        progress.note(note.task, note.text)
 
 
 def refuse_inert(findings: Sequence[Finding]) -> None:
@@ -126,9 +91,11 @@ class Options:
     """How an experiment is run, whatever its results."""
 
     workers: int | None = None
-    """By default ``default_workers``."""
+    """By default as many as the executor has room for."""
     executor: str = "local"
     """Name in ``EXECUTORS``."""
+    address: str | None = None
+    """Where the executor is, if it is elsewhere."""
     audited: bool = True
     """Whether it is asked first what acts."""
     fail_fast: bool = False
@@ -152,12 +119,12 @@ def run_experiment(
         on_seed: called in the thread of the record when all runs of a seed are recorded and others follow.
 
     Raises:
-        UserError: there is no such executor, MLflow cannot be reached, something would fail after the
-            training, or the audit found something inert that the spec does not expect.
+        UserError: there is no such executor or nobody at its address, MLflow cannot be reached, something
+            would fail after the training, or the audit found something inert that the spec does not expect.
         ComponentError: a pretrained part is missing and cannot be fetched.
         RunError: the machine failed, or with ``fail_fast`` a run; the same call goes on where it stopped.
     """
-    start = executor_of(options.executor)
+    start = executor_at(options.executor, options.address)
     with alone(plan.store, spec_key(plan), plan.experiment.name, progress.say) as keeper:
         return _run(plan, uri, Together(progress, keeper), options, start, on_seed)
 
@@ -167,7 +134,7 @@ def _run(
     uri: str,
     progress: RunProgress,
     options: Options,
-    start: Callable[[Plan, int], Executor],
+    start: Start,
     on_seed: Callable[[], object],
 ) -> Outcome:
     writer, key = open_experiment(uri, plan.experiment.name, progress.say), spec_key(plan)
@@ -193,10 +160,9 @@ def _run(
     plan.store.clear_leftovers()
     for segment in plan.segments:
         plan.store.keep("train", segment.key)  # also from others that train the same and do not need it
-    workers = options.workers or default_workers(plan)
-    with start(plan, workers) as running:
+    with start(plan, options.workers) as running:
         with taken_back(plan, needs):
-            look_ahead(Asked(plan, waiting, uri, options.reports, workers, running, progress))
+            look_ahead(Asked(plan, waiting, uri, options.reports, running.free, running, progress))
             findings = _ask_audit(plan, running, progress) if options.audited else None
             refuse_inert(findings or ())
         begun = writer.begin_parent(plan, key)
@@ -271,8 +237,8 @@ def run_round(
     seed_of = {run.name: run.seed for run in runs}
 
     def on_event(event: Event) -> None:
-        if isinstance(event, Note):
-            _show(event, progress)
+        if not isinstance(event, EpochDone):
+            show(event, progress)
         elif event.task in tasks:  # what an earlier round said may come late, when its runs are complete
             progress.epoch(event.task, event.epochs, event.history[-1])
             recorder.epoch(tasks[event.task].runs, event.history, event.preview)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ablate.errors import MeaninglessError
+from ablate.records import Cluster
 from ablate.runner.graph import Task
 from ablate.store import Store
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ablate.experiment.config import Config
     from ablate.factors.observer import Observer
     from ablate.plan import Plan, Run, Segment
+    from ablate.progress import RunProgress
     from ablate.records import EpochRow, Finding
     from ablate.stages.keys import RunKeys
     from ablate.stages.training import Training
@@ -50,11 +52,22 @@ class EpochDone:
     """Key of the preview drawn after it."""
 
 
+Event = Note | EpochDone | Cluster
+Emit = Callable[[Event], None]
+
+
+def show(event: Event, progress: RunProgress) -> None:
+    """Shows what is no epoch."""
+    if isinstance(event, Cluster):
+        progress.cluster(event)
+    elif isinstance(event, Note) and event.lasting:
+        progress.say(f"{event.task}: {event.text}")
+    elif isinstance(event, Note):
+        progress.note(event.task, event.text)
+
+
 SILENCE = 10.0
 """Seconds of an epoch after which a word is due on how far it is."""
-
-Event = Note | EpochDone
-Emit = Callable[[Event], None]
 
 
 def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from ablate.errors import AblateError, RunError, of_the_machine
+from ablate.errors import AblateError, MemoryShortError, RunError, of_the_machine
 
 
 def explained(error: Exception) -> AblateError | None:
     """What a full GPU, a full disk or a broken GPU is called to the user; None for any other failure."""
     if isinstance(error, torch.OutOfMemoryError):
-        return RunError(
+        return MemoryShortError(
             "the GPU has too little memory for this",
             where="compute.device",
             fix="Set losses.lpips.micro_batch or train.checkpointing=true, or halve train.batch and double "
