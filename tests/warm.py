@@ -15,6 +15,7 @@ ended: its number, and its exit code.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -31,6 +32,7 @@ EVENTS = {"os.rename": 1, "os.link": 1, "os.mkdir": 0, "os.remove": 0, "os.rmdir
 
 
 def serve() -> None:
+    gc.disable()
     import diffusers  # noqa: F401
     import lpips  # noqa: F401
     import mlflow.server
@@ -50,6 +52,8 @@ def serve() -> None:
     import ablate.stages.sample
     import ablate.stages.train  # noqa: F401
 
+    gc.freeze()  # no process that is forked looks for garbage in what was imported
+    gc.enable()
     assert threading.active_count() == 1, "a process with threads must not be forked"
     print("ready", flush=True)
     running: dict[int, None] = {}
