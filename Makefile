@@ -17,6 +17,7 @@ run: $(STAMP)  ## Run the shipped experiment and write its report (another: SPEC
 	$(BIN)/ablate run $(SPEC)
 
 test: export OMP_NUM_THREADS = 1
+test: export PYTHONDONTWRITEBYTECODE =  # each file is compiled once, not in each process
 test: $(STAMP)  ## Check style and types, run the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -10,9 +10,6 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 import gc
-
-gc.disable()  # until all is imported: what imports make stays, and looking through it takes a quarter of the time
-
 import json
 import random
 import shutil
@@ -89,6 +86,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: (files[item.path], order.random()))
     else:
         items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
+def pytest_sessionstart() -> None:
+    """What imports make stays: to look for garbage in it meanwhile takes a quarter of their time."""
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:

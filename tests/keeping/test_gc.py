@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from tests.conftest import Ablate
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.usefixtures("blank_figures"),
+]
 
 ENTRIES = {
     ("train", "trunk"): "states in between",

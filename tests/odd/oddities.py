@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ def drawn(examples: int) -> settings:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
+
+
+def examples(few: int, many: int) -> pytest.MarkDecorator:
+    """A test of ``few`` examples, and with ``make faults`` of ``many``."""
+    campaign = pytest.param(many, id="many", marks=pytest.mark.faults)
+    return pytest.mark.parametrize("many", [pytest.param(few, id="few"), campaign])
 
 
 def content_of(folder: Path) -> dict[str, str]:

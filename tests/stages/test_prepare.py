@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from ablate.stages.prepared import Prepared
     from tests.conftest import MakeKeys
 
-MANY = 1100
-"""Images that make three chunks at 16 px: of 8, 8 and 2 batches."""
+MANY = 276
+"""Images that make three chunks where ``small_batches`` are: of 8, 8 and 2 batches."""
 
 
 class Interrupted(Exception):  # noqa: N818 – it is not an error
@@ -251,16 +251,25 @@ def many(make_keys: MakeKeys, tmp_path_factory: pytest.TempPathFactory) -> RunKe
     return make_keys({"data": {"path": str(data), "size": 16}, "components": fast_vae(folder)})
 
 
+def make_small(patch: pytest.MonkeyPatch) -> None:
+    """Batches are small, so that few images make many; and one process reads images: each that is started
+    imports for a while, and the bytes are the same."""
+    patch.setattr("ablate.stages.prepare.BATCH", 16)
+    patch.setattr("ablate.stages.prepare.TEXTS", 64)
+    patch.setattr("ablate.stages.prepare.READERS", 1)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(many: RunKeys, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     store = Store(tmp_path_factory.mktemp("undisturbed"))
-    return digests(prepare(many, store, quiet).folder)
+    with pytest.MonkeyPatch.context() as patch:
+        make_small(patch)
+        return digests(prepare(many, store, quiet).folder)
 
 
 @pytest.fixture
-def one_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One process reads images: each that is started imports for a while, and the bytes are the same."""
-    monkeypatch.setattr("ablate.stages.prepare.READERS", 1)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_small(monkeypatch)
 
 
 def interrupted(keys: RunKeys, store: Store, at: str, work: Callable[..., object] = prepare) -> list[int]:
@@ -275,14 +284,14 @@ def interrupted(keys: RunKeys, store: Store, at: str, work: Callable[..., object
     return batches
 
 
-@pytest.mark.usefixtures("one_reader")
+@pytest.mark.usefixtures("small_batches")
 @pytest.mark.parametrize(
     ("at", "done", "left"),
     [
-        ("encoding images 512/1100", [64] * 8, [64] * 9 + [12]),
-        ("encoding images 1100/1100", [64] * 17 + [12], []),
-        ("encoding captions 256/1102", [64] * 17 + [12], []),
-        ("encoding captions 1102/1102", [64] * 17 + [12], []),
+        ("encoding images 128/276", [16] * 8, [16] * 9 + [4]),
+        ("encoding images 276/276", [16] * 17 + [4], []),
+        ("encoding captions 64/278", [16] * 17 + [4], []),
+        ("encoding captions 278/278", [16] * 17 + [4], []),
     ],
 )
 def test_interrupted_work_goes_on_where_it_stopped_to_the_same_bytes(
@@ -297,12 +306,12 @@ def test_interrupted_work_goes_on_where_it_stopped_to_the_same_bytes(
     assert digests(folder) == undisturbed
 
 
-@pytest.mark.usefixtures("one_reader")
+@pytest.mark.usefixtures("small_batches")
 def test_what_was_written_of_an_unfinished_chunk_is_written_again(
     many: RunKeys, undisturbed: dict[str, str], tmp_path: Path
 ) -> None:
     store = Store(tmp_path)
-    interrupted(many, store, "encoding images 512/1100")
+    interrupted(many, store, "encoding images 128/276")
     (work,) = (tmp_path / "work").iterdir()
     with (work / "images.npy").open("ab") as file:
         file.write(bytes(100 * 16 * 16 * 3))
@@ -311,10 +320,10 @@ def test_what_was_written_of_an_unfinished_chunk_is_written_again(
     assert digests(prepare(many, store, quiet).folder) == undisturbed
 
 
-@pytest.mark.usefixtures("one_reader")
+@pytest.mark.usefixtures("small_batches")
 def test_nothing_is_left_of_the_work_when_it_is_done(many: RunKeys, tmp_path: Path) -> None:
     store = Store(tmp_path)
-    interrupted(many, store, "encoding captions 1102/1102")
+    interrupted(many, store, "encoding captions 278/278")
     (work,) = (tmp_path / "work").iterdir()
     unfinished = shutil.copytree(work, tmp_path / "copy")
     prepare(many, store, quiet)
@@ -386,7 +395,7 @@ def test_the_key_of_forms_changes_with_what_they_are_made_of(make_keys: MakeKeys
     assert len(found) == 1 + len(others)
 
 
-@pytest.mark.usefixtures("one_reader")
+@pytest.mark.usefixtures("small_batches")
 def test_interrupted_forms_go_on_where_they_stopped_to_the_same_bytes(many: RunKeys, tmp_path: Path) -> None:
     config = many.config.model_copy(
         update={"augmentation": many.config.augmentation.model_copy(update={"kind": "flip", "variants": 2})}
@@ -396,10 +405,10 @@ def test_interrupted_forms_go_on_where_they_stopped_to_the_same_bytes(many: RunK
     prepare(many, Store(tmp_path / "one"), quiet)
     shutil.copytree(tmp_path / "one", tmp_path / "other")
     at_once = augmented(keys, Store(tmp_path / "one"), quiet)
-    done = interrupted(keys, Store(tmp_path / "other"), "encoding augmented images 768/1100", augmented)
+    done = interrupted(keys, Store(tmp_path / "other"), "encoding augmented images 192/276", augmented)
     with encoded_batches() as left:
         resumed = augmented(keys, Store(tmp_path / "other"), quiet)
-    assert (sum(done), sum(left)) == (2 * 768, 2 * (MANY - 768))
+    assert (sum(done), sum(left)) == (2 * 192, 2 * (MANY - 192))
     assert digests(resumed.folder) == digests(at_once.folder)
 
 

@@ -55,7 +55,7 @@ def test_what_a_clear_difference_of_1_says(direction: Direction, margin: float, 
     assert alone(CLEAR, direction, margin).verdict is verdict
 
 
-@settings(deadline=None)
+@settings(max_examples=40)  # of four judgements each
 @given(samples, margins)
 def test_claims_are_mirrored_with_the_differences(d: tuple[float, ...], margin: float) -> None:
     mirrored = tuple(-x for x in d)
@@ -67,7 +67,7 @@ def test_claims_are_mirrored_with_the_differences(d: tuple[float, ...], margin: 
         assert one.p == pytest.approx(other.p)
 
 
-@settings(deadline=None)
+@settings(max_examples=50)
 @given(samples)
 def test_what_supports_higher_refutes_lower(d: tuple[float, ...]) -> None:
     opposite = {Verdict.SUPPORTED: Verdict.REFUTED, Verdict.REFUTED: Verdict.SUPPORTED}
@@ -76,7 +76,7 @@ def test_what_supports_higher_refutes_lower(d: tuple[float, ...]) -> None:
     assert lower.p == higher.p == sign_flip_p(d)
 
 
-@settings(deadline=None)
+@settings(max_examples=50)
 @given(samples, margins)
 def test_no_two_claims_that_exclude_each_other_are_both_supported(
     d: tuple[float, ...], margin: float

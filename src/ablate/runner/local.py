@@ -204,8 +204,9 @@ def _warm_up() -> None:
     All that imports make stays: to look for garbage in it meanwhile would take a quarter of their time.
     """
     gc.disable()
-    import ablate.stages.train  # noqa: F401
     from transformers.utils import logging
+
+    import ablate.stages.train  # noqa: F401
 
     gc.freeze()
     gc.enable()
