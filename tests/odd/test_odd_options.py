@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer.main
+from oddities import examples
 
 from ablate.cli import app
 
@@ -65,8 +66,6 @@ VALUES = (
 
 WORK = ("ui", "doctor", "sprites", "check", "build")
 """Commands that begin their work whatever they are given."""
-MOST = 6
-"""Values for each option."""
 
 
 def commands(
@@ -81,13 +80,16 @@ def commands(
             yield (*above, name), command
 
 
-def calls(command: click.Command) -> Iterator[list[str]]:
-    """Calls in which one option or argument is odd, and the other arguments lead to nothing that exists."""
+def calls(command: click.Command, many: int) -> Iterator[list[str]]:
+    """Calls in which one option or argument is odd, and the other arguments lead to nothing that exists.
+
+    Each has so ``many`` odd values.
+    """
     arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
     for parameter in command.params:
         if parameter.name == "help":
             continue
-        for value in random.Random(f"{command.name} {parameter.name}").sample(VALUES, MOST):
+        for value in random.Random(f"{command.name} {parameter.name}").sample(VALUES, many):
             words = ["broken.yaml" if other is not parameter else value for other in arguments]
             if parameter.param_type_name == "argument":
                 yield ["--", *words]
@@ -97,12 +99,13 @@ def calls(command: click.Command) -> Iterator[list[str]]:
                 yield [parameter.opts[0], value, "--", *words]
 
 
+@examples(3, len(VALUES))
 @pytest.mark.parametrize(
     ("words", "command"), [pytest.param(*each, id=" ".join(each[0])) for each in commands()]
 )
 def test_any_value_of_any_option_is_taken_or_refused_and_nothing_is_replaced(
-    words: tuple[str, ...], command: click.Command, home: Home, give: Try
+    words: tuple[str, ...], command: click.Command, home: Home, give: Try, many: int
 ) -> None:
     (home.folder / "broken.yaml").write_text("question: Why?\n")  # whatever the options are, it cannot run
-    codes = Counter(give(*words, *call, codes=(0, 1, 2)).code for call in calls(command))
+    codes = Counter(give(*words, *call, codes=(0, 1, 2)).code for call in calls(command, many))
     assert codes[2] > sum(codes.values()) / 2 or words[-1] in ("schema", "status", "gc", "doctor"), codes
