@@ -15,6 +15,7 @@ import random
 import shutil
 import subprocess
 import sys
+import uuid
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -382,6 +383,29 @@ def read_record() -> Callable[[Path], ExperimentRecord]:
         return record
 
     return read
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of a server that speaks S3, with an empty bucket ``ablate``."""
+    from servers import s3_server
+
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty folder in a bucket, for this process and those that it starts; an empty cache."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "ablate",
+        "AWS_SECRET_ACCESS_KEY": "S3cretPw",
+        "AWS_REGION": "us-east-1",
+        "ABLATE_CACHE": str(tmp_path / "cache"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://ablate/{tmp_path.name}-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ class Here:
 
     @classmethod
     def of(cls, plan: Plan, workers: int | None) -> Here:
-        return cls(str(plan.store.root), workers or 1, 1)
+        return cls(plan.store.address, workers or 1, 1)
 
     def __enter__(self) -> Here:
         return self

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 PACKAGE = Path(ablate.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "interrupts"),
-    ("fields", "metrics", "diffusion", "plugins", "hardware"),
+    ("errors", "interrupts", "mounts"),
+    ("patience", "fields", "metrics", "diffusion", "plugins", "hardware"),
     ("factors",),
     ("store", "records", "progress", "stats"),
     ("report",),

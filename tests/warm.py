@@ -73,7 +73,7 @@ def serve() -> None:
 def _run(request: dict[str, Any]) -> None:
     from here import Here
 
-    import ablate.record.patience
+    import ablate.patience
     import ablate.runner.executors
     import ablate.runner.run
     import ablate.runner.verify
@@ -90,7 +90,7 @@ def _run(request: dict[str, Any]) -> None:
     ablate.runner.run.LocalExecutor = ablate.runner.verify.LocalExecutor = Here  # type: ignore[misc, assignment]
     ablate.runner.executors.EXECUTORS["local"] = lambda address: Here.of
     sys.argv = ["ablate", *request["arguments"]]
-    ablate.record.patience.PATIENCE = request.get("patience", ablate.record.patience.PATIENCE)
+    ablate.patience.PATIENCE = request.get("patience", ablate.patience.PATIENCE)
     if "file_size" in request:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing fails instead
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"], request["file_size"]))

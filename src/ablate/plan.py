@@ -226,7 +226,8 @@ def _ignored(store: Store) -> list[str]:
         return []
     entries, are = ("entry", "is") if count == 1 else ("entries", "are")
     return [
-        f"{count} {entries} in {store.root} {are} of another version of ablate: ignored, and can be deleted."
+        f"{count} {entries} in {store.address} {are} of another version of ablate: ignored, and can be "
+        "deleted."
     ]
 
 

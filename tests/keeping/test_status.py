@@ -91,15 +91,15 @@ def test_a_run_that_has_ended_leaves_no_account(tmp_path: Path) -> None:
 
 
 def test_what_is_told_is_kept(tmp_path: Path) -> None:
-    account, file = Account.of_this_process("tiny"), tmp_path / "running" / "key.json"
-    with Keeper(account, file) as keeper:
+    account, store = Account.of_this_process("tiny"), Store(tmp_path)
+    with Keeper(account, store, "running/key.json") as keeper:
         keeper.note("audit", "a few steps")
         keeper.findings([])
         keeper.begin(3, ["plain seed 0", "late seed 0"])
         keeper.epoch("train", 1, {"loss": 0.5})
         keeper.done("plain seed 0")
         keeper.failed("late seed 0", "out of memory\nTraceback …")
-        kept = wait_for(lambda: (read := Account.read(file)) and read.failed and read)
+        kept = wait_for(lambda: (read := Account.read(store, "running/key.json")) and read.failed and read)
     assert (kept.epochs, kept.epochs_done, kept.runs, kept.runs_done) == (3, 1, 2, 2)
     assert kept.tasks == {"train": "epoch 1, loss 0.5000"}
     assert kept.failed == {"late seed 0": "out of memory"}

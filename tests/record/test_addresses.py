@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ablate.errors import UserError
+from ablate.patience import UnreachableError
 from ablate.record import client
 from ablate.record.addresses import check_address, default_uri, tracking_address
 from ablate.record.client import connect
-from ablate.record.patience import UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         ("http:/host", "records into no 'http'"),
         ("postgresql+nonsense://host/x", "does not know this kind of database"),
         ("mysql://bob:S3cretPw@host/x", "package MySQLdb is not installed"),
-        ("postgresql://bob:S3cretPw@host/x", r"package psycopg2? is not installed"),
+        ("mysql://bob:S3cretPw@host/x", "package MySQLdb is not installed"),
     ],
 )
 def test_an_address_that_cannot_work_is_refused_before_anything_is_asked(

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ablate import patience
 from ablate.errors import RunError, UserError
-from ablate.record import patience
+from ablate.patience import Patience, UnreachableError, hidden
 from ablate.record.client import connect
-from ablate.record.patience import Patience, UnreachableError, hidden, secrets_of, shown
+from ablate.record.patience import patient_with, secrets_of, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ def notes() -> list[str]:
 
 @pytest.fixture
 def patient(notes: list[str]) -> Patience:
-    return Patience("http://here", notes.append)
+    return patient_with("http://here", notes.append)
 
 
 def failing(*errors: Exception) -> tuple[list[Exception], object]:
@@ -106,9 +107,9 @@ def test_a_server_that_is_not_there_is_waited_for_and_its_password_is_not_shown(
 
 
 def test_the_driver_of_a_database_that_is_missing_is_named(notes: list[str]) -> None:
-    with pytest.raises(UserError, match=r"package psycopg2? is not installed") as raised:
-        connect("postgresql://bob:S3cretPw@127.0.0.1/mlflow", notes.append)
-    assert raised.value.where == "postgresql://127.0.0.1/mlflow"
+    with pytest.raises(UserError, match="package MySQLdb is not installed") as raised:
+        connect("mysql://bob:S3cretPw@127.0.0.1/mlflow", notes.append)
+    assert raised.value.where == "mysql://127.0.0.1/mlflow"
 
 
 def test_an_address_that_is_none_is_refused(notes: list[str]) -> None:

@@ -11,8 +11,8 @@ import pytest
 from harm import hold
 
 from ablate.errors import UserError
+from ablate.patience import UnreachableError
 from ablate.record import patience
-from ablate.record.patience import UnreachableError
 from ablate.record.recorder import Recorder
 
 if TYPE_CHECKING:

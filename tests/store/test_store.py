@@ -92,18 +92,18 @@ def test_an_error_inside_the_block_leaves_nothing(store: Store) -> None:
     assert [path for path in store.root.rglob("*") if path.is_file()] == []
 
 
-def test_an_error_while_an_entry_is_replaced_leaves_the_old_one(store: Store) -> None:
-    put(store, text="old")
-    with pytest.raises(ZeroDivisionError), store.writing("stage", "k", {}):
-        raise ZeroDivisionError
-    assert read(store) == "old"
+def test_an_entry_that_is_written_again_stays_as_its_readers_found_it(store: Store) -> None:
+    put(store)
+    inode = (store.path("stage", "k") / "file.txt").stat().st_ino
+    put(store)
+    assert (store.path("stage", "k") / "file.txt").stat().st_ino == inode
+    assert not any((store.root / "tmp").iterdir())
 
 
-def test_an_entry_that_is_written_again_is_replaced_whole(store: Store) -> None:
-    with store.writing("stage", "k", {"n": 1}) as folder:
-        (folder / "only-in-the-first.txt").touch()
-    put(store, text="second", n=2)
-    assert store.ingredients("stage", "k") == {"n": 2}
+def test_a_folder_that_is_no_entry_gives_way_to_one(store: Store) -> None:
+    store.path("stage", "k").mkdir(parents=True)
+    (store.path("stage", "k") / "half.txt").touch()
+    put(store)
     assert {path.name for path in store.path("stage", "k").iterdir()} == {ENTRY, "file.txt"}
 
 

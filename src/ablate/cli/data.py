@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ablate.cli.options import STORE, RandomSeed, StoreFolder, open_store
+from ablate.cli.options import STORE, RandomSeed, StoreAddress, open_store
 from ablate.errors import UserError
 
 app = typer.Typer(help="Make, download and check data sets.", no_args_is_help=True)
@@ -31,7 +31,7 @@ def sprites(
 @app.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="hub:owner/name, or hub:owner/name@revision.")],
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
 ) -> None:
     """Download a data set from the Hugging Face hub into the store. Needs the extra "hub" of ablate."""
     from ablate.cli.printing import say

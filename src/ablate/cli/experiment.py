@@ -17,7 +17,8 @@ from ablate.cli.options import (
     Seeds,
     Sets,
     SpecFile,
-    StoreFolder,
+    StoreAddress,
+    StudyStorage,
     TrackingUri,
     plan_of,
 )
@@ -59,8 +60,9 @@ def run(
         bool,
         typer.Option("--fail-fast", help="Stop at the first run that fails. Default: finish the others."),
     ] = False,
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
     tracking_uri: TrackingUri = None,
+    study_storage: StudyStorage = None,
     reports: Reports = REPORTS,
 ) -> None:
     """Train, sample and evaluate whatever an experiment still lacks, record it, and write the report.
@@ -76,7 +78,7 @@ def run(
     _check_report(made, reports)
     print_warnings(made)
     uri = tracking_address(tracking_uri)
-    options = Options(workers, executor, address, audited, fail_fast, reports)
+    options = Options(workers, executor, address, audited, fail_fast, reports, study_storage)
     with RunScreen() as screen:
         outcome = run_experiment(
             made, uri, screen, options, lambda: _report_so_far(made, uri, reports, screen)
@@ -130,7 +132,7 @@ def plan(
     sets: Sets = None,
     seeds: Seeds = None,
     plugins: Plugins = None,
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
 ) -> None:
     """Show the runs, the training they share, what the store has, and why a stage has to run."""
     made = plan_of(spec, profile, sets, seeds, plugins, store)
@@ -146,7 +148,7 @@ def audit(
     sets: Sets = None,
     seeds: Seeds = None,
     plugins: Plugins = None,
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
 ) -> None:
     """Check, with a few real training steps, that what each variant changes has an effect.
 
@@ -166,7 +168,7 @@ def verify(
     seeds: Seeds = None,
     plugins: Plugins = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed to train. Default: the first one.")] = None,
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Train the variants of one seed together, then each by itself, and compare weights and times.

@@ -18,7 +18,8 @@ from ablate.cli.options import (
     Seeds,
     Sets,
     SpecFile,
-    StoreFolder,
+    StoreAddress,
+    StudyStorage,
     TrackingUri,
     bare_plan_of,
     open_store,
@@ -29,7 +30,7 @@ Do = Annotated[bool, typer.Option("--do", help="Do it. Without this, only say wh
 
 
 def gc(
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
     tracking_uri: TrackingUri = None,
     weights: Annotated[
         bool, typer.Option("--weights", help="Also the weights that `ablate sample` draws from.")
@@ -53,8 +54,9 @@ def rm(
     experiment: Annotated[
         str, typer.Argument(metavar="EXPERIMENT", help="Its name, for all its settings; or its YAML file.")
     ],
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
     tracking_uri: TrackingUri = None,
+    study_storage: StudyStorage = None,
     reports: Reports = REPORTS,
     do: Do = False,
 ) -> None:
@@ -73,7 +75,7 @@ def rm(
         name = made.experiment.name
     uri = tracking_address(tracking_uri)
     act = delete if do else find
-    print_doomed(act(open_store(store), uri, reports, name, made), uri, store, done=do)
+    print_doomed(act(open_store(store), uri, reports, name, made, study_storage), uri, store, done=do)
 
 
 def export(
@@ -86,8 +88,9 @@ def export(
     weights: Annotated[
         bool, typer.Option("--weights", help="Also the trained weights that runs draw from.")
     ] = False,
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
     tracking_uri: TrackingUri = None,
+    study_storage: StudyStorage = None,
     reports: Reports = REPORTS,
 ) -> None:
     """Write a whole study into one file: what MLflow and Optuna have of it, its report, spec and plug-ins.
@@ -103,14 +106,25 @@ def export(
     options += [word for text in sets or () for word in ("--set", text)]
     options += [word for plugin in plugins or () for word in ("--plugin", str(plugin))]
     uri = tracking_address(tracking_uri)
-    exported = write(made, spec, file, uri, reports, plugins=plugins or (), options=options, weights=weights)
+    exported = write(
+        made,
+        spec,
+        file,
+        uri,
+        reports,
+        plugins=plugins or (),
+        options=options,
+        weights=weights,
+        studies=study_storage,
+    )
     print_exported(exported, file)
 
 
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `ablate export` has written.")],
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
     tracking_uri: TrackingUri = None,
+    study_storage: StudyStorage = None,
     reports: Reports = REPORTS,
 ) -> None:
     """Take a study from a file that `ablate export` wrote: its record, report, spec and plug-ins.
@@ -124,12 +138,12 @@ def import_(
 
     with checking_bar() as progress:
         uri = tracking_address(tracking_uri)
-        imported = adopt(file, open_store(store), uri, reports, Path(), progress)
+        imported = adopt(file, open_store(store), uri, reports, Path(), progress, study_storage)
     print_imported(imported)
 
 
 def status(
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
     tracking_uri: TrackingUri = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
 ) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.options import REPORTS, STORE, Reports, StoreFolder, TrackingUri, bare_plan_of
+from ablate.cli.options import REPORTS, STORE, Reports, StoreAddress, TrackingUri, bare_plan_of
 from ablate.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ SPEC = re.compile(r"(?P<file>.*\.ya?ml)(?P<path>(/[^/]+)*)")
 def show(
     which: Annotated[str, typer.Argument(metavar="RUN", help=WHICH)],
     as_json: AsJson = False,
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Show what MLflow has of a run, a variant or an experiment: settings, results, where its files are."""
@@ -44,7 +44,7 @@ def compare(
     a: Annotated[str, typer.Argument(metavar="A", help=WHICH)],
     b: Annotated[str, typer.Argument(metavar="B", help="The same; differences are A − B.")],
     as_json: AsJson = False,
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Compare two experiments, variants or runs: settings, versions, training in common, paired results."""
@@ -61,7 +61,7 @@ def compare(
 
 def open_(
     spec: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its YAML file or its name.")],
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
     tracking_uri: TrackingUri = None,
     reports: Reports = REPORTS,
 ) -> None:
@@ -78,7 +78,7 @@ def open_(
         say("There is no browser here; copy the page to where there is one. It needs nothing else.")
 
 
-def _choose(text: str, tracking_uri: str | None, store: Path) -> Chosen:
+def _choose(text: str, tracking_uri: str | None, store: str) -> Chosen:
     """What ``WHICH`` describes.
 
     Raises:

@@ -28,18 +28,32 @@ Plugins = Annotated[
         "--plugin", metavar="FILE", help="Python file that adds losses, metrics and so on; repeatable."
     ),
 ]
-StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of the store, which is a cache.")]
+StoreAddress = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        help="Folder of the store, which is a cache; or a bucket: s3://BUCKET/FOLDER, gs://…, az://…",
+    ),
+]
 TrackingUri = Annotated[
     str | None,
     typer.Option(
         "--tracking-uri", help="MLflow address. Default: MLFLOW_TRACKING_URI, or sqlite:///mlflow.db."
     ),
 ]
+StudyStorage = Annotated[
+    str | None,
+    typer.Option(
+        "--study-storage",
+        envvar="ABLATE_STUDY_STORAGE",
+        help="Database with Optuna's studies: postgresql+psycopg://… Default: optuna.db beside the record.",
+    ),
+]
 Reports = Annotated[Path, typer.Option("--reports", help="Folder to write reports to.")]
 Effort = Annotated[float, typer.Option("--effort", min=0.001, help="Share of the usual training steps.")]
 RandomSeed = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
 
-STORE = Path(".ablate")
+STORE = ".ablate"
 REPORTS = Path("reports")
 
 
@@ -49,7 +63,7 @@ def plan_of(
     sets: list[str] | None,
     seeds: str | None,
     plugins: list[Path] | None,
-    store_folder: Path,
+    store: str,
 ) -> Plan:
     """The plan that all commands begin with that train or draw.
 
@@ -59,8 +73,8 @@ def plan_of(
     from ablate.fingerprint import DIGESTS, Contents
     from ablate.plan import make_plan
 
-    bare = bare_plan_of(spec, profile, sets, seeds, plugins, store_folder)
-    contents = Contents(store_folder / DIGESTS)
+    bare = bare_plan_of(spec, profile, sets, seeds, plugins, store)
+    contents = Contents(bare.store.root / DIGESTS)
     made = make_plan(bare.experiment, bare.store, contents)
     contents.save()
     return made
@@ -72,7 +86,7 @@ def bare_plan_of(
     sets: list[str] | None,
     seeds: str | None,
     plugins: list[Path] | None,
-    store_folder: Path,
+    store: str,
 ) -> Plan:
     """A plan without its runs: what finds the record of an experiment, on any machine. The data need not be
     here.
@@ -91,12 +105,13 @@ def bare_plan_of(
         seeds=None if seeds is None else parse_seeds(seeds),
         plugins=plugins or (),
     )
-    return Plan(experiment, (), open_store(store_folder, say), training_images=0)
+    return Plan(experiment, (), open_store(store, say), training_images=0)
 
 
-def open_store(folder: Path, note: Callable[[str], None] = lambda text: None) -> Store:
-    """The store in a folder. Raises UserError if the folder is of somebody else."""
-    from ablate.store import Store, refuse_foreign
+def open_store(address: str, note: Callable[[str], None] = lambda text: None) -> Store:
+    """The store at an address. Raises UserError if a folder is of somebody else, or a bucket of no use."""
+    from ablate.store import opening
 
-    refuse_foreign(folder)
-    return Store(folder, note)
+    store = opening.open_store(address, note)
+    store.reach()
+    return store

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,7 +27,9 @@ def fetch(
 def doctor(
     profile: Annotated[str, typer.Option("--profile", help="Profile to check.")] = "sprites",
     sets: Sets = None,
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="The store's folder.")] = STORE,
+    folder: Annotated[
+        str, typer.Argument(metavar="[FOLDER]", help="The store's folder, or a bucket.")
+    ] = STORE,
     store: Annotated[
         bool, typer.Option("--store", help="Check every entry of the store instead: reads all its files.")
     ] = False,
@@ -45,14 +46,14 @@ def doctor(
     from ablate.experiment.load import load_config
     from ablate.keeping.check import check_store
     from ablate.record.addresses import default_uri
+    from ablate.store import opening
 
     if store:
         with checking_bar() as progress:
             sound = print_answers(check_store(open_store(folder), progress))
     else:
-        config = load_config(profile, sets or ())
-        sound = print_answers(
-            diagnose(config, profile, folder, default_uri() if tracking_uri is None else tracking_uri)
-        )
+        config, root = load_config(profile, sets or ()), opening.open_store(folder).root
+        uri = default_uri() if tracking_uri is None else tracking_uri
+        sound = print_answers(diagnose(config, profile, root, uri))
     if not sound:
         raise typer.Exit(1)

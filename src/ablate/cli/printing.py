@@ -248,7 +248,7 @@ def print_outcome(outcome: Outcome, runs: int, page: Path) -> None:
         say("The same command tries what failed again, and keeps what is finished.")
 
 
-def print_status(status: Status, store: Path) -> None:
+def print_status(status: Status, store: str) -> None:
     """What runs, how far it is, and what failed; then the failures that MLflow has of experiments that do
     not run."""
     running = {command.account.experiment for command in status.commands}
@@ -311,7 +311,7 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
-def print_found(found: Found, store: Path, *, done: bool) -> None:
+def print_found(found: Found, store: str, *, done: bool) -> None:
     """What of a store can go or has gone, why, and what that means."""
     from ablate.keeping.gc import KINDS
 
@@ -370,7 +370,7 @@ def print_imported(imported: Imported) -> None:
         say(f"{plugin} is a program that commands on this experiment execute: look at it first.")
 
 
-def print_doomed(doomed: Doomed, uri: str, store: Path, *, done: bool) -> None:
+def print_doomed(doomed: Doomed, uri: str, store: str, *, done: bool) -> None:
     """What goes with an experiment, or has gone."""
     from ablate.record.addresses import database_of
     from ablate.record.patience import shown

@@ -18,7 +18,7 @@ from ablate.cli.options import (
     Seeds,
     Sets,
     SpecFile,
-    StoreFolder,
+    StoreAddress,
     TrackingUri,
     bare_plan_of,
     plan_of,
@@ -43,7 +43,7 @@ def report(
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 if a claim that must be supported is not.")
     ] = False,
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
     tracking_uri: TrackingUri = None,
     reports: Reports = REPORTS,
 ) -> None:
@@ -90,7 +90,7 @@ def sample(
     sets: Sets = None,
     seeds: Seeds = None,
     plugins: Plugins = None,
-    store: StoreFolder = STORE,
+    store: StoreAddress = STORE,
 ) -> None:
     """Draw images for your own prompts from a trained variant. No file is replaced."""
     made = plan_of(spec, profile, sets, seeds, plugins, store)

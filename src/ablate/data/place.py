@@ -122,7 +122,7 @@ class Hub(Place):
         if not store.has("data", key):
             fix = f"Fetch it: ablate data fetch {self.path}"
             raise DataError("the data set is not in the store yet", where=f"data.path: {self.path}", fix=fix)
-        return len(captions.read(store.path("data", key)).train)
+        return len(captions.read(store.fetched("data", key)).train)
 
     def look(self) -> Found:
         """The hub is not asked."""

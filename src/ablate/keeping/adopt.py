@@ -16,7 +16,7 @@ from ablate.record import carry
 from ablate.report.write import update_index
 from ablate.runner.alone import experiment_lock
 from ablate.runner.needs import keep_needs, parsed
-from ablate.runner.study import study_database, study_name
+from ablate.runner.study import study_name, study_storage
 from ablate.runner.trials import refuse_study, remove_study, unpack_trials
 from ablate.store import ENTRY, unsealed
 
@@ -44,7 +44,13 @@ class Imported:
 
 
 def adopt(
-    file: Path, store: Store, uri: str, reports: Path, folder: Path, progress: Callable[[int, int], None]
+    file: Path,
+    store: Store,
+    uri: str,
+    reports: Path,
+    folder: Path,
+    progress: Callable[[int, int], None],
+    studies: str | None = None,
 ) -> Imported:
     """Takes a study from a file: its record, trials, report, spec and plug-ins, and weights if it has them.
 
@@ -54,6 +60,7 @@ def adopt(
     Args:
         folder: where the spec gets its place.
         progress: told how many members of how many have been looked at.
+        studies: address of the database with Optuna's studies; by default beside the record.
 
     Raises:
         UserError: the file is not as it was written, or something of it is there already; and as ``connect``.
@@ -63,9 +70,9 @@ def adopt(
         contents = study.contents
         packed = _record(study, file)
         if store.held(experiment_lock(contents.key)):
-            raise RunError(f"{contents.experiment} is being run here", where=str(store.root))
+            raise RunError(f"{contents.experiment} is being run here", where=store.address)
         carry.refuse_known(uri, packed)
-        trials = study_database(uri), study_name(contents.experiment, contents.key)
+        trials = study_storage(uri, store, studies), study_name(contents.experiment, contents.key)
         refuse_study(*trials)
         places = {folder / path: name for path, name in study.names(bundle.FILES).items()}
         places |= {reports / path: name for path, name in study.names(bundle.REPORT).items()}

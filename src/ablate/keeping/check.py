@@ -27,7 +27,7 @@ def check_store(store: Store, progress: Callable[[int, int], None]) -> Iterator[
             damaged += 1
             mend = "ablate run sets it aside and makes it again where an experiment needs it"
             yield Answer(str(store.path(stage, key)), "wrong", damage, mend)
-    about, counted = f"store {store.root}", f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
+    about, counted = f"store {store.address}", f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
     if damaged:
         yield Answer(about, "wrong", f"{damaged} of {counted} damaged")
     else:

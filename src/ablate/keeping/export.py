@@ -18,7 +18,7 @@ from ablate.report.ours import check_place
 from ablate.report.write import memory_of, write_report
 from ablate.runner.alone import experiment_lock
 from ablate.runner.needs import needs_of
-from ablate.runner.study import study_database, study_name
+from ablate.runner.study import study_name, study_storage
 from ablate.runner.trials import pack_trials
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def export(
     plugins: Sequence[Path] = (),
     options: Sequence[str] = (),
     weights: bool = False,
+    studies: str | None = None,
 ) -> Exported:
     """Writes all that is recorded of a plan's experiment into one file, with its spec and its report. The
     report is brought up to date.
@@ -58,6 +59,7 @@ def export(
         plugins: files that were named beside the spec's own.
         options: what the command was given beside the spec, for who reads it.
         weights: also what images are drawn from.
+        studies: address of the database with Optuna's studies; by default beside the record.
 
     Raises:
         UserError: there is a file already, nothing is recorded, or the spec and its plug-ins do not lie in
@@ -67,7 +69,7 @@ def export(
     key, name = spec_key(plan), plan.experiment.name
     _refuse_taken(file)
     if plan.store.held(experiment_lock(key)):
-        raise RunError(f"{name} is being run", where=str(plan.store.root), fix="Wait until it has ended.")
+        raise RunError(f"{name} is being run", where=plan.store.address, fix="Wait until it has ended.")
     if not (found := find_settings(uri, plan)):
         fix = "Run it first: ablate run, with the same --profile, --set and --seeds."
         raise UserError("MLflow has no record of this experiment with these settings", where=name, fix=fix)
@@ -83,7 +85,7 @@ def export(
     file.parent.mkdir(parents=True, exist_ok=True)
     with bundle.writing(file, contents) as out:
         out.add(bundle.RECORD, json.dumps(packed).encode())
-        trials = pack_trials(study_database(uri), study_name(name, key, parent.place))
+        trials = pack_trials(study_storage(uri, plan.store, studies), study_name(name, key, parent.place))
         out.add(bundle.TRIALS, json.dumps(trials).encode())
         out.add(bundle.NEEDS, json.dumps(asdict(needs_of(plan))).encode())
         for path in named:
@@ -126,7 +128,7 @@ def _weights(plan: Plan) -> list[tuple[str, str]]:
     for run in plan.runs:
         if not run.has_weights(plan.store.has):
             fix = "Leave out --weights, or train them again: `ablate run` after removing MLflow's record."
-            raise RunError(f"the weights of {run.name} are not there", where=str(plan.store.root), fix=fix)
+            raise RunError(f"the weights of {run.name} are not there", where=plan.store.address, fix=fix)
     return sorted({entry for run in plan.runs for entry in (("train", run.keys.chain[-1]), run.keys.weights)})
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 import shutil
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ablate.record.read import find_experiment
 from ablate.runner.alone import HOUSEKEEPING, experiment_lock
 from ablate.runner.needs import Entry, Needs, read_needs
-from ablate.store import DAMAGED, KEPT, LOCKS, is_held
+from ablate.store import DAMAGED, KEPT, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,6 +56,8 @@ class Item:
     bytes: int
     entry: Entry | None = None
     """Stage and key, where it is an entry of the store."""
+    mark: str = ""
+    """Its name, where it is a mark."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def find(store: Store, uri: str, *, weights: bool = False) -> Found:
     gone = {item.entry for item in items}
     items += _marks(store, needed, gone)
     running = [each.needs.experiment for each in experiments if each.running]
-    if running or any(is_held(lock) for lock in (store.root / LOCKS).glob(experiment_lock("*.lock"))):
+    if running or store.any_held(experiment_lock("")):
         items = [item for item in items if item.kind not in BESIDE_A_RUN]
     moments = {item.entry[1] for item in items if item.entry and item.entry[0] == "moments"}
     return Found(
@@ -152,6 +155,8 @@ def remove(store: Store, item: Item) -> None:
     """Removes one thing; one that has gone is not an error."""
     if item.entry:
         store.remove(*item.entry)
+    elif item.mark:
+        store.drop(item.mark)
     elif item.path.is_dir():
         shutil.rmtree(item.path, ignore_errors=True)
     else:
@@ -243,7 +248,7 @@ def _entries(store: Store, needed: Needed) -> Iterator[Item]:
     for stage, key in store.listed():
         entry, path = (stage, key), store.path(stage, key)
         if kind := STAGES[stage](needed, entry, store) if stage in STAGES else "":
-            yield Item(kind, path, size_of(path), entry)
+            yield Item(kind, path, store.size(stage, key), entry)
 
 
 # ── everything else ──────────────────────────────────────────────────────────────────────────────
@@ -269,19 +274,11 @@ def _work(store: Store, needed: Needed) -> Iterator[Path]:
 
 
 def _locks(store: Store) -> Iterator[Path]:
-    for lock in (store.root / LOCKS).glob("*.lock"):
-        if not any(lock.match(name) for name in NEVER) and not is_held(lock):
-            yield lock
+    return (lock for lock in store.locks() if not any(lock.match(name) for name in NEVER))
 
 
 def _marks(store: Store, needed: Needed, gone: set[Entry | None]) -> Iterator[Item]:
-    for mark in sorted((store.root / KEPT).glob("*-*")):
-        stage, _, key = mark.name.partition("-")
+    for name in store.names(KEPT):
+        stage, _, key = PurePath(name).name.partition("-")
         if key not in needed.going_on and (not store.has(stage, key) or (stage, key) in gone):
-            yield Item("marks", mark, 0)
-
-
-def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files if not file.is_dir())
+            yield Item("marks", store.root / name, 0, mark=name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from filelock import Timeout
 
 from ablate.errors import RunError, UserError
-from ablate.keeping.gc import Item, remove, size_of
+from ablate.keeping.gc import Item, remove
 from ablate.record.addresses import database_of
 from ablate.record.glance import glance
 from ablate.record.identity import here, this_folder
@@ -18,11 +18,11 @@ from ablate.record.remove import parents_of, remove_runs, runs_of
 from ablate.report.drawn import Drawn, digests
 from ablate.report.ours import memories
 from ablate.report.write import update_index
-from ablate.runner.alone import HOUSEKEEPING, RUNNING, experiment_lock
+from ablate.runner.alone import HOUSEKEEPING, account_name, experiment_lock
 from ablate.runner.needs import Entry, Needs, forget_needs, read_needs
-from ablate.runner.study import study_database, study_name
+from ablate.runner.study import study_name, study_storage
 from ablate.runner.trials import has_study, remove_study
-from ablate.store import KEPT
+from ablate.store import KEPT, mark
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -54,7 +54,14 @@ class Doomed:
     """In the store: what no other experiment needs."""
 
 
-def find(store: Store, uri: str, reports: Path, experiment: str, plan: Plan | None = None) -> Doomed:
+def find(
+    store: Store,
+    uri: str,
+    reports: Path,
+    experiment: str,
+    plan: Plan | None = None,
+    studies: str | None = None,
+) -> Doomed:
     """What goes with an experiment: with a plan, only what was recorded from its place with its settings;
     without, all of that name. Changes nothing.
 
@@ -89,6 +96,7 @@ def find(store: Store, uri: str, reports: Path, experiment: str, plan: Plan | No
             raise _running(experiment, store)
     runs = [parent.run_id for parent in parents]
     report, edited = _report(reports, experiment, runs, all_go=len(parents) == len(all_parents))
+    storage = study_storage(uri, store, studies)
     names = {study_name(experiment, parent.key, parent.place) for parent in parents}
     names |= {study_name(experiment, each) for each in keys if not elsewhere}
     return Doomed(
@@ -97,19 +105,26 @@ def find(store: Store, uri: str, reports: Path, experiment: str, plan: Plan | No
         runs_of(uri, experiment, runs) if runs else [],
         _not_from_here(parents),
         len(all_parents) - len(parents),
-        [name for name in sorted(names) if has_study(study_database(uri), name)],
+        [name for name in sorted(names) if has_study(storage, name)],
         report,
         edited,
         list(_items(store, needs, keys)),
     )
 
 
-def delete(store: Store, uri: str, reports: Path, experiment: str, plan: Plan | None = None) -> Doomed:
+def delete(
+    store: Store,
+    uri: str,
+    reports: Path,
+    experiment: str,
+    plan: Plan | None = None,
+    studies: str | None = None,
+) -> Doomed:
     """Removes what ``find`` finds, and gives it. Given again after it was interrupted, it goes on. Raises as
     ``find``."""
     with ExitStack() as held:
         held.enter_context(store.lock(HOUSEKEEPING))
-        doomed = find(store, uri, reports, experiment, plan)
+        doomed = find(store, uri, reports, experiment, plan, studies)
         for each in doomed.keys:
             try:
                 held.enter_context(store.lock(experiment_lock(each)).acquire(blocking=False))
@@ -119,13 +134,13 @@ def delete(store: Store, uri: str, reports: Path, experiment: str, plan: Plan | 
             file.unlink(missing_ok=True)
         _tidy(reports, experiment)
         for name in doomed.studies:
-            remove_study(study_database(uri), name)
+            remove_study(study_storage(uri, store, studies), name)
         if doomed.runs:
             remove_runs(uri, experiment, doomed.runs)
         for item in doomed.items:
             remove(store, item)
         for each in doomed.keys:
-            (store.root / RUNNING / f"{each}.json").unlink(missing_ok=True)
+            store.drop(account_name(each))
             forget_needs(store, each)
     return doomed
 
@@ -135,7 +150,7 @@ def _not_from_here(parents: Sequence[Parent]) -> list[Parent]:
 
 
 def _running(experiment: str, store: Store) -> RunError:
-    return RunError(f"{experiment} is being run", where=str(store.root), fix="Stop it, or wait for its end.")
+    return RunError(f"{experiment} is being run", where=store.address, fix="Stop it, or wait for its end.")
 
 
 # ── the report ───────────────────────────────────────────────────────────────────────────────────
@@ -187,11 +202,11 @@ def _items(store: Store, needs: dict[str, Needs], keys: Collection[str]) -> Iter
         if stage == "ema":  # an average goes with its state
             entry = ("train", str(store.find_ingredients(stage, key).get("state")))
         if entry in mine:
-            path = store.path(stage, key)
-            yield Item("superseded", path, size_of(path), (stage, key))
+            yield Item("superseded", store.path(stage, key), store.size(stage, key), (stage, key))
+    marks = set(store.names(KEPT))
     for stage, key in sorted(mine):
-        if (mark := store.root / KEPT / f"{stage}-{key}").exists():
-            yield Item("marks", mark, 0)
+        if (name := mark(stage, key)) in marks:
+            yield Item("marks", store.root / name, 0, mark=name)
 
 
 def _all_of(needs: Collection[Needs]) -> set[Entry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from ablate.record.glance import glance
@@ -65,9 +66,9 @@ class Status:
 def status_of(store: Store, uri: str) -> Status:
     """What goes on now. Waits for nobody and writes nothing."""
     commands = []
-    for file in sorted((store.root / RUNNING).glob("*.json")):
-        # Asked first: what ends in between has removed its file.
-        killed = not store.held(experiment_lock(file.stem))
-        if account := Account.read(file):
+    for name in store.names(RUNNING):
+        # Asked first: what ends in between has removed its account.
+        killed = not store.held(experiment_lock(PurePath(name).stem))
+        if account := Account.read(store, name):
             commands.append(Command(account, killed))
     return Status(commands, glance(uri))

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ablate.errors import UserError
+from ablate.patience import Note, log
 from ablate.record.addresses import SQLITE, answers, check_address, database_of, tracking_address
 from ablate.record.databases import (
     artifact_folder,
@@ -17,7 +18,7 @@ from ablate.record.databases import (
     provide_database,
     read_rows,
 )
-from ablate.record.patience import Note, Patience, log, secrets_of, shown
+from ablate.record.patience import patient_with, secrets_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ class PatientClient:
 
     def __init__(self, uri: str, note: Note = log) -> None:
         self.database = database_of(uri)
-        self.patiently = Patience(shown(uri), note, secrets_of(uri))
+        self.patiently = patient_with(shown(uri), note, secrets_of(uri))
         self._uri = uri
 
     @cached_property
@@ -106,7 +107,7 @@ def connect(uri: str, note: Note = log, *, to_write: bool = False) -> PatientCli
 def settle(database: Path, note: Note = log) -> None:
     """Has a database name the artifacts beside it, wherever it lay when they were recorded. Raises as
     ``connect``."""
-    patiently = Patience(str(database), note)
+    patiently = patient_with(str(database), note)
     if patiently(lambda: has_moved(database)):
         patiently(lambda: follow_the_move(database))
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from ablate.errors import UserError
-from ablate.record.patience import BROKEN, Note, Patience, log, trouble_of
+from ablate.mounts import network_kind
+from ablate.patience import Note, log
+from ablate.record.patience import BROKEN, patient_with, trouble_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +40,24 @@ def provide_database(file: Path, table: str, make: Callable[[Path], None], note:
         UserError: what is there cannot be used, or nothing can be made there.
         UnreachableError: the disk is full, or the database is locked for minutes.
     """
-    Patience(str(file), note)(lambda: _make_aside(file, make))
+    refuse_shared(file)
+    patient_with(str(file), note)(lambda: _make_aside(file, make))
     check_database(file, table, note)
+
+
+def refuse_shared(file: Path, mounts: str | None = None) -> None:
+    """Looks whether an SQLite file lies where it cannot be written safely. ``mounts`` as in ``network_kind``.
+
+    Raises:
+        UserError: machines share its file system. SQLite's locks do not hold there, and the file breaks.
+    """
+    if kind := network_kind(file, mounts):
+        raise UserError(
+            f"an SQLite file on a network file system ({kind}) breaks: locks do not hold there",
+            where=str(file),
+            fix="Put it on a local disk, --tracking-uri sqlite:////LOCAL/FOLDER/mlflow.db, or use a server. "
+            "docs/shared.md says how.",
+        )
 
 
 def _make_aside(file: Path, make: Callable[[Path], None]) -> None:
@@ -72,7 +90,7 @@ def check_database(file: Path, table: str, note: Note = log) -> None:
         UserError: it is not, with what to do about it.
         UnreachableError: it is locked for minutes.
     """
-    Patience(str(file), note)(lambda: _look(file, table))
+    patient_with(str(file), note)(lambda: _look(file, table))
 
 
 def _look(file: Path, table: str) -> None:

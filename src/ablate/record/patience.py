@@ -6,120 +6,24 @@ Everything that MLflow, SQLAlchemy, a network or a disk may raise is turned into
 from __future__ import annotations
 
 import errno
-import logging
 import re
 import sqlite3
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from ablate.errors import AblateError, RunError, UserError, visible
+from ablate.errors import AblateError, visible
+from ablate.patience import Note, Patience, Trouble, log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Result = TypeVar("Result")
-Note = Callable[[str], None]
-"""Where it is said that something is waited for."""
 
-PATIENCE = 300.0
-"""Seconds after which what does not answer is given up."""
-REMIND = 30.0
-"""Seconds after which it is said again that something is waited for."""
-LONGEST_PAUSE = 5.0
-"""Seconds between two attempts, at most. The first pauses are shorter."""
-
-log: Note = logging.getLogger(__name__).warning
-"""A note on standard error, for callers without a screen."""
+def patient_with(address: str, note: Note = log, secrets: tuple[str, ...] = ()) -> Patience:
+    """That with MLflow and Optuna, and with what they stand on."""
+    return Patience(address, note, secrets, explain=trouble_of, then=THEN)
 
 
-class Trouble(NamedTuple):
-    """Why an attempt failed."""
-
-    what: str
-    fix: str = ""
-    """What the user can do; empty where it may pass by itself."""
-
-
-class UnreachableError(RunError):
-    """It has been waited for in vain."""
-
-
-class Patience:
-    """Makes attempts until one succeeds, for some minutes.
-
-    Args:
-        address: what the attempts need, as it may be shown.
-        note: told once that it is waited, every half a minute again, and when it is over.
-        secrets: what no message may show.
-    """
-
-    def __init__(
-        self,
-        address: str,
-        note: Note = log,
-        secrets: tuple[str, ...] = (),
-        seconds: float | None = None,
-    ) -> None:
-        self.address = address
-        self.note = note
-        self.secrets = secrets
-        self._seconds = seconds
-
-    @property
-    def seconds(self) -> float:
-        """How long it waits; by default ``PATIENCE``."""
-        return PATIENCE if self._seconds is None else min(self._seconds, PATIENCE)
-
-    def for_seconds(self, seconds: float) -> Patience:
-        """The same with another limit."""
-        return Patience(self.address, self.note, self.secrets, seconds)
-
-    def __call__(self, attempt: Callable[[], Result]) -> Result:
-        """What ``attempt`` gives. It is called again after a failure that may pass.
-
-        Raises:
-            UserError: it failed in a way that no waiting mends.
-            UnreachableError: it still failed after ``seconds``.
-        """
-        began = time.monotonic()
-        said, pause = -REMIND, 0.1
-        while True:
-            try:
-                result = attempt()
-            except Exception as error:
-                trouble = trouble_of(error)
-                if trouble is None:
-                    raise
-                what = hidden(trouble.what, self.secrets)
-                if trouble.fix:
-                    raise UserError(what, where=self.address, fix=trouble.fix) from error
-                waited = time.monotonic() - began
-                if waited > self.seconds:
-                    raise self.given_up(what) from error
-                if waited - said >= REMIND:
-                    said = waited
-                    self.note(f"{self.address}: {what}. Waiting for it, for up to {_in_words(self.seconds)}")
-                time.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-            else:
-                if said >= 0:
-                    self.note(f"{self.address}: works again")
-                return result
-
-    def given_up(self, what: str) -> UnreachableError:
-        """The error that ends the waiting."""
-        return UnreachableError(
-            f"{what}. It was waited for in vain",
-            where=self.address,
-            fix="The store has all that was trained and measured. When this works again, the same command "
-            "records it.",
-        )
-
-
-def _in_words(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+THEN = "The store has all that was trained and measured. When this works again, the same command records it."
 
 
 # ── addresses ────────────────────────────────────────────────────────────────────────────────────
@@ -145,13 +49,6 @@ def secrets_of(uri: str) -> tuple[str, ...]:
         found.append(user.partition(":")[2])
     both = {form for secret in found for form in (secret, unquote(secret)) if form}
     return tuple(sorted(both, key=len, reverse=True))
-
-
-def hidden(text: str, secrets: tuple[str, ...]) -> str:
-    """A text in which no secret can be read."""
-    for secret in secrets:
-        text = text.replace(secret, "…")
-    return text
 
 
 # ── failures ─────────────────────────────────────────────────────────────────────────────────────

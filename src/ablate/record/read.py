@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UserError
+from ablate.patience import Note, log
 from ablate.record import identity, names
 from ablate.record.addresses import database_of
 from ablate.record.artifacts import Downloads, files_of
 from ablate.record.client import connect
 from ablate.record.databases import is_there
 from ablate.record.identity import Parent
-from ablate.record.patience import Note, log
 from ablate.record.provenance import spec_key
 from ablate.record.runs import runs_of
 from ablate.records import ExperimentRecord, Finding, RunRecord, Verification

@@ -11,7 +11,7 @@ from statistics import fmean
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Self
 
-from ablate.record import patience
+from ablate import patience
 from ablate.stages.evaluated import Evaluated
 from ablate.stages.sampled import Sampled, preview_image
 

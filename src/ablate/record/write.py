@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.data.place import place_of
 from ablate.hardware import words
+from ablate.patience import Note, log
 from ablate.record import identity, names
 from ablate.record.client import connect
 from ablate.record.databases import address_of
 from ablate.record.identity import Parent
 from ablate.record.images import encoded, sheet, tiles
-from ablate.record.patience import Note, log
 from ablate.record.provenance import git_commit, provenance, spec_record
 from ablate.record.read import Reader, find_settings
 from ablate.record.runs import Experiment, query_of, runs_of

@@ -12,16 +12,13 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from ablate.store import write_file
+from ablate.errors import AblateError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
-    from pathlib import Path
 
     from ablate.records import Cluster, EpochRow, Finding
-
-PAUSE = 1.0
-"""Seconds between two times of writing."""
+    from ablate.store import Store
 
 
 @dataclass
@@ -54,29 +51,31 @@ class Account:
         return cls(experiment, os.getpid(), socket.gethostname(), time.time())
 
     @classmethod
-    def read(cls, file: Path) -> Account | None:
-        """The account in a file; None where there is none: its process has just begun, or just ended."""
+    def read(cls, store: Store, name: str) -> Account | None:
+        """The account that a store has under a name; None where there is none: its process has just begun, or
+        just ended."""
         try:
-            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            content: dict[str, Any] = json.loads(store.get(name) or "")
             return cls(**content)
         except (OSError, ValueError, TypeError):
             return None
 
-    def write(self, file: Path) -> None:
-        """Writes it, in one step."""
-        write_file(file, json.dumps(asdict(self), indent=1))
+    def write(self, store: Store, name: str) -> None:
+        """Puts it into a store, in one step."""
+        store.put(name, json.dumps(asdict(self), indent=1))
 
 
 class Keeper:
-    """A ``RunProgress`` that keeps what it is told in a file, written by a thread of its own at most once a
-    second: nothing waits for the disk, and a disk that is full only makes the account old.
+    """A ``RunProgress`` that keeps what it is told in the store, written now and then by a thread of its own:
+    nothing waits for the disk, and a disk that is full only makes the account old.
 
     A context manager.
     """
 
-    def __init__(self, account: Account, file: Path) -> None:
+    def __init__(self, account: Account, store: Store, name: str) -> None:
         self._account = account
-        self._file = file
+        self._store = store
+        self._name = name
         self._names: Collection[str] = ()
         self._lock = threading.Lock()
         self._changed = self._ended = False
@@ -151,6 +150,6 @@ class Keeper:
             with self._lock:
                 account, changed, self._changed = deepcopy(self._account), self._changed, False
             if changed:
-                with contextlib.suppress(OSError):
-                    account.write(self._file)
-            self._wake.wait(PAUSE)
+                with contextlib.suppress(OSError, AblateError):
+                    account.write(self._store, self._name)
+            self._wake.wait(self._store.pause)

@@ -12,7 +12,6 @@ from ablate.runner.account import Account, Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from ablate.store import Store
 
@@ -28,29 +27,34 @@ def experiment_lock(key: str) -> str:
     return f"experiment-{key}"
 
 
+def account_name(key: str) -> str:
+    """Under which the account of the process that runs this experiment is kept in the store."""
+    return f"{RUNNING}/{key}.json"
+
+
 @contextmanager
 def alone(store: Store, key: str, name: str, say: Callable[[str], None]) -> Iterator[Keeper]:
     """Waits until no other process runs the experiment with this spec key, and says for whom. Gives what
     keeps this process's account."""
-    file = store.root / RUNNING / f"{key}.json"
+    file = account_name(key)
     lock = store.lock(experiment_lock(key))
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        say(f"{name} is being run by {_described(file)}; this command waits until it has ended")
+        say(f"{name} is being run by {_described(store, file)}; this command waits until it has ended")
         lock.acquire()
     try:  # from here on the file is this process's
         account = Account.of_this_process(name)
-        account.write(file)
-        with Keeper(account, file) as keeper:
+        account.write(store, file)
+        with Keeper(account, store, file) as keeper:
             yield keeper
     finally:
-        file.unlink(missing_ok=True)
+        store.drop(file)
         lock.release()
 
 
-def _described(file: Path) -> str:
-    account = Account.read(file)
+def _described(store: Store, file: str) -> str:
+    account = Account.read(store, file)
     if account is None:  # it has just begun, or just ended
         return "another process"
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(account.since))

@@ -143,7 +143,8 @@ def variants_can_be_drawn_and_measured(asked: Asked) -> None:
 def there_is_room(asked: Asked) -> None:
     """The disks have room for what is certain to be written; folders of one file system share it."""
     prompts = {data: len(images) for data, images in asked.images.items()}
-    needs = [(asked.plan.store.root, bytes_of_store(asked.plan, asked.weights, prompts, asked.workers))]
+    of_store = bytes_of_store(asked.plan, asked.weights, prompts, asked.workers)
+    needs = [(asked.plan.store.root, int(min(of_store, asked.plan.store.limit)))]
     if asked.artifacts:
         needs.append((asked.artifacts, bytes_of_samples(asked.waiting, prompts)))
     disks: dict[int, list[tuple[Path, int]]] = {}

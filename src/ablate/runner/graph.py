@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ablate import interrupts
 from ablate.errors import AblateError, RunError
+from ablate.patience import UnreachableError
 from ablate.plugins import blamed
 from ablate.runner.order import ranks
 
@@ -133,11 +134,13 @@ def perform(task: Task, root: str, emit: Callable[[Event], None]) -> Ended:
     """What a worker does with a task. Raises AblateError where every other task would fail as well.
 
     Args:
-        root: the store's folder.
+        root: the store's address.
         emit: where the task says what is going on.
     """
     try:
         result = task.function(*task.arguments, root, task.name, emit)
+    except UnreachableError:  # the store: every other task needs it, too
+        raise
     except AblateError as error:
         return Ended(task.name, error=error)
     except Exception as error:

@@ -16,6 +16,7 @@ from ablate.errors import UserError
 from ablate.hardware import words
 from ablate.stages import evaluated, prepared, sampled, trained
 from ablate.store import file_digest
+from ablate.store.opening import is_bucket, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +62,7 @@ class Home:
     folder: str
     """The folder in which it runs: relative paths of data and parts begin there."""
     store: str
-    """The folder of the store, as an absolute path."""
+    """The store's address; of a folder, its absolute path."""
     environment: Mapping[str, str]
     compute: Compute
     numerics: Mapping[str, str | int]
@@ -71,7 +72,8 @@ class Home:
     def of(cls, plan: Plan) -> Home:
         """That of this process."""
         keys = plan.runs[0].keys
-        store = str(plan.store.root.absolute())
+        address = plan.store.address
+        store = address if is_bucket(address) else str(plan.store.root.absolute())
         return cls(str(Path.cwd()), store, environment(), keys.config.compute, keys.numerics)
 
     def refuse_other(self) -> None:
@@ -96,7 +98,9 @@ class Home:
                 fix="Install the same versions on all nodes (the same image, or one environment in a shared "
                 "folder), and start Ray there anew.",
             )
-        if not Path(self.store).is_dir():
+        if is_bucket(self.store):
+            open_store(self.store).reach()
+        elif not Path(self.store).is_dir():
             raise UserError(
                 f"there is no store {self.store} on this node",
                 where=f"node {socket.gethostname()}",

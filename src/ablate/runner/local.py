@@ -68,7 +68,7 @@ class LocalExecutor:
     def of(cls, plan: Plan, workers: int | None) -> LocalExecutor:
         """On a plan's store, with the threads that it configures; by default ``default_workers``."""
         threads = plan.runs[0].keys.config.compute.threads
-        return cls(str(plan.store.root), workers or default_workers(plan), threads)
+        return cls(plan.store.address, workers or default_workers(plan), threads)
 
     def __enter__(self) -> Self:
         return self

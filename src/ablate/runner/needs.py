@@ -6,18 +6,18 @@ Housekeeping reads it: what no experiment needs can go.
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ablate.errors import RunError
 from ablate.record.provenance import spec_key
 from ablate.stages import evaluated
-from ablate.store import key_of, write_file
+from ablate.store import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from ablate.plan import Plan
     from ablate.store import Store
@@ -67,8 +67,7 @@ class Needs:
 def write_needs(plan: Plan) -> str | None:
     """Keeps in the store what a plan's experiment needs of it. Gives what was there before, for
     ``taken_back``."""
-    file = _file(plan.store, spec_key(plan))
-    before = file.read_text(encoding="utf-8") if file.exists() else None
+    before = plan.store.get(_name(spec_key(plan)))
     keep_needs(plan.store, spec_key(plan), needs_of(plan))
     return before
 
@@ -80,21 +79,18 @@ def taken_back(plan: Plan, before: str | None) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        file = _file(plan.store, spec_key(plan))
         if before is None:
-            file.unlink(missing_ok=True)
+            forget_needs(plan.store, spec_key(plan))
         else:
-            write_file(file, before)
+            plan.store.put(_name(spec_key(plan)), before)
         raise
 
 
 def keep_needs(store: Store, key: str, needs: Needs) -> None:
     """Keeps in a store what the experiment with this spec key needs of it."""
-    file, text = _file(store, key), json.dumps(asdict(needs))
-    with suppress(OSError):
-        if file.read_text(encoding="utf-8") == text:
-            return
-    write_file(file, text)
+    text = json.dumps(asdict(needs))
+    if store.get(_name(key)) != text:
+        store.put(_name(key), text)
 
 
 def needs_of(plan: Plan) -> Needs:
@@ -125,15 +121,16 @@ def read_needs(store: Store) -> Iterator[tuple[str, Needs]]:
     Raises:
         RunError: a file is not as it was written.
     """
-    for file in sorted((store.root / NEEDS).glob("*.json")):
+    for name in store.names(NEEDS):
+        if (text := store.get(name)) is None:  # `ablate rm` has just removed it
+            continue
         try:
-            needs = parsed(file.read_text(encoding="utf-8"))
+            needs = parsed(text)
         except (ValueError, KeyError, TypeError) as error:
             fix = "Delete it, and give the same `ablate run` again: it writes it anew."
-            raise RunError(
-                f"what an experiment needs cannot be read ({error!r})", where=str(file), fix=fix
-            ) from error
-        yield file.stem, needs
+            what = f"what an experiment needs cannot be read ({error!r})"
+            raise RunError(what, where=f"{store.address}/{name}", fix=fix) from error
+        yield PurePath(name).stem, needs
 
 
 def parsed(text: str) -> Needs:
@@ -153,8 +150,8 @@ def parsed(text: str) -> Needs:
 
 def forget_needs(store: Store, key: str) -> None:
     """The experiment with this spec key needs nothing any more."""
-    _file(store, key).unlink(missing_ok=True)
+    store.drop(_name(key))
 
 
-def _file(store: Store, key: str) -> Path:
-    return store.root / NEEDS / f"{key}.json"
+def _name(key: str) -> str:
+    return f"{NEEDS}/{key}.json"

@@ -18,7 +18,7 @@ from ablate.runner.executors import executor_at
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
 from ablate.runner.needs import taken_back, write_needs
-from ablate.runner.study import Study, results_of, study_database, study_name
+from ablate.runner.study import Study, is_lost, results_of, study_name, study_storage
 from ablate.runner.tasks import EpochDone, audit, show, tasks_of
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ class Options:
     """Whether the first run that fails ends the command; by default the others go on."""
     reports: Path | None = None
     """Where reports will be written, if any."""
+    studies: str | None = None
+    """Address of the database with Optuna's studies; by default beside the record."""
 
 
 def run_experiment(
@@ -145,8 +147,10 @@ def _run(
         write_needs(plan)
         writer.mend_parent(before.run_id, plan)
         # Unless the process that had recorded all was killed, both have been done long ago.
-        if writer.status(before.run_id) != "FINISHED" or not study_database(uri).exists():
-            study = open_study(plan, uri, before, progress.say)
+        if writer.status(before.run_id) != "FINISHED" or is_lost(
+            study_storage(uri, plan.store, options.studies)
+        ):
+            study = open_study(plan, uri, before, progress.say, options.studies)
             study.agree(results_of(writer.children(before.run_id), seeds))
             writer.end_parent(before.run_id, failed=False)
         return Outcome()
@@ -168,7 +172,7 @@ def _run(
         begun = writer.begin_parent(plan, key)
         parent = begun.run_id
         writer.log_findings(parent, findings)
-        study = open_study(plan, uri, begun, progress.say)
+        study = open_study(plan, uri, begun, progress.say, options.studies)
         study.enqueue(dict.fromkeys(run.variant for run in waiting))
         with Recorder(plan, writer, parent) as recorder:
             recorder.begin(waiting)
@@ -208,10 +212,12 @@ def _say_others(plan: Plan, writer: Writer, say: Callable[[str], None]) -> None:
         )
 
 
-def open_study(plan: Plan, uri: str, parent: Parent, note: Callable[[str], None]) -> Study:
+def open_study(
+    plan: Plan, uri: str, parent: Parent, note: Callable[[str], None], studies: str | None = None
+) -> Study:
     """The study of a recorded experiment, made where there is none."""
     name = study_name(plan.experiment.name, parent.key, parent.place)
-    return Study(study_database(uri), name, list(plan.experiment.variants), note)
+    return Study(study_storage(uri, plan.store, studies), name, list(plan.experiment.variants), note)
 
 
 def run_round(

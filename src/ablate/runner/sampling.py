@@ -50,7 +50,7 @@ def choose_run(plan: Plan, variant: str, seed: int | None) -> Run:
     if not plan.store.has(*chosen.keys.weights):
         raise UserError(
             f"the weights of {chosen.name} are not in the store",
-            where=str(plan.store.root),
+            where=plan.store.address,
             fix="Train them first with `ablate run` and the same options.",
         )
     return chosen

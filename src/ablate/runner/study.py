@@ -1,7 +1,7 @@
 """The Optuna study: it proposes the variants of each round and keeps a trial for each.
 
-The study lies in ``optuna.db`` beside MLflow's database. It cannot lie in the same file: both keep
-their schema version in a table called ``alembic_version``.
+The study lies in ``optuna.db`` beside MLflow's database, or in a database on a server. It cannot be MLflow's
+own: both keep their schema version in a table called ``alembic_version``.
 """
 
 from __future__ import annotations
@@ -10,19 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ablate.errors import UserError
-from ablate.record.addresses import database_of
+from ablate.patience import Note, UnreachableError, log
+from ablate.record.addresses import SQLITE, check_address, database_of
 from ablate.record.databases import provide_database
-from ablate.record.patience import Note, Patience, UnreachableError, log
+from ablate.record.patience import patient_with, secrets_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import optuna
 
+    from ablate.patience import Patience
     from ablate.record.read import Child
+    from ablate.store import Store
 
+Storage = Path | str
+"""Where Optuna keeps studies: an SQLite file, or the address of a database on a server."""
 OBJECTIVE = "fid"
 VARIANT = "variant"
 """The parameter of a trial."""
@@ -62,18 +68,19 @@ class Study:
         UnreachableError: it is locked for minutes.
     """
 
-    def __init__(self, database: Path, name: str, variants: Sequence[str], note: Note = log) -> None:
+    def __init__(self, storage: Storage, name: str, variants: Sequence[str], note: Note = log) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._running: list[tuple[optuna.Trial, str]] = []
         """Each with its variant."""
         self._note = note
-        self._patiently = Patience(str(database), note)
-        provide_database(database, "version_info", make_tables, note)
+        self._patiently = patiently_on(storage, note)
+        if isinstance(storage, Path):
+            provide_database(storage, "version_info", make_tables, note)
         self._study = self._patiently(
             lambda: optuna.create_study(
-                storage=storage_of(database), study_name=name, direction="minimize", load_if_exists=True
+                storage=storage_of(storage), study_name=name, direction="minimize", load_if_exists=True
             )
         )
         # Optuna wants the same choices in the same order in all trials of a study: those that it has count.
@@ -170,24 +177,32 @@ def study_name(experiment: str, key: str, place: str = "") -> str:
     return f"{experiment} {key[:12]} {place[:8]}".rstrip()
 
 
-def storage_of(database: Path) -> optuna.storages.RDBStorage:
-    """Optuna's tables in a file that has them.
+def patiently_on(storage: Storage, note: Note = log) -> Patience:
+    """What waits while Optuna's database is locked or away. Never shows its password."""
+    return patient_with(shown(str(storage)), note, secrets_of(str(storage)))
+
+
+def storage_of(storage: Storage) -> optuna.storages.RDBStorage:
+    """Optuna's tables in a file that has them, or on a server, where they are made if need be.
 
     Raises:
         UserError: they are those of another version of Optuna.
     """
     import optuna
 
+    url = f"{SQLITE}{storage}" if isinstance(storage, Path) else storage
     try:
-        return optuna.storages.RDBStorage(f"sqlite:///{database}")
+        # A connection that the server has closed meanwhile is noticed before it is used.
+        return optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     except RuntimeError as error:
         if "version" not in str(error):
             raise
+        place = shown(str(storage))
         raise UserError(
             f"Optuna {optuna.__version__} cannot use this database of another version",
-            where=str(database),
-            fix=f"If it is an older one: optuna storage upgrade --storage sqlite:///{database}. "
-            f"Else: mv {database} {database}.old; `ablate run` makes it anew from what MLflow has.",
+            where=place,
+            fix=f"If it is older: optuna storage upgrade --storage {shown(url)}. Else move it away, or "
+            "choose another --study-storage: `ablate run` makes it anew from what MLflow has.",
         ) from error
 
 
@@ -209,10 +224,27 @@ def results_of(children: Collection[Child], seeds: Sequence[int]) -> dict[str, R
     return results
 
 
-def study_database(uri: str) -> Path:
-    """``optuna.db`` beside MLflow's SQLite file, in the current folder for any other address."""
-    database = database_of(uri)
-    return (database.parent if database else Path()) / "optuna.db"
+def study_storage(uri: str, store: Store, given: str | None = None) -> Storage:
+    """Where the studies of a record lie: in the database that was given; else in ``optuna.db`` beside
+    MLflow's SQLite file, or for a tracking server in the folder of the store. Like the store it can be lost:
+    ``ablate run`` makes a study anew from what MLflow has.
+
+    Raises:
+        UserError: what was given is no address of a database.
+    """
+    if given is None:
+        database = database_of(uri)
+        return (database.parent if database else store.root) / "optuna.db"
+    if urlsplit(given).scheme.partition("+")[0] in ("http", "https", ""):
+        fix = "Give --study-storage as postgresql+psycopg://USER@HOST/DATABASE, or sqlite:///PATH."
+        raise UserError("Optuna keeps studies in a database, and this is none", where=shown(given), fix=fix)
+    check_address(given)
+    return database_of(given) or given
+
+
+def is_lost(storage: Storage) -> bool:
+    """Whether a file of studies is not there any more. A server is not asked."""
+    return isinstance(storage, Path) and not storage.exists()
 
 
 def _trial(trial: optuna.trial.FrozenTrial) -> Trial:

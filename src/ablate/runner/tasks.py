@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ablate.errors import MeaninglessError
 from ablate.records import Cluster
 from ablate.runner.graph import Task
-from ablate.store import Store
+from ablate.store.opening import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ablate.stages.keys import RunKeys
     from ablate.stages.training import Training
     from ablate.stages.trial import Tried
+    from ablate.store import Store
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def try_out(configs: Mapping[str, Config], root: str, task: str, emit: Emit) -> 
 
 def _store(root: str, task: str, emit: Emit) -> Store:
     """The store, which says what it finds damaged."""
-    return Store(root, lambda text: emit(Note(task, text, lasting=True)))
+    return open_store(root, lambda text: emit(Note(task, text, lasting=True)))
 
 
 def audit(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UserError
 from ablate.record.databases import check_database, is_there, provide_database
-from ablate.record.patience import Patience
-from ablate.runner.study import make_tables, storage_of
+from ablate.record.patience import shown
+from ablate.runner.study import make_tables, patiently_on, storage_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import optuna
+
+    from ablate.runner.study import Storage
 
 TABLE = "version_info"
 """Of Optuna's: it has a row in each whole database."""
@@ -21,9 +22,9 @@ HALF_WAY = "ablate.import"
 """Attribute of a study whose trials are being put in: whatever is there of it counts for nothing."""
 
 
-def pack_trials(database: Path, name: str) -> list[dict[str, Any]]:
+def pack_trials(storage: Storage, name: str) -> list[dict[str, Any]]:
     """The trials of a study, none if there is no such study. Raises UserError for a broken database."""
-    if not is_there(database) or not (study := _find(database, name)):
+    if not _may_be(storage) or not (study := _find(storage, name)):
         return []
     return [
         {
@@ -40,21 +41,22 @@ def pack_trials(database: Path, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def refuse_study(database: Path, name: str) -> None:
+def refuse_study(storage: Storage, name: str) -> None:
     """Raises UserError if there is a study of this name already."""
-    if is_there(database) and (study := _find(database, name)) and not study.user_attrs.get(HALF_WAY):
+    if _may_be(storage) and (study := _find(storage, name)) and not study.user_attrs.get(HALF_WAY):
         fix = "Nothing was changed. `ablate rm` with the experiment's name removes it."
-        raise UserError(f"Optuna has the study {name!r} already", where=str(database), fix=fix)
+        raise UserError(f"Optuna has the study {name!r} already", where=shown(str(storage)), fix=fix)
 
 
-def unpack_trials(database: Path, name: str, packed: list[dict[str, Any]]) -> None:
+def unpack_trials(storage: Storage, name: str, packed: list[dict[str, Any]]) -> None:
     """Makes a study with these trials. One that is half-way in from an earlier time is made anew."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    provide_database(database, TABLE, make_tables)
-    remove_study(database, name)
-    study = optuna.create_study(storage=storage_of(database), study_name=name, direction="minimize")
+    if isinstance(storage, Path):
+        provide_database(storage, TABLE, make_tables)
+    remove_study(storage, name)
+    study = optuna.create_study(storage=storage_of(storage), study_name=name, direction="minimize")
     study.set_user_attr(HALF_WAY, True)
     for trial in packed:
         study.add_trial(_trial(trial))
@@ -83,31 +85,37 @@ def _trial(packed: dict[str, Any]) -> optuna.trial.FrozenTrial:
     )
 
 
-def has_study(database: Path, name: str) -> bool:
+def has_study(storage: Storage, name: str) -> bool:
     """Whether there is a study of this name."""
-    return is_there(database) and _find(database, name) is not None
+    return _may_be(storage) and _find(storage, name) is not None
 
 
-def remove_study(database: Path, name: str) -> bool:
+def remove_study(storage: Storage, name: str) -> bool:
     """Removes a study with its trials. Gives whether there was one."""
     import optuna
 
-    if not has_study(database, name):
+    if not has_study(storage, name):
         return False
-    Patience(str(database))(lambda: optuna.delete_study(study_name=name, storage=storage_of(database)))
+    patiently_on(storage)(lambda: optuna.delete_study(study_name=name, storage=storage_of(storage)))
     return True
 
 
-def _find(database: Path, name: str) -> optuna.Study | None:
+def _find(storage: Storage, name: str) -> optuna.Study | None:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    check_database(database, TABLE)
+    if isinstance(storage, Path):
+        check_database(storage, TABLE)
 
     def look() -> optuna.Study | None:
-        storage = storage_of(database)
-        if name not in optuna.get_all_study_names(storage):
+        tables = storage_of(storage)
+        if name not in optuna.get_all_study_names(tables):
             return None
-        return optuna.load_study(study_name=name, storage=storage)
+        return optuna.load_study(study_name=name, storage=tables)
 
-    return Patience(str(database))(look)
+    return patiently_on(storage)(look)
+
+
+def _may_be(storage: Storage) -> bool:
+    """Whether there can be a study: a server has to be asked."""
+    return not isinstance(storage, Path) or is_there(storage)

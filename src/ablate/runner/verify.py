@@ -64,7 +64,7 @@ def _train(plan: Plan, runs: Sequence[Run], prepared: Store, progress: RunProgre
     for entry in entries:
         target = plan.store.path(*entry)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(prepared.path(*entry), target, copy_function=os.link)
+        shutil.copytree(prepared.fetched(*entry), target, copy_function=os.link)
     todo = list(tasks.trainings(plan, runs))
     names = {task.name for task in todo}
     todo = [replace(task, needs=tuple(need for need in task.needs if need in names)) for task in todo]

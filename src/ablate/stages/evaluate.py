@@ -51,7 +51,7 @@ def evaluate(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Pa
 def _measure(keys: RunKeys, store: Store, out: Path, progress: Callable[[str], None]) -> None:
     config = keys.config
     device = str(devices.setup(config.compute))
-    prepared = Prepared(store.path("prepare", keys.prepare))
+    prepared = Prepared(store.fetched("prepare", keys.prepare))
     prompts = prepared.prompts
     sampled = Sampled(store.path("sample", keys.sample))
     images = np.stack([load_image(sampled.image(p["image_name"]), config.data.size) for p in prompts])

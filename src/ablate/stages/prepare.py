@@ -95,7 +95,7 @@ def augmented(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> E
     assert keys.augmented, "no augmentation.variants"
 
     def fill(work: Path) -> None:
-        _encode_forms(keys, Prepared(store.path("prepare", keys.prepare)), work, progress)
+        _encode_forms(keys, Prepared(store.fetched("prepare", keys.prepare)), work, progress)
 
     return Encoded(make_growing(store, "augmented", keys.augmented, keys.augmented_ingredients, fill))
 

@@ -56,7 +56,7 @@ def _sample(keys: RunKeys, store: Store, folder: Path, progress: Callable[[str],
     config = keys.config
     device = devices.setup(config.compute)
     unet = load_unet(keys, store, device)
-    prepared = Prepared(store.path("prepare", keys.prepare))
+    prepared = Prepared(store.fetched("prepare", keys.prepare))
     vae = VaePart(config.components.vae).load(str(device))
     prompts, size = prepared.prompts, config.sample.batch
     evaluations = 0

@@ -23,13 +23,13 @@ from ablate.stages.training import Training, forget
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from filelock import BaseFileLock
     from torch import Tensor
 
     from ablate.factors.observer import Observer
     from ablate.records import EpochRow
     from ablate.stages.keys import RunKeys
     from ablate.store import Store
+    from ablate.store.locks import Lock
 
 
 def train(
@@ -90,7 +90,7 @@ def _newest(
     return max(stored, training.epoch) if training else stored
 
 
-def _acquire(lock: BaseFileLock, progress: Callable[[str], None]) -> None:
+def _acquire(lock: Lock, progress: Callable[[str], None]) -> None:
     try:
         lock.acquire(blocking=False)
     except Timeout:

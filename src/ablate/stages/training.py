@@ -93,7 +93,7 @@ class Training:
             forward=torch.compile(unet, options={"deterministic": True}) if config.train.compile else unet,
             optimizer=optimizer,
             observers=observers,
-            data=Prepared(store.path("prepare", keys.prepare)),
+            data=Prepared(store.fetched("prepare", keys.prepare)),
             cache=with_room(batch_sources(keys, store), device),
             device=device,
             process=ForwardProcess(**config.noise.model_dump()).to(device),
@@ -243,7 +243,7 @@ def batch_sources(keys: RunKeys, store: Store) -> dict[str, Tensor]:
     """The tensors that the batches of a training are made of, mapped from the store, in the order in which
     a place on the device helps most.
     """
-    config, data = keys.config, Prepared(store.path("prepare", keys.prepare))
+    config, data = keys.config, Prepared(store.fetched("prepare", keys.prepare))
     sources = {"mean": data.mean, "std": data.std, "states": data.states}
     if keys.augmented:
         forms = augmented(keys, store, progress=lambda text: None)

@@ -11,23 +11,27 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 import time
 import uuid
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from ablate.errors import RunError, UserError
+from ablate.mounts import network_kind
+from ablate.store.locks import is_held, lock_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from filelock import BaseFileLock
+    from ablate.store.locks import Lock
 
 FORMAT = 3
 """Of what stages write. To be raised when old entries can no longer be read under the same keys."""
@@ -39,12 +43,19 @@ STAGES = ("prepare", "augmented", "reference")
 """Those whose work goes on after an interruption."""
 DAY = 86_400.0
 """Seconds."""
+ASIDE = ".new"
+"""Ending of a small file that is being written."""
 
 
 def key_of(ingredients: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of ``ingredients``, shortened to 128 bits (32 hex digits)."""
     text = json.dumps(ingredients, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def mark(stage: str, key: str) -> str:
+    """The name of the text that marks an entry as kept."""
+    return f"{KEPT}/{stage}-{key}"
 
 
 def refuse_foreign(root: Path) -> None:
@@ -73,10 +84,30 @@ def _silent(text: str) -> None:
 class Store:
     """Directories addressed by (stage, key) below ``root``. ``note`` is told what was found damaged."""
 
+    pause = 1.0
+    """Seconds between two times of writing what changes often, as how far a command is."""
+
+    limit = math.inf
+    """Bytes that it may have on this machine, where it keeps only a part of what it has."""
+
     def __init__(self, root: Path | str, note: Callable[[str], None] = _silent) -> None:
         self.root = Path(root)
         self.note = note
         self._looked_at: set[Path] = set()
+
+    @property
+    def address(self) -> str:
+        """What names this store to other processes, and to the user."""
+        return str(self.root)
+
+    @cached_property
+    def _shared(self) -> bool:
+        """Whether it lies on a file system that machines share."""
+        return bool(network_kind(self.root))
+
+    def reach(self) -> None:
+        """Sees that it can be used. Raises UserError if it cannot."""
+        refuse_foreign(self.root)
 
     def path(self, stage: str, key: str) -> Path:
         """Where the entry lies, whether it exists or not."""
@@ -107,7 +138,8 @@ class Store:
     def writing(self, stage: str, key: str, ingredients: Mapping[str, Any]) -> Iterator[Path]:
         """Gives an empty folder that becomes the entry when the block ends without an error.
 
-        An entry that exists already is replaced: entries of the same key hold the same content.
+        An entry that exists already stays: entries of the same key hold the same content, and somebody may be
+        reading it.
         """
         final = self.path(stage, key)
         with self.aside(f"{stage}-{key}") as folder:
@@ -115,15 +147,15 @@ class Store:
             (folder / ENTRY).write_text(sealed({"ingredients": ingredients, "files": _files_of(folder)}))
             _flush(folder)
             final.parent.mkdir(parents=True, exist_ok=True)
-            while folder.exists():
-                self.remove(stage, key)  # a folder cannot be renamed over another
+            while not self.has(stage, key):
                 try:
                     folder.rename(final)
-                except OSError as error:
-                    # Another process has written the same entry in between.
+                    self._looked_at.add(final)
+                except OSError as error:  # a folder cannot be renamed over another
                     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                         raise
-            self._looked_at.add(final)
+                    if not self.has(stage, key):
+                        self.remove(stage, key)  # no entry: of another version, or without its file
 
     @contextmanager
     def aside(self, name: str) -> Iterator[Path]:
@@ -133,7 +165,7 @@ class Store:
         """
         folder = self.root / TMP / f"{name}-{uuid.uuid4().hex[:8]}"
         lock = folder.with_name(f"{folder.name}.lock")
-        with FileLock(lock):
+        with lock_on(lock, shared=self._shared):
             folder.mkdir()
             try:
                 yield folder
@@ -153,7 +185,7 @@ class Store:
 
     def ingredients(self, stage: str, key: str) -> dict[str, Any]:
         """What an entry's key was made of. Raises RunError if the entry cannot be read."""
-        ingredients: dict[str, Any] = self._content(stage, key)["ingredients"]
+        ingredients: dict[str, Any] = content_of(self.path(stage, key))["ingredients"]
         return ingredients
 
     def find_ingredients(self, stage: str, key: str) -> dict[str, Any]:
@@ -168,6 +200,10 @@ class Store:
         for file in sorted((self.root / stage).glob(f"*/{ENTRY}")):
             with suppress(RunError):
                 yield file.parent.name, self.ingredients(stage, file.parent.name)
+
+    def size(self, stage: str, key: str) -> int:
+        """Bytes of all files of an entry."""
+        return size_of(self.path(stage, key))
 
     def listed(self) -> Iterator[tuple[str, str]]:
         """(stage, key) of every entry, whether or not it can be read."""
@@ -198,37 +234,18 @@ class Store:
         if not self.sound(stage, key):
             raise RunError(
                 f"{stage}/{key} is not in the store, or not as it was written",
-                where=str(self.root),
+                where=self.address,
                 fix="`ablate run` with the same options makes it again.",
             )
         return self.path(stage, key)
 
+    def fetched(self, stage: str, key: str) -> Path:
+        """The folder of an entry that is there, for reading; a store elsewhere brings it here first."""
+        return self.path(stage, key)
+
     def damage(self, stage: str, key: str) -> str:
         """What is wrong with an entry, in words; empty if all its files are as they were written."""
-        try:
-            stored = self._content(stage, key)["files"]
-        except RunError as error:
-            return error.what
-        for name, (size, digest) in stored.items():
-            file = self.path(stage, key) / name
-            try:
-                if (found := file.stat().st_size) != size:
-                    return f"{name} has {found} bytes, and {size} were written"
-                if file_digest(file) != digest:
-                    return f"{name} does not hold what was written (its SHA-256 differs)"
-            except FileNotFoundError:
-                return f"{name} is missing"
-        return ""
-
-    def _content(self, stage: str, key: str) -> dict[str, Any]:
-        file = self.path(stage, key) / ENTRY
-        try:
-            content = unsealed(file.read_bytes())
-        except FileNotFoundError as error:  # another process may have removed it in this moment
-            raise RunError(f"{ENTRY} is missing", where=str(file)) from error
-        if content is None:
-            raise RunError(f"{ENTRY} does not hold what was written", where=str(file))
-        return content
+        return damage_in(self.path(stage, key))
 
     def _set_aside(self, stage: str, key: str, damage: str) -> None:
         place = self.root / DAMAGED / f"{stage}-{key}-{uuid.uuid4().hex[:8]}"
@@ -239,29 +256,52 @@ class Store:
             return
         self.note(f"damaged: {stage}/{key}: {damage}. It is set aside in {place} and made again.")
 
-    # ── locks, marks, leftovers ──────────────────────────────────────────────────────────────────
+    # ── locks, marks ─────────────────────────────────────────────────────────────────────────────
 
-    def lock(self, name: str) -> BaseFileLock:
-        """A lock among processes, held while it is entered; the kernel frees it if the holder is killed."""
-        return FileLock(self.root / LOCKS / f"{name}.lock")
+    def lock(self, name: str) -> Lock:
+        """A lock among processes, held while it is entered; it is freed if the holder is killed."""
+        return lock_on(self.root / LOCKS / f"{name}.lock", shared=self._shared)
 
     def held(self, name: str) -> bool:
         """Whether a process holds the lock of this name. Waits for nobody and writes nothing."""
-        return is_held(self.root / LOCKS / f"{name}.lock")
+        return is_held(self.root / LOCKS / f"{name}.lock", shared=self._shared)
+
+    def any_held(self, beginning: str) -> bool:
+        """Whether a process holds a lock whose name begins so. Waits for nobody and writes nothing."""
+        return any(map(self._in_use, (self.root / LOCKS).glob(f"{beginning}*.lock")))
 
     def keep(self, stage: str, key: str) -> None:
         """Marks an entry, which need not exist yet, as one that is not to be forgotten on the way."""
-        mark = self._mark(stage, key)
-        if not mark.exists():
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch()
+        if not self.kept(stage, key):
+            self.put(mark(stage, key), "")
 
     def kept(self, stage: str, key: str) -> bool:
         """Whether an entry is marked by ``keep``."""
-        return self._mark(stage, key).exists()
+        return self.get(mark(stage, key)) is not None
 
-    def _mark(self, stage: str, key: str) -> Path:
-        return self.root / KEPT / f"{stage}-{key}"
+    # ── small texts that commands leave for each other ───────────────────────────────────────────
+
+    def get(self, name: str) -> str | None:
+        """The text that is kept under a name, ``<folder>/<name>``; None if there is none."""
+        try:
+            return (self.root / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def put(self, name: str, text: str) -> None:
+        """Keeps a text under a name, in the place of an older one."""
+        write_file(self.root / name, text)
+
+    def drop(self, name: str) -> None:
+        """Keeps no text under this name any more."""
+        (self.root / name).unlink(missing_ok=True)
+
+    def names(self, folder: str) -> list[str]:
+        """The names of the texts in a folder."""
+        found = (self.root / folder).glob("*")
+        return sorted(f"{folder}/{path.name}" for path in found if not path.name.startswith("."))
+
+    # ── leftovers ────────────────────────────────────────────────────────────────────────────────
 
     def of_other_formats(self) -> list[Path]:
         """Entries that another version of ablate has left in a format that this one does not read."""
@@ -277,9 +317,9 @@ class Store:
         for path in self._aside("*"):
             lock = path.with_name(f"{path.name}.lock")
             if path.suffix == ".lock":
-                left = not path.with_suffix("").exists() and _age(path) > DAY and not is_held(path)
+                left = not path.with_suffix("").exists() and _age(path) > DAY and not self._in_use(path)
             elif lock.exists():
-                left = not is_held(lock)
+                left = not self._in_use(lock)
             else:
                 left = path.name.startswith("gone-") or _age(path) > DAY
             if left:
@@ -301,7 +341,11 @@ class Store:
         for gone in self._aside("gone-*"):
             shutil.rmtree(gone, ignore_errors=True)
         for lock in self._aside("*.lock"):
-            with suppress(Timeout), FileLock(lock, blocking=False):
+            if self._in_use(lock):
+                continue
+            if self._shared:
+                lock.unlink(missing_ok=True)  # a lease that its machine no longer renews
+            with suppress(Timeout), lock_on(lock, shared=self._shared).acquire(blocking=False):
                 shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
                 lock.unlink(missing_ok=True)  # who waits for it in this moment locks a new file
         for folder in self._aside("*"):
@@ -309,44 +353,35 @@ class Store:
                 shutil.rmtree(folder, ignore_errors=True)  # of a version that had no locks
         for folder in self.work():
             if _age(folder) > older_than:
-                with suppress(Timeout), FileLock(self.root / LOCKS / f"{folder.name}.lock", blocking=False):
+                with suppress(Timeout), self.lock(folder.name).acquire(blocking=False):
                     shutil.rmtree(folder, ignore_errors=True)
+        for aside in self.root.glob(f"*/.*{ASIDE}"):
+            if _age(aside) > DAY:
+                aside.unlink(missing_ok=True)
 
+    def locks(self) -> Iterator[Path]:
+        """The files of locks that nobody holds."""
+        for file in (self.root / LOCKS).glob("*.lock"):
+            if not self._in_use(file):
+                yield file
 
-def is_held(lock: Path) -> bool:
-    """Whether a process holds a lock. Waits for nobody and writes nothing."""
-    try:
-        import fcntl
-    except ImportError:  # on Windows a file that is locked cannot be read
-        try:
-            lock.read_bytes()
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return False
-    try:
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go of when the file is closed
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    def _in_use(self, lock: Path) -> bool:
+        return is_held(lock, shared=self._shared)
 
 
 def write_file(path: Path, text: str) -> None:
-    """Replaces ``path`` in one step: a reader sees the old text or the new one, also after a power cut.
-
-    One process at a time: what a killed one has left is written over by the next.
-    """
+    """Replaces ``path`` in one step: a reader sees the old text or the new one, also after a power cut. Of
+    several writers at once, the last one wins."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.new")
-    with aside.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{ASIDE}")
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def sealed(content: Mapping[str, Any]) -> str:
@@ -363,6 +398,45 @@ def unsealed(text: bytes) -> dict[str, Any] | None:
         return content if key_of(content) == sealed["digest"] else None
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def content_of(folder: Path) -> dict[str, Any]:
+    """What the file that makes a folder an entry says: ``ingredients``; ``files``, name → size and SHA-256.
+
+    Raises RunError if it cannot be read.
+    """
+    file = folder / ENTRY
+    try:
+        content = unsealed(file.read_bytes())
+    except FileNotFoundError as error:  # another process may have removed it in this moment
+        raise RunError(f"{ENTRY} is missing", where=str(file)) from error
+    if content is None:
+        raise RunError(f"{ENTRY} does not hold what was written", where=str(file))
+    return content
+
+
+def damage_in(folder: Path) -> str:
+    """What is wrong with an entry's folder, in words; empty if all its files are as they were written."""
+    try:
+        stored = content_of(folder)["files"]
+    except RunError as error:
+        return error.what
+    for name, (size, digest) in stored.items():
+        file = folder / name
+        try:
+            if (found := file.stat().st_size) != size:
+                return f"{name} has {found} bytes, and {size} were written"
+            if file_digest(file) != digest:
+                return f"{name} does not hold what was written (its SHA-256 differs)"
+        except FileNotFoundError:
+            return f"{name} is missing"
+    return ""
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if not file.is_dir())
 
 
 def _files_of(folder: Path) -> dict[str, tuple[int, str]]:

@@ -36,13 +36,18 @@ def make_growing(
     """
     work = store.root / "work" / f"{stage}-{key}"
     with store.lock(f"{stage}-{key}"):
-        if not store.sound(stage, key):
+        while not store.sound(stage, key):
             work.mkdir(parents=True, exist_ok=True)
-            fill(work)
-            with store.writing(stage, key, ingredients) as folder:
-                # Not moved: a process killed between two moves would leave neither folder complete.
-                for file in (*work.glob("*.npy"), *work.glob("*.json")):
-                    _link(file, folder / file.name)
+            try:
+                fill(work)
+                with store.writing(stage, key, ingredients) as folder:
+                    # Not moved: a process killed between two moves would leave neither folder complete.
+                    for file in (*work.glob("*.npy"), *work.glob("*.json")):
+                        _link(file, folder / file.name)
+            except FileNotFoundError:
+                # Where the lock does not hold, another process may have made the entry and cleared this away.
+                if not store.has(stage, key):
+                    raise
         shutil.rmtree(work, ignore_errors=True)
     return store.path(stage, key)
 
@@ -75,11 +80,14 @@ def grow(
 def _write(file: Path, rows: NDArray[Any], first: int, total: int) -> None:
     """Puts ``rows`` into an array file of ``total`` rows, from row ``first`` on, and onto the disk.
 
-    Not through a map of the file: there a full disk would not be an error but the end of the process.
+    Not through a map of the file: there a full disk would not be an error but the end of the process. Never
+    cut off first: another process may be writing the same rows, and what it has written is not lost.
     """
     rows = np.ascontiguousarray(rows)
     header = np.lib.format.header_data_from_array_1_0(rows) | {"shape": (total, *rows.shape[1:])}
-    with file.open("r+b" if first else "wb") as out:
+    if not first:
+        file.touch()
+    with file.open("r+b") as out:
         np.lib.format.write_array_header_1_0(out, header)  # each time the same bytes
         out.seek(first * rows[:1].nbytes, os.SEEK_CUR)
         out.write(rows.data)

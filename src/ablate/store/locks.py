@@ -1,0 +1,102 @@
+"""Locks among processes: the kernel's on a local disk, leases on a file system that machines share.
+
+``flock`` often does not hold there: it may be local to a machine, or not exist. A lease is a file that its
+holder makes exclusively and touches again and again; who waits takes it over when it has not been touched for
+``LEASE`` seconds. A machine that sleeps for longer may find that another holds its lease as well. Then both
+make the same entry, which is waste and nothing worse: the store does not rely on locks for what is true.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from filelock import FileLock, SoftFileLease
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+    from types import TracebackType
+
+LEASE = 90.0
+"""Seconds after which a lease that nobody has touched is given up. NFS may show an old time for a minute."""
+HEARTBEAT = 15.0
+"""Seconds between two touches."""
+
+
+class Lock(Protocol):
+    """A lock among processes: a context manager that holds it."""
+
+    def acquire(self, *, blocking: bool | None = None) -> AbstractContextManager[object]:
+        """Holds it, to the end of a ``with`` on what is given, or until ``release``. Waits for it; raises
+        ``filelock.Timeout`` instead with ``blocking=False``."""
+
+    def release(self) -> None:
+        """Lets go of it."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def lock_on(file: Path, *, shared: bool) -> Lock:
+    """The lock that a file stands for; its folder is made when it is acquired.
+
+    Args:
+        shared: whether the file lies on a network file system.
+    """
+    if not shared:
+        return FileLock(file)
+    return SoftFileLease(file, lease_duration=LEASE, heartbeat_interval=HEARTBEAT)
+
+
+def is_held(file: Path, *, shared: bool) -> bool:
+    """Whether a process holds a lock. Waits for nobody and writes nothing."""
+    return _is_leased(file) if shared else _is_locked(file)
+
+
+def _is_leased(file: Path) -> bool:
+    try:
+        age = time.time() - file.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    owner = SoftFileLease(file, lease_duration=LEASE).owner
+    if owner and owner.hostname == socket.gethostname() and not lives(owner.pid):
+        return False
+    return age < LEASE
+
+
+def lives(process: int) -> bool:
+    """Whether a process of this machine goes on."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is somebody else's
+    return True
+
+
+def _is_locked(file: Path) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # on Windows a file that is locked cannot be read
+        try:
+            file.read_bytes()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+    try:
+        with file.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go of when the file is closed
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
