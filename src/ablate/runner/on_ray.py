@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Self
 
-from ablate.errors import AblateError, MemoryShortError, RunError, UserError
+from ablate.errors import GO_ON, AblateError, MemoryShortError, RunError, UserError
 from ablate.records import Cluster
 from ablate.runner import cluster
 from ablate.runner.cluster import Share
@@ -41,7 +41,7 @@ PAUSE = 0.2
 LOOK = 1.0
 """Seconds between two looks at the cluster."""
 PATIENCE = 60.0
-"""Seconds in which each node must have started a worker."""
+"""Seconds for which the nodes are waited for when a command begins."""
 
 
 def at(address: str | None) -> Start:
@@ -118,6 +118,7 @@ class RayExecutor:
 
         Raises:
             UserError: one has not, or none has room for a task.
+            RunError: none answers.
         """
         able = [node for node in self._nodes if self._share.fits(node.resources)]
         if not able:
@@ -135,17 +136,19 @@ class RayExecutor:
             ): node
             for node in able
         }
-        done, late = self._ray.wait(list(answers), num_returns=len(answers), timeout=PATIENCE)
-        for answer in (*done, *late):
-            host = answers[answer].host
-            if answer in late:
-                raise RunError("this node has started no worker for a minute", where=f"node {host}")
+        said, silent = self._ray.wait(list(answers), num_returns=len(answers), timeout=PATIENCE)
+        if not said:
+            what = f"none of {len(answers)} nodes has started a worker in {PATIENCE:.0f} s"
+            raise RunError(what, where="--executor ray", fix=f"`ray status` may say why. {GO_ON}")
+        for answer in silent:  # it may just be going; its workers look again before their first task
+            self._ray.cancel(answer, force=True)
+        for answer in said:
             try:
                 refusal = self._ray.get(answer)
             except (self._ray.exceptions.NodeDiedError, self._ray.exceptions.TaskUnschedulableError):
                 continue  # it has just been lost
             except self._ray.exceptions.RayError as error:
-                raise _not_here(error, host) from error
+                raise _not_here(error, answers[answer].host) from error
             if refusal:
                 raise refusal
 
