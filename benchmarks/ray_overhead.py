@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -84,11 +85,11 @@ def plan_in(folder: Path, spec: str, seeds: str, sets: list[str]) -> Plan:
 
 
 @contextmanager
-def started(name: str, address: str, plan: Plan) -> Iterator[Executor]:
-    """An executor with two workers that have imported everything."""
+def started(name: str, address: str, plan: Plan, task: Task) -> Iterator[Executor]:
+    """An executor with two workers that have done ``task`` once, and imported what it needs."""
     with executors.EXECUTORS[name](address if name == "ray" else None)(plan, 2) as executor:
         for number in range(2):
-            executor.submit(Task(f"start {number}", (), try_out, ({},), ()))
+            executor.submit(replace(task, name=f"start {number}"))
         while executor.free < 2:
             list(executor.wait())
         yield executor
@@ -99,13 +100,13 @@ def overhead(folder: Path, address: str) -> None:
     plan = plan_in(folder, "experiments/ema.yaml", "0", [])
     tasks = [Task(f"task {number}", (), nothing, (), ()) for number in range(TASKS)]
     taken: dict[str, list[float]] = {"local": [], "ray": []}
-    with started("local", address, plan) as local, started("ray", address, plan) as ray:
+    question = Task("question", (), nothing, (), ())
+    with started("local", address, plan, question) as local, started("ray", address, plan, question) as ray:
         for _ in range(TURNS):
             for name, executor in (("local", local), ("ray", ray)):
                 begun = time.perf_counter()
                 walk(tasks, executor, lambda event: None, lambda task, reason: None)
                 taken[name].append(1000 * (time.perf_counter() - begun) / TASKS)
-        question = Task("question", (), nothing, (), ())
         for name, executor in (("local", local), ("ray", ray)):
             alone = []
             for _ in range(TURNS * 10):
@@ -121,7 +122,7 @@ def study(folder: Path, address: str, asked: argparse.Namespace) -> None:
     for turn in range(asked.turns):
         for name in ("local", "ray") if turn % 2 == 0 else ("ray", "local"):
             plan = plan_in(folder / f"{turn} {name}", asked.spec, asked.seeds, asked.sets)
-            with started(name, address, plan) as executor:
+            with started(name, address, plan, Task("start", (), try_out, ({},), ())) as executor:
                 found[name].append(walked(plan, executor))
             print(json.dumps({"executor": name, **found[name][-1]}), flush=True)
     seconds = {name: median(one["seconds"] for one in some) for name, some in found.items()}
@@ -155,4 +156,6 @@ def walked(plan: Plan, executor: Executor) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    from ray_overhead import main as importable  # so that workers find its functions by the file's name
+
+    importable()

@@ -30,6 +30,10 @@ KILLS = {"worker": 24, "node": 18, "command": 10}
 """What the long campaign kills, how often at least."""
 
 
+NO_TASK = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
+"""What Ray calls processes that are at no task."""
+
+
 class Command:
     """``ablate run tiny.yaml --executor ray`` in a folder, and what it has printed."""
 
@@ -61,7 +65,7 @@ def at_work(folder: Path) -> dict[str, psutil.Process]:
     for process in psutil.process_iter():
         try:
             (name, *_) = process.cmdline() or [""]
-            at_task = name.startswith("ray::") and name != "ray::IDLE"
+            at_task = name.startswith("ray::") and name not in NO_TASK
             if at_task and process.cwd() == str(folder):
                 found[name] = process
         except psutil.Error:

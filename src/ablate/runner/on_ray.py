@@ -40,7 +40,7 @@ PAUSE = 0.2
 """Seconds for which nothing is waited for."""
 LOOK = 1.0
 """Seconds between two looks at the cluster."""
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds for which the nodes are waited for when a command begins."""
 
 
@@ -214,6 +214,11 @@ class RayExecutor:
         if isinstance(error, failures.NodeDiedError | failures.ObjectLostError):
             yield self._again(running, running.share, "its node was lost, which is no failure of the task")
             return
+        if isinstance(error, failures.LocalRayletDiedError):
+            what = "Ray has ended on the machine where the command runs"
+            raise RunError(
+                what, where="--executor ray", fix=f"Start it there again, if you did before. {GO_ON}"
+            )
         if isinstance(error, failures.RayTaskError | failures.RuntimeEnvSetupError):
             raise _not_here(error, "of a worker") from error
         self._deaths[name] += 1
