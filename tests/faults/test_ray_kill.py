@@ -97,6 +97,7 @@ def settled(run: Command, undisturbed: Callable[[Path], None]) -> None:
     undisturbed(run.folder)
 
 
+@pytest.mark.faults
 def test_on_ray_with_a_worker_killed_the_result_is_that_of_this_machine(
     warm: Warm, undisturbed: Callable[[Path], None], new_workplace: Callable[[], Path]
 ) -> None:
