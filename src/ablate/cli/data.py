@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ablate.cli.options import STORE, RandomSeed, StoreAddress, open_store
+from ablate.cli.options import STORE, AsJson, RandomSeed, StoreAddress, open_store
 from ablate.errors import UserError
 
 app = typer.Typer(help="Make, download and check data sets.", no_args_is_help=True)
@@ -52,14 +52,18 @@ def check(
     every: Annotated[
         bool, typer.Option("--all", help="List every place, not only a few of each kind.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List what is wrong or unusual in a data set. Exits with 2 if you cannot train on it."""
-    from ablate.cli.printing import print_data_report
+    from ablate.cli.printing import print_data_report, print_json
     from ablate.cli.screens import decoding_bar
     from ablate.data.check import check_data
 
     with decoding_bar() as progress:
         found = check_data(folder, progress)
-    print_data_report(found, every=every)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        print_data_report(found, every=every)
     if not found.trainable:
         raise typer.Exit(2)

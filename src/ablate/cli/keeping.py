@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +10,7 @@ import typer
 from ablate.cli.options import (
     REPORTS,
     STORE,
+    AsJson,
     Plugins,
     Profile,
     Reports,
@@ -145,18 +144,18 @@ def import_(
 def status(
     store: StoreAddress = STORE,
     tracking_uri: TrackingUri = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what runs in which process, how far it is, and what failed and why.
 
     It only reads, and waits for nobody: use it while another command runs.
     """
-    from ablate.cli.printing import print_status
+    from ablate.cli.printing import print_json, print_status
     from ablate.keeping.status import status_of
     from ablate.record.addresses import tracking_address
 
     found = status_of(open_store(store), tracking_address(tracking_uri))
     if as_json:
-        sys.stdout.write(json.dumps(found.as_json(), indent=2) + "\n")
+        print_json(found.as_json())
     else:
         print_status(found, store)

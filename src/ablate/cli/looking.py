@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.options import REPORTS, STORE, Reports, StoreAddress, TrackingUri, bare_plan_of
+from ablate.cli.options import REPORTS, STORE, AsJson, Reports, StoreAddress, TrackingUri, bare_plan_of
 from ablate.errors import UserError
 
 if TYPE_CHECKING:
     from ablate.looking.chosen import Chosen
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON.")]
 WHICH = "An experiment (its YAML file or its name), name/variant, name/variant/seed, or MLflow's run id."
 SPEC = re.compile(r"(?P<file>.*\.ya?ml)(?P<path>(/[^/]+)*)")
 """A spec file, and perhaps a variant and a seed."""
@@ -30,12 +27,13 @@ def show(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Show what MLflow has of a run, a variant or an experiment: settings, results, where its files are."""
+    from ablate.cli.printing import print_json
     from ablate.cli.printing_runs import print_runs
     from ablate.looking.shown import as_data
 
     chosen = _choose(which, tracking_uri, store)
     if as_json:
-        _print_json(as_data(chosen))
+        print_json(as_data(chosen))
     else:
         print_runs(chosen)
 
@@ -48,13 +46,14 @@ def compare(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Compare two experiments, variants or runs: settings, versions, training in common, paired results."""
+    from ablate.cli.printing import print_json
     from ablate.cli.printing_runs import print_comparison
     from ablate.looking.compare import compare as beside
     from ablate.looking.shown import comparison_as_data
 
     found = beside(_choose(a, tracking_uri, store), _choose(b, tracking_uri, store))
     if as_json:
-        _print_json(comparison_as_data(found))
+        print_json(comparison_as_data(found))
     else:
         print_comparison(found)
 
@@ -102,7 +101,3 @@ def _choose(text: str, tracking_uri: str | None, store: str) -> Chosen:
         )
     whole = Chosen(made.experiment.name, record, vocabulary=made.experiment.vocabulary)
     return narrowed(whole, [part for part in named["path"].split("/") if part])
-
-
-def _print_json(facts: object) -> None:
-    sys.stdout.write(json.dumps(facts, indent=2, allow_nan=False) + "\n")

@@ -50,6 +50,7 @@ StudyStorage = Annotated[
     ),
 ]
 Reports = Annotated[Path, typer.Option("--reports", help="Folder to write reports to.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON, for programs.")]
 Effort = Annotated[float, typer.Option("--effort", min=0.001, help="Share of the usual training steps.")]
 RandomSeed = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
 

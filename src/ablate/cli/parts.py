@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.options import STORE, Sets, TrackingUri, open_store
+from ablate.cli.options import STORE, AsJson, Sets, TrackingUri, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ablate.doctor import Answer
 
 
 def fetch(
@@ -34,13 +40,14 @@ def doctor(
         bool, typer.Option("--store", help="Check every entry of the store instead: reads all its files.")
     ] = False,
     tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say whether a profile can run on this machine: parts, devices, libraries, disk, MLflow.
 
     With --store: whether all that the store holds is as it was written. Exits with 1 if something is wrong,
     and says what to do about it.
     """
-    from ablate.cli.printing import print_answers
+    from ablate.cli.printing import print_answers, print_json
     from ablate.cli.screens import checking_bar
     from ablate.doctor import diagnose
     from ablate.experiment.load import load_config
@@ -48,12 +55,19 @@ def doctor(
     from ablate.record.addresses import default_uri
     from ablate.store import opening
 
+    def show(answers: Iterable[Answer]) -> bool:
+        if not as_json:
+            return print_answers(answers)
+        found = [asdict(answer) for answer in answers]
+        print_json(found)
+        return all(answer["state"] != "wrong" for answer in found)
+
     if store:
         with checking_bar() as progress:
-            sound = print_answers(check_store(open_store(folder), progress))
+            sound = show(check_store(open_store(folder), progress))
     else:
         config, root = load_config(profile, sets or ()), opening.open_store(folder).root
         uri = default_uri() if tracking_uri is None else tracking_uri
-        sound = print_answers(diagnose(config, profile, root, uri))
+        sound = show(diagnose(config, profile, root, uri))
     if not sound:
         raise typer.Exit(1)

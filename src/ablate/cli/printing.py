@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import sys
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -49,6 +51,11 @@ def out() -> Screen:
 def say(text: str) -> None:
     """A line as it is, however wide."""
     out().print(text, markup=False, soft_wrap=True)
+
+
+def print_json(facts: object) -> None:
+    """Facts for programs: one JSON document and nothing else, with stable names."""
+    sys.stdout.write(json.dumps(facts, indent=2, allow_nan=False) + "\n")
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import ImageCms
 
@@ -39,6 +39,20 @@ class DataReport:
     def trainable(self) -> bool:
         """Whether there is no error."""
         return all(remark.level != "error" for remark in self.remarks)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data, with every place of each remark."""
+        read = self.data.read
+        return {
+            "folder": str(self.data.folder),
+            "format": self.format,
+            "training_images": len(read.train),
+            "groups": len({image.group for image in read.train}),
+            "prompts": len(read.prompts),
+            "real_images": len(read.references),
+            "remarks": [asdict(remark) for remark in self.remarks],
+            "trainable": self.trainable,
+        }
 
 
 def check_data(folder: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> DataReport:
