@@ -82,14 +82,14 @@ def forecast(plan: Plan, runs: Sequence[Run], times: Times) -> Forecast:
             else:
                 unknown.append(piece.what)
         found.append(replace(task, length=length))
-    compute = plan.runs[0].keys.config.compute
+    compute, train = plan.runs[0].keys.config.compute, plan.runs[0].keys.config.train
     on_gpu = plan.runs[0].keys.numerics["device"] == "cuda"
     return Forecast(
         tuple(found),
         tuple(dict.fromkeys(unknown)),
         tuple(sorted(set(sources))),
         device="GPU" if on_gpu else "core",
-        devices=1 if on_gpu else compute.threads,
+        devices=train.devices * (1 if on_gpu else compute.threads),
     )
 
 

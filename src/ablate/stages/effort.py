@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FREE = (LearningRate, LrSchedule, Clipping)
 """Factors that take no time."""
-TAKES_TIME = {"batch", "accumulation", "precision", "checkpointing", "channels_last", "compile"}
+TAKES_TIME = {"batch", "accumulation", "precision", "checkpointing", "channels_last", "compile", "devices"}
 """Fields of ``train`` that a step's time depends on."""
 
 
