@@ -16,7 +16,7 @@ from ablate.stages.train import train
 from ablate.stages.trained import Trained, observer_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
@@ -69,11 +69,13 @@ def test_two_processes_train_as_one_does_and_go_on_to_the_same_bits(
     assert all(torch.equal(resumed[name], weight) for name, weight in theirs.items())
 
 
-def fail(ranks: Ranks) -> None:
+def fail(ranks: Ranks, epochs: Iterator[int]) -> None:
+    ranks.gathered(torch.zeros(1))
     raise ValueError("the network cable")
 
 
-def die(ranks: Ranks) -> None:
+def die(ranks: Ranks, epochs: Iterator[int]) -> None:
+    ranks.gathered(torch.zeros(1))
     os._exit(7)
 
 
@@ -81,13 +83,14 @@ def die(ranks: Ranks) -> None:
     ("follow", "reason"), [(fail, "failed: ValueError: the network cable"), (die, "died with exit code 7")]
 )
 def test_if_one_of_them_ends_the_training_fails_with_its_reason(
-    follow: Callable[[Ranks], None], reason: str
+    follow: Callable[[Ranks, Iterator[int]], None], reason: str
 ) -> None:
     with (
         pytest.raises(RunError, match=f"process 1 of those that train together {reason}"),
-        together(2, "cpu", follow) as ranks,
+        together(2, "cpu", follow) as others,
     ):
-        ranks.gathered(torch.zeros(1))
+        for _ in range(2):
+            others.ranks.gathered(torch.zeros(1))
     assert not torch.distributed.is_initialized()
 
 

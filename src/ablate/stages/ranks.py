@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import tempfile
-import threading
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -27,18 +27,18 @@ from torch import distributed
 from ablate.errors import AblateError, RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
     from torch import Tensor
 
-STOP = -1
-"""What the others are told in the place of an epoch."""
-PATIENCE = timedelta(days=30)
-"""The others wait while the first stores a state, draws a preview, or waits for another command."""
-
+PATIENCE = timedelta(minutes=10)
+"""What a step may take, with compiling: then those that the others wait for are given up."""
 LEAVE = 10.0
 """Seconds in which the others end by themselves."""
+LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
+"""The network that they talk over on a CPU, and meet over on GPUs: no other machine reaches it."""
 
 
 @dataclass(frozen=True)
@@ -79,29 +79,33 @@ class Ranks:
         for gradient, whole in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(whole.view_as(gradient))
 
-    def told(self, epoch: int = STOP) -> int:
-        """The epoch that the first process has come to; ``epoch`` is what it says itself."""
-        if self.count == 1:
-            return epoch
-        number = torch.tensor(epoch)
-        distributed.broadcast(number, src=0)
-        return int(number)
-
 
 ALONE = Ranks()
 """One process."""
 
 
+class Others:
+    """The processes beside the first, as it sees them."""
+
+    def __init__(self, ranks: Ranks = ALONE, pipes: Sequence[Connection] = ()) -> None:
+        self.ranks, self._pipes = ranks, pipes
+
+    def come_to(self, epoch: int) -> None:
+        """Has them train an epoch. They wait for that as long as it takes."""
+        for pipe in self._pipes:
+            pipe.send(epoch)
+
+
 @contextmanager
-def together(count: int, device: str, follow: Callable[..., None], *arguments: Any) -> Iterator[Ranks]:
-    """This process as the first of ``count``. The others call ``follow(*arguments, ranks)`` and end with the
-    block, or with this process.
+def together(count: int, device: str, follow: Callable[..., None], *arguments: Any) -> Iterator[Others]:
+    """This process as the first of ``count``. The others call ``follow(*arguments, ranks, epochs)``, where
+    ``epochs`` gives the epochs that they are told. They end with the block, or with this process.
 
     Raises:
         RunError: there are fewer GPUs, or one of the others has failed, with its reason.
     """
     if count == 1:
-        yield ALONE
+        yield Others()
         return
     if device == "cuda" and torch.cuda.device_count() < count:
         raise RunError(
@@ -109,32 +113,31 @@ def together(count: int, device: str, follow: Callable[..., None], *arguments: A
             where="train.devices",
             fix="Set train.devices to what there is: it is part of the keys, and changes the last bits.",
         )
+    context = multiprocessing.get_context("spawn")
+    pipes, processes = [], []
     with tempfile.TemporaryDirectory(prefix="ablate-ranks-") as folder:
-        context = multiprocessing.get_context("spawn")
-        others = [
-            context.Process(
-                target=_other,
-                args=(Path(folder), Ranks(rank, count), device, os.getpid(), follow, arguments),
-                daemon=True,
-            )
-            for rank in range(1, count)
-        ]
-        for process in others:
-            process.start()
         try:
+            for rank in range(1, count):
+                ours, theirs = context.Pipe()
+                what = (Path(folder), Ranks(rank, count), device, theirs, follow, arguments)
+                process = context.Process(target=_other, args=what, daemon=True)
+                process.start()
+                theirs.close()
+                pipes.append(ours)
+                processes.append(process)
             _join(Path(folder), Ranks(0, count), device)
-            yield Ranks(0, count)
-            Ranks(0, count).told(STOP)
-            for process in others:
+            yield Others(Ranks(0, count), pipes)
+            for pipe, process in zip(pipes, processes, strict=True):
+                pipe.close()  # there are no more epochs
                 process.join(timeout=LEAVE)
         except AblateError:
             raise
         except Exception as error:
-            if reason := _reason(Path(folder), others):
+            if reason := _reason(Path(folder), processes):
                 raise RunError(reason, where="train.devices") from error
             raise
         finally:
-            for process in others:
+            for process in processes:
                 process.kill()
                 process.join()
             if distributed.is_initialized():
@@ -144,6 +147,8 @@ def together(count: int, device: str, follow: Callable[..., None], *arguments: A
 def _join(folder: Path, ranks: Ranks, device: str) -> None:
     if device == "cuda":
         torch.cuda.set_device(ranks.rank)
+    for library in ("GLOO", "NCCL"):
+        os.environ.setdefault(f"{library}_SOCKET_IFNAME", LOOPBACK)
     distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo",
         init_method=f"file://{folder / 'meeting'}",
@@ -157,24 +162,24 @@ def _other(
     folder: Path,
     ranks: Ranks,
     device: str,
-    parent: int,
+    pipe: Connection,
     follow: Callable[..., None],
     arguments: tuple[Any, ...],
 ) -> None:
     """One of the other processes."""
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         _join(folder, ranks, device)
-        follow(*arguments, ranks)
+        follow(*arguments, ranks, _told(pipe))
     except BaseException:
         (folder / f"{ranks.rank}").write_text(traceback.format_exc())
         os._exit(1)  # at once: the first process hears of it by the connection that breaks
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+def _told(pipe: Connection) -> Iterator[int]:
+    """The epochs that the first process comes to, until it has no more, or has ended."""
+    with suppress(EOFError, ConnectionResetError):
+        while True:
+            yield pipe.recv()
 
 
 def _reason(folder: Path, others: list[SpawnProcess]) -> str:

@@ -17,21 +17,22 @@ from ablate.diffusion import randomness
 from ablate.errors import RunError
 from ablate.hardware import device_kind
 from ablate.stages.batch import draw_batch
-from ablate.stages.ranks import STOP, Ranks, together
+from ablate.stages.ranks import together
 from ablate.stages.step import batch_losses, forward, optimizer_step, weighted_sum
 from ablate.stages.trained import newest_sound_state
 from ablate.stages.training import Training, forget
-from ablate.store import Store
+from ablate.store.opening import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
     from ablate.factors.observer import Observer
     from ablate.records import EpochRow
     from ablate.stages.keys import RunKeys
+    from ablate.stages.ranks import Ranks
+    from ablate.store import Store
     from ablate.store.locks import Lock
 
 
@@ -66,8 +67,12 @@ def train(
         store.keep("train", keys.chain[kept])
     training: Training | None = None
     config = keys.config
-    others = together(config.train.devices, device_kind(config.compute.device), follow, keys, store.root)
-    with others as ranks, ExitStack() as held:
+    with (
+        together(
+            config.train.devices, device_kind(config.compute.device), follow, keys, store.address
+        ) as others,
+        ExitStack() as held,
+    ):
         while (newest := _newest(training, keys, observers, end, store)) < end:
             lock = store.lock(f"train-{keys.chain[newest + 1]}")
             _acquire(lock, progress)
@@ -76,10 +81,10 @@ def train(
             if _newest(training, keys, observers, end, store) != newest:
                 continue  # another process has gone on in the meantime
             if training is None or training.epoch != newest:
-                training = _found(newest, keys, observers, store, ranks)
+                training = _found(newest, keys, observers, store, others.ranks)
             if training is None:
                 continue
-            ranks.told(newest)
+            others.come_to(newest)
             train_epoch(training, newest, progress)
             training.save(store)
             forget(keys, observers, newest, store)
@@ -116,13 +121,13 @@ def _found(
         return None
 
 
-def follow(keys: RunKeys, root: Path, ranks: Ranks) -> None:
+def follow(keys: RunKeys, address: str, ranks: Ranks, epochs: Iterator[int]) -> None:
     """What the other processes of a training do: the epochs that the first one comes to. They keep no average
     and store nothing."""
     training: Training | None = None
-    while (epoch := ranks.told()) != STOP:
+    for epoch in epochs:
         if training is None or training.epoch != epoch:
-            training = Training.at(epoch, keys, (), Store(root), ranks)
+            training = Training.at(epoch, keys, (), open_store(address), ranks)
         train_epoch(training, epoch, lambda text: None)
 
 
