@@ -105,6 +105,14 @@ def test_the_shared_epoch_was_trained_once(record: ExperimentRecord) -> None:
     assert plain.history["epoch_seconds"][0] == late.history["epoch_seconds"][0]
 
 
+def test_a_plan_of_more_seeds_says_what_they_cost_and_how_it_knows(call: Callable[..., str]) -> None:
+    shown = call("plan", "tiny.yaml", "--seeds", "0,1,2", "--workers", "3", "--price-per-hour", "7200")
+    assert re.search(r"Cost: 0\.0\d core-hours, \d+\.\d\d at 7200 an hour, by what runs of tiny took", shown)
+    assert re.search(r"At least .* of disk", shown)
+    assert [line for line in shown.splitlines() if re.match(r"│ 3 +│ \d+ s +│ \d+ s +│ \d", line)]
+    assert "Cost: not known" in call("plan", "tiny.yaml", "--set", "train.batch=8")
+
+
 def test_the_configuration_is_in_the_params(record: ExperimentRecord) -> None:
     late = next(run for run in record.runs if run.variant == "late")
     assert late.params["losses.lpips.start"] == "2"

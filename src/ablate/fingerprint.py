@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock
 
@@ -109,7 +109,7 @@ class Contents:
         self._file = cache_file
         self._known = _read_digests(cache_file)
         self._changed = False
-        self._data: dict[Path, tuple[str, int]] = {}
+        self._data: dict[Path, _DataSet] = {}
         self._folders: dict[Path, str] = {}
 
     def of_generator(self, sources: tuple[str, ...], libraries: tuple[str, ...]) -> str:
@@ -123,11 +123,15 @@ class Contents:
 
         Links are followed, wherever they lead. Raises DataError if the folder is not a data set.
         """
-        return self._data_in(Path(folder))[0]
+        return self._data_in(Path(folder)).digest
 
     def training_images(self, folder: Path) -> int:
         """Their number in a data folder. Raises DataError if it is not a data set."""
-        return self._data_in(folder)[1]
+        return self._data_in(folder).training_images
+
+    def prompts(self, folder: Path) -> int:
+        """The number of test prompts in a data folder. Raises DataError if it is not a data set."""
+        return self._data_in(folder).prompts
 
     def of_part(self, part: Part) -> str:
         """Digest of a local part's folder, or the name of a part that a library fetches.
@@ -156,13 +160,12 @@ class Contents:
                 write_file(self._file, json.dumps(self._known, indent=0, sort_keys=True))
             self._changed = False
 
-    def _data_in(self, folder: Path) -> tuple[str, int]:
-        """Digest of a data folder, and the number of its training images."""
+    def _data_in(self, folder: Path) -> _DataSet:
         if folder not in self._data:
             read = captions.read(folder)
             files = ((role, path.relative_to(folder).as_posix(), path) for role, path in read.by_role())
             digest = self._of_all((f"{role}\0{name}", path) for role, name, path in files)
-            self._data[folder] = digest, len(read.train)
+            self._data[folder] = _DataSet(digest, len(read.train), len(read.prompts))
         return self._data[folder]
 
     def _of_all(self, files: Iterable[tuple[str, Path]]) -> str:
@@ -186,6 +189,14 @@ class Contents:
                 self._known[place] = (mark, digest)
                 self._changed = True
         return digest
+
+
+class _DataSet(NamedTuple):
+    """What is known of a data folder that was read."""
+
+    digest: str
+    training_images: int
+    prompts: int
 
 
 def _status(file: Path) -> os.stat_result:

@@ -96,6 +96,8 @@ class Plan:
     runs: tuple[Run, ...]
     store: Store
     training_images: int
+    prompts: int = 0
+    """Of the test set: so many images has each run."""
 
     @cached_property
     def devices(self) -> dict[str, list[str]]:
@@ -179,7 +181,8 @@ def make_plan(experiment: Experiment, store: Store, contents: Contents) -> Plan:
     for run in runs:
         _ = run.keys.evaluate  # digests all it stands on, so a missing file is found now
     place = place_of(runs[0].keys.config.data.path)
-    return Plan(experiment, runs, store, place.training_images(store, contents))
+    images, prompts = place.training_images(store, contents), place.prompts(store, contents)
+    return Plan(experiment, runs, store, images, prompts)
 
 
 def steps_per_epoch(images: int, batch: int, accumulation: int) -> int:

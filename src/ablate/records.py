@@ -61,6 +61,21 @@ class Verification:
         return sum(self.separate_seconds.values()) / self.shared_seconds
 
 
+@dataclass(frozen=True)
+class Call:
+    """What one call of ``ablate run`` was expected to take, and took."""
+
+    workers: int
+    device: str
+    """What the hours are of: ``GPU`` or ``core``."""
+    expected_seconds: float | None
+    """Wall time; None where nothing was known of some of the work."""
+    expected_hours: float | None
+    """Hours of all devices together."""
+    seconds: float
+    hours: float
+
+
 EpochRow = dict[str, float]
 """What one epoch measured: ``loss``, ``loss_mse``, ``loss_lpips``, ``loss_kl``, ``gradient_norm``,
 ``epoch_seconds``."""
@@ -134,3 +149,5 @@ class ExperimentRecord:
     """What the audit found; None where the experiment ran without it."""
     verified: Verification | None = None
     """What ``ablate verify`` measured; None where it was not called."""
+    calls: Sequence[Call] = ()
+    """The calls of ``ablate run`` that did some work and came to their end, oldest first."""

@@ -12,7 +12,7 @@ from ablate.record.names import REASON
 from ablate.record.provenance import spec_key
 from ablate.record.read import find_experiment, find_settings, read_experiment
 from ablate.record.write import Writer, flatten, open_experiment, record_verification
-from ablate.records import Verification
+from ablate.records import Call, Verification
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,3 +163,13 @@ def test_a_run_says_on_which_class_of_device_it_was_computed(uri: str, plan: Pla
     writer.begin_child(parent, plan.runs[0], None)
     (child,) = writer.children(parent)
     assert child.device == words(device_class("cpu"))
+
+
+def test_calls_are_kept_one_after_the_other(uri: str, plan: Plan) -> None:
+    writer = open_experiment(uri, "tiny")
+    parent = writer.begin_parent(plan, spec_key(plan)).run_id
+    first, second = Call(2, "core", None, None, 60.0, 0.03), Call(2, "core", 30.0, 0.01, 33.0, 0.02)
+    for call in (first, second):
+        writer.log_call(parent, call)
+    record = read_experiment(uri, plan)
+    assert record and record.calls == [first, second]

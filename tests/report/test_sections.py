@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from synthetic import changed, gathered
 
-from ablate.records import LAYERS, Finding
+from ablate.records import LAYERS, Call, Finding
 from ablate.report.formats.markdown import render
 from ablate.report.sections import audit, costs, factorial, page, published, variance
 from ablate.report.sections.frontier import frontier
@@ -107,6 +107,14 @@ def test_variants_on_one_training_are_not_said_to_take_as_long(record: Experimen
 def test_records_without_times_have_no_table_of_times(record: ExperimentRecord) -> None:
     runs = [replace(run, metrics={"fid": 1.0}) for run in record.runs]
     assert costs.times_table(gathered(replace(record, runs=runs))).rows == []
+
+
+def test_what_a_call_took_stands_beside_what_was_expected(record: ExperimentRecord) -> None:
+    known, unknown = Call(8, "GPU", 7200.0, 15.0, 7500.0, 15.5), Call(8, "GPU", None, None, 60.0, 0.1)
+    assert "what was expected" not in rendered(replace(record, calls=[unknown]))
+    page = rendered(replace(record, calls=[unknown, known]))
+    assert "| 8 | 2 h 00 min | 2 h 05 min | 15.00 GPU-hours | 15.50 GPU-hours |" in page
+    assert "| 8 | – | 1 min 00 s | – | 0.10 GPU-hours |" in page
 
 
 def test_verification_is_told_in_a_sentence(record: ExperimentRecord) -> None:

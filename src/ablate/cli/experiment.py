@@ -132,14 +132,28 @@ def plan(
     sets: Sets = None,
     seeds: Seeds = None,
     plugins: Plugins = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Workers to predict the time for. Default: several numbers."),
+    ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option("--price-per-hour", min=0, help="What a GPU costs an hour, or without one a core."),
+    ] = None,
     store: StoreAddress = STORE,
 ) -> None:
-    """Show the runs, the training they share, what the store has, and why a stage has to run."""
+    """Show the runs, the training they share, what the store has, why a stage has to run, and the cost."""
     made = plan_of(spec, profile, sets, seeds, plugins, store)
-    from ablate.cli.printing import print_plan
+    from ablate.cli.printing import print_cost, print_plan
     from ablate.plan import reasons
+    from ablate.runner.forecast import forecast
+    from ablate.runner.times import Times
 
-    print_plan(made, reasons(made))
+    why = reasons(made)
+    print_plan(made, why)
+    if why:
+        waiting = [run for run in made.runs if not made.store.has("evaluate", run.keys.evaluate)]
+        print_cost(made, forecast(made, waiting, Times(made.store, made.experiment.name)), workers, price)
 
 
 def audit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ablate.kit.check import KitQualities
     from ablate.plan import Plan
     from ablate.records import Finding, Verification
+    from ablate.runner.forecast import Forecast
     from ablate.runner.run import Outcome
 
 
@@ -98,6 +100,44 @@ def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
         shown = "; ".join(lines[:6]) + (f"; and {len(lines) - 6} more" if len(lines) > 6 else "")
         out().print(f"[bold]{stage}[/] has to run: {escape(shown)}")
     print_warnings(plan)
+
+
+SIZES = (1, 2, 4, 8, 16, 32, 64)
+"""Numbers of workers that a time is predicted for."""
+GAIN = 0.95
+"""A larger number that leaves more than this share of the time is no gain, and not shown."""
+
+
+def print_cost(plan: Plan, expected: Forecast, workers: int | None, price: float | None) -> None:
+    """What a plan takes: hours, time for numbers of workers, disk, money; or what of it nobody knows."""
+    from ablate.runner.forecast import disk
+
+    if not expected.known:
+        what = f" of: {escape('; '.join(expected.unknown))}" if expected.sources else ""
+        out().print(
+            f"Cost: not known. No run in this store has measured the time{what}. "
+            f"A run of the first seed does (--seeds {plan.experiment.spec.seeds[0]})."
+        )
+        return
+    hours, device = expected.hours, expected.device
+    money = f", {hours * price:.2f} at {price:g} an hour" if price is not None else ""
+    needed = disk(plan, workers or 1)
+    room = f" At least {in_bytes(needed)} of disk." if needed is not None else ""
+    sources = escape(", ".join(expected.sources))
+    out().print(f"Cost: {hours:.2f} {device}-hours{money}, by what runs of {sources} took.{room}")
+    head = ["workers", "time", "no order can beat"]
+    head += ["price, all paid to the end"] if price is not None else []
+    rows: list[list[str]] = []
+    shortest = math.inf
+    for size in (workers,) if workers else SIZES:
+        found = expected.on(size)
+        if found.makespan > GAIN * shortest:
+            break
+        shortest = found.makespan
+        rows.append([str(size), duration(found.makespan), duration(found.bound)])
+        if price is not None:
+            rows[-1].append(f"{price * size * expected.devices * found.makespan / 3600:.2f}")
+    print_table(head, rows)
 
 
 def print_warnings(plan: Plan) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from ablate.data import captions, hub
+from ablate.data import hub
 from ablate.errors import DataError
 from ablate.store import key_of
 
@@ -66,6 +66,10 @@ class Place(ABC):
         that is not here yet."""
 
     @abstractmethod
+    def prompts(self, store: Store, contents: Contents) -> int:
+        """Number of test prompts. Raises DataError as ``training_images``."""
+
+    @abstractmethod
     def look(self) -> Found:
         """Whether a run finds its data here. Changes nothing."""
 
@@ -94,6 +98,10 @@ class Embedded(Place):
         """Two of each of 320 monsters in each of 5 actions, known without what draws them."""
         return 3200
 
+    def prompts(self, store: Store, contents: Contents) -> int:
+        """Two of each of 64 other monsters."""
+        return 128
+
     def look(self) -> Found:
         """It is always here."""
         return Found("ok", "embedded")
@@ -118,11 +126,18 @@ class Hub(Place):
 
     def training_images(self, store: Store, contents: Contents) -> int:
         """Of the exported data set."""
+        return contents.training_images(self._exported(store))
+
+    def prompts(self, store: Store, contents: Contents) -> int:
+        """Of the exported data set."""
+        return contents.prompts(self._exported(store))
+
+    def _exported(self, store: Store) -> Path:
         key = key_of({"data": self.path})
         if not store.has("data", key):
             fix = f"Fetch it: ablate data fetch {self.path}"
             raise DataError("the data set is not in the store yet", where=f"data.path: {self.path}", fix=fix)
-        return len(captions.read(store.fetched("data", key)).train)
+        return store.fetched("data", key)
 
     def look(self) -> Found:
         """The hub is not asked."""
@@ -155,6 +170,10 @@ class Folder(Place):
     def training_images(self, store: Store, contents: Contents) -> int:
         """Counted in its captions."""
         return contents.training_images(self._folder)
+
+    def prompts(self, store: Store, contents: Contents) -> int:
+        """Counted in the file that has them."""
+        return contents.prompts(self._folder)
 
     def look(self) -> Found:
         """Whether there is a folder. What is in it is for ``ablate data check``."""

@@ -250,8 +250,21 @@ class Train(Model):
     """Computes the U-Net's activations again in the backward pass: less memory, a quarter more work."""
     channels_last: bool = False
     """Keeps the channels of a pixel side by side, as a GPU's convolutions read them."""
+    devices: Annotated[int, Field(ge=1, le=64)] = 1
+    """GPUs of this machine that each training uses, or processes on a CPU. Each predicts its share of every
+    batch, so the loss curve is that of one device, up to the order of sums."""
     compile: bool = False
     """``torch.compile`` of the U-Net: a minute at the start of each training, faster steps on a GPU."""
+
+    @model_validator(mode="after")
+    def _batch_can_be_shared(self) -> Self:
+        if self.batch % self.devices:
+            raise FieldError(
+                f"batch {self.batch} is not a multiple of devices {self.devices}, which share it evenly",
+                "batch",
+                "devices",
+            )
+        return self
 
 
 class Sample(Model):

@@ -29,6 +29,7 @@ IMAGES = "mlflow.loggedImages"
 """MLflow's own tag of a run with images for the UI's grid."""
 
 SPEC, PROVENANCE, AUDIT, VERIFIED = "spec.json", "provenance.json", "audit.json", "verified.json"
+CALLS = "calls.json"
 """Files of a parent run."""
 PLUGINS = "plugins"
 """Folder of a parent run: the plug-in files as they were."""

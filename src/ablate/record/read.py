@@ -16,7 +16,7 @@ from ablate.record.databases import is_there
 from ablate.record.identity import Parent
 from ablate.record.provenance import spec_key
 from ablate.record.runs import runs_of
-from ablate.records import ExperimentRecord, Finding, RunRecord, Verification
+from ablate.records import Call, ExperimentRecord, Finding, RunRecord, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -185,9 +185,15 @@ class Reader:
             provenance=self._json(parent, names.PROVENANCE),
             findings=[Finding(**finding) for finding in findings["findings"]] if findings else None,
             verified=Verification(**verified) if verified else None,
+            calls=self.calls(parent),
         )
         self._downloads.keep_for(record)
         return record
+
+    def calls(self, parent: str) -> list[Call]:
+        """The calls of ``ablate run`` that came to their end, oldest first."""
+        found = self._find_json(parent, names.CALLS) or {"calls": []}
+        return [Call(**call) for call in found["calls"]]
 
     def _run_record(self, child: Child, curves: Curves) -> RunRecord:
         run = RunRecord(child.variant, child.seed, child.run_id, child.status, child.reason, child.params)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from ablate.plan import Plan, Run
     from ablate.record.read import Child
-    from ablate.records import EpochRow, Finding, Verification
+    from ablate.records import Call, EpochRow, Finding, Verification
     from ablate.stages.evaluated import Evaluated
 
 MARK = " (superseded)"
@@ -124,6 +124,11 @@ class Writer(Reader):
         if findings is not None:
             found = {"findings": [asdict(finding) for finding in findings]}
             self.save(parent, {names.AUDIT: as_json(found)})
+
+    def log_call(self, parent: str, call: Call) -> None:
+        """Adds to the parent run what a call of ``ablate run`` took."""
+        calls = [*self.calls(parent), call]
+        self.save(parent, {names.CALLS: as_json({"calls": [asdict(each) for each in calls]})})
 
     def end_parent(self, run_id: str, *, failed: bool) -> None:
         """Ends the parent run, unless it has ended so already."""

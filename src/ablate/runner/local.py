@@ -42,10 +42,10 @@ def at(address: str | None) -> Start:
 
 def default_workers(plan: Plan) -> int:
     """As many as cores allow with the configured threads, no more than there is to do; 1 on a GPU."""
-    compute = plan.runs[0].keys.config.compute
+    compute, train = plan.runs[0].keys.config.compute, plan.runs[0].keys.config.train
     if device_kind(compute.device) == "cuda":
         return 1
-    return max(1, min(cores() // compute.threads, len(plan.runs)))
+    return max(1, min(cores() // (compute.threads * train.devices), len(plan.runs)))
 
 
 class LocalExecutor:

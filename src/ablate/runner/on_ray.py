@@ -56,8 +56,10 @@ def at(address: str | None) -> Start:
 
 def share_of(keys: RunKeys) -> Share:
     """What a task of an experiment takes: its CPU threads, and of GPUs what the spec says."""
-    compute = keys.config.compute
-    return Share(float(compute.threads), compute.gpus if keys.numerics["device"] == "cuda" else 0.0)
+    compute, devices = keys.config.compute, keys.config.train.devices
+    return Share(
+        float(compute.threads * devices), compute.gpus * devices if keys.numerics["device"] == "cuda" else 0.0
+    )
 
 
 @dataclass

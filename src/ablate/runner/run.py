@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,14 +13,18 @@ from ablate.progress import Together
 from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
+from ablate.records import Call
+from ablate.report.numbers import duration
 from ablate.runner.alone import HOUSEKEEPING, alone
 from ablate.runner.beforehand import Asked, look_ahead, try_variants
 from ablate.runner.executors import executor_at
+from ablate.runner.forecast import HOUR, Forecast, forecast
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
 from ablate.runner.needs import taken_back, write_needs
 from ablate.runner.study import Study, is_lost, results_of, study_name, study_storage
-from ablate.runner.tasks import EpochDone, audit, show, tasks_of
+from ablate.runner.tasks import EpochDone, Took, audit, show, tasks_of
+from ablate.runner.times import Times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -164,9 +169,11 @@ def _run(
     plan.store.clear_leftovers()
     for segment in plan.segments:
         plan.store.keep("train", segment.key)  # also from others that train the same and do not need it
+    times = Times(plan.store, plan.experiment.name)
     with start(plan, options.workers) as running:
+        workers = running.free
         with taken_back(plan, needs):
-            look_ahead(Asked(plan, waiting, uri, options.reports, running.free, running, progress))
+            look_ahead(Asked(plan, waiting, uri, options.reports, workers, running, progress))
             findings = _ask_audit(plan, running, progress) if options.audited else None
             refuse_inert(findings or ())
         begun = writer.begin_parent(plan, key)
@@ -174,15 +181,21 @@ def _run(
         writer.log_findings(parent, findings)
         study = open_study(plan, uri, begun, progress.say, options.studies)
         study.enqueue(dict.fromkeys(run.variant for run in waiting))
-        with Recorder(plan, writer, parent) as recorder:
+        expected = forecast(plan, waiting, times)
+        _say_forecast(expected, workers, progress.say)
+        began = time.monotonic()
+        with Recorder(plan, writer, parent) as recorder, times:
             recorder.begin(waiting)
             progress.begin(sum(plan.epochs_to_train().values()), [run.name for run in waiting])
             while variants := study.propose():
                 some = [run for run in waiting if run.variant in variants]
-                run_round(plan, some, running, recorder, progress, on_seed, fail_fast=options.fail_fast)
+                run_round(
+                    plan, some, running, recorder, progress, times, on_seed, fail_fast=options.fail_fast
+                )
                 recorder.flush()
                 study.tell(results_of(writer.children(parent), seeds))
         study.agree(results_of(writer.children(parent), seeds))
+        writer.log_call(parent, _call(expected, workers, times.worked, time.monotonic() - began))
     writer.end_parent(parent, failed=bool(recorder.failed))
     return Outcome(recorder.finished, recorder.failed)
 
@@ -212,6 +225,25 @@ def _say_others(plan: Plan, writer: Writer, say: Callable[[str], None]) -> None:
         )
 
 
+def _say_forecast(expected: Forecast, workers: int, say: Callable[[str], None]) -> None:
+    if expected.known:
+        seconds = expected.on(workers).makespan
+        sources = ", ".join(expected.sources)
+        say(f"about {duration(seconds)} of work are ahead, by what runs of {sources} took")
+
+
+def _call(expected: Forecast, workers: int, worked: float, seconds: float) -> Call:
+    """What a call of ``run_experiment`` was expected to take, where that is known, and what it took."""
+    return Call(
+        workers=workers,
+        device=expected.device,
+        expected_seconds=expected.on(workers).makespan if expected.known else None,
+        expected_hours=expected.hours if expected.known else None,
+        seconds=seconds,
+        hours=worked * expected.devices / HOUR,
+    )
+
+
 def open_study(
     plan: Plan, uri: str, parent: Parent, note: Callable[[str], None], studies: str | None = None
 ) -> Study:
@@ -226,6 +258,7 @@ def run_round(
     executor: Executor,
     recorder: Recorder,
     progress: RunProgress,
+    times: Times,
     on_seed: Callable[[], object] = lambda: None,
     *,
     fail_fast: bool = False,
@@ -243,7 +276,9 @@ def run_round(
     seed_of = {run.name: run.seed for run in runs}
 
     def on_event(event: Event) -> None:
-        if not isinstance(event, EpochDone):
+        if isinstance(event, Took):
+            times.add(event.kind, event.units, event.seconds)
+        elif not isinstance(event, EpochDone):
             show(event, progress)
         elif event.task in tasks:  # what an earlier round said may come late, when its runs are complete
             progress.epoch(event.task, event.epochs, event.history[-1])

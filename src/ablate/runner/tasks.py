@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from ablate.errors import MeaninglessError
 from ablate.records import Cluster
 from ablate.runner.graph import Task
+from ablate.stages import effort
+from ablate.stages.sampled import Sampled
 from ablate.store.opening import open_store
 
 if TYPE_CHECKING:
@@ -53,7 +55,18 @@ class EpochDone:
     """Key of the preview drawn after it."""
 
 
-Event = Note | EpochDone | Cluster
+@dataclass(frozen=True)
+class Took:
+    """A task has done some work, and how long it took."""
+
+    task: str
+    kind: str
+    """Key of ``stages/effort.py``."""
+    units: float
+    seconds: float
+
+
+Event = Note | EpochDone | Took | Cluster
 Emit = Callable[[Event], None]
 
 
@@ -87,15 +100,16 @@ def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
     by_seed: dict[int, list[Run]] = {}
     for run in runs:
         by_seed.setdefault(run.seed, []).append(run)
+    missing = plan.epochs_to_train()
     for turn, some in enumerate(by_seed.values()):
-        for task in _tasks_of_seed(plan, some):
+        for task in _tasks_of_seed(plan, some, missing):
             yield replace(task, turn=turn)
 
 
-def _tasks_of_seed(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
+def _tasks_of_seed(plan: Plan, runs: Sequence[Run], missing: Mapping[str, int]) -> Iterator[Task]:
     trained: dict[str, Task] = {}
     to_sample = [run for run in runs if not plan.store.sound("sample", run.keys.sample)]
-    for task in trainings(plan, [run for run in to_sample if not run.has_weights(plan.store.sound)]):
+    for task in trainings(plan, [run for run in to_sample if not run.has_weights(plan.store.sound)], missing):
         trained |= dict.fromkeys(task.runs, task)  # a branch comes after its trunk
         if len(task.runs) > 1:
             yield task
@@ -110,17 +124,19 @@ def _tasks_of_seed(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
             yield Task(run.name, needs, measure, (run.keys,), (run.name,), length)
 
 
-def trainings(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
-    """A task for each segment of training that ``runs`` stand on, those with a parent after it."""
+def trainings(plan: Plan, runs: Sequence[Run], missing: Mapping[str, int]) -> Iterator[Task]:
+    """A task for each segment of training that ``runs`` stand on, those with a parent after it.
+
+    ``missing``: key of a segment → its epochs that the store lacks.
+    """
     from ablate.plan import segments
 
-    epochs = plan.epochs_to_train()
     for segment in segments(runs):
         needs = [data_task(segment.keys)]
         needs += [task_name(segment.parent)] if segment.parent else []
         arguments = (segment.keys, segment.observers, segment.begin, segment.end)
         standing = tuple(run.name for run in segment.runs)
-        length = float(epochs.get(segment.key, 0) * plan.steps_per_epoch(segment.runs[0]))
+        length = float(missing.get(segment.key, 0) * plan.steps_per_epoch(segment.runs[0]))
         yield Task(task_name(segment), tuple(needs), train, arguments, standing, length)
 
 
@@ -165,23 +181,30 @@ def prepare(keys: RunKeys, root: str, task: str, emit: Emit) -> None:
     """Latents and text states of a data set, and its augmented forms."""
     from ablate.stages.prepare import prepare as stage
 
-    stage(keys, _store(root, task, emit), lambda text: emit(Note(task, text)))
+    store, started = _store(root, task, emit), time.monotonic()
+    new = not store.has("prepare", keys.prepare)
+    prepared = stage(keys, store, lambda text: emit(Note(task, text)))
+    if new:
+        seconds = time.monotonic() - started
+        emit(Took(task, effort.of_preparing(keys), len(prepared.mean), seconds))
 
 
 def train(
     keys: RunKeys, observers: Sequence[Observer], begin: int, end: int, root: str, task: str, emit: Emit
 ) -> None:
     """A segment of training, with previews."""
+    from ablate.plan import steps_per_epoch
     from ablate.stages.sample import preview
     from ablate.stages.train import train as stage
 
     store = _store(root, task, emit)
-    every = keys.config.track.preview_every
+    every, config = keys.config.track.preview_every, keys.config.train
 
-    last = time.monotonic()
+    last = started = time.monotonic()
+    epochs = 0
 
     def on_epoch(training: Training) -> None:
-        nonlocal last
+        nonlocal last, started, epochs
         last = time.monotonic()
         try:
             key = preview(training, store) if every and training.epoch % every == 0 else None
@@ -190,6 +213,12 @@ def train(
             emit(Note(task, f"no preview of epoch {training.epoch}: {error}", lasting=True))
             key = None
         emit(EpochDone(task, training.epoch, tuple(training.history), key))
+        # Of the first epoch its steps alone: the time before is that of loading, or of waiting for others.
+        now, trained = time.monotonic(), training.history[-1]["epoch_seconds"]
+        kind = effort.of_steps(keys, training.epoch - 1, observers)
+        steps = steps_per_epoch(len(training.data.mean), config.batch, config.accumulation)
+        emit(Took(task, kind, steps, now - started if epochs else trained))
+        started, epochs = now, epochs + 1
 
     def progress(text: str) -> None:
         nonlocal last
@@ -206,9 +235,13 @@ def measure(keys: RunKeys, root: str, task: str, emit: Emit) -> None:
     from ablate.stages.evaluate import evaluate
     from ablate.stages.sample import sample
 
-    store = _store(root, task, emit)
+    store, started = _store(root, task, emit), time.monotonic()
+    new = not store.has("sample", keys.sample)
     sample(keys, store, lambda text: emit(Note(task, f"sampling {text}")))
     evaluate(keys, store, lambda text: emit(Note(task, text)))
+    if new:
+        images = len(Sampled(store.fetched("sample", keys.sample)).names)
+        emit(Took(task, effort.of_results(keys), images, time.monotonic() - started))
 
 
 def train_and_measure(

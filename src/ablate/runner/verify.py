@@ -65,7 +65,7 @@ def _train(plan: Plan, runs: Sequence[Run], prepared: Store, progress: RunProgre
         target = plan.store.path(*entry)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(prepared.fetched(*entry), target, copy_function=os.link)
-    todo = list(tasks.trainings(plan, runs))
+    todo = list(tasks.trainings(plan, runs, plan.epochs_to_train()))
     names = {task.name for task in todo}
     todo = [replace(task, needs=tuple(need for need in task.needs if need in names)) for task in todo]
     with LocalExecutor.of(plan, 1) as executor:

@@ -62,6 +62,11 @@ class Sampled:
         """The folder of the PNGs."""
         return self.folder / "images"
 
+    @property
+    def names(self) -> list[str]:
+        """The file names of the PNGs."""
+        return sorted(file.name for file in self.images.glob("*.png"))
+
     def image(self, image_name: str) -> Path:
         """The PNG of the prompt with this ``image_name``."""
         return self.images / png_name(image_name)

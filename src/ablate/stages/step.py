@@ -23,9 +23,11 @@ def forward(training: Training, batch: Batch) -> Step:
     """Noises the latents of a batch and lets the U-Net predict."""
     process = training.process
     x_t = process.noised(batch.x0, batch.noise, batch.t)
+    part = training.ranks.part(len(x_t))
     with training.autocast():
-        prediction = training.forward(x_t, batch.t, encoder_hidden_states=batch.context).sample
-    return Step(process, x_t=x_t, prediction=prediction.float(), **batch.for_losses())
+        own = training.forward(x_t[part], batch.t[part], encoder_hidden_states=batch.context[part]).sample
+    prediction = training.ranks.gathered(own.float())
+    return Step(process, x_t=x_t, prediction=prediction, **batch.for_losses())
 
 
 def batch_losses(training: Training, step: Step, acting: Acting) -> dict[str, Tensor]:
@@ -60,6 +62,7 @@ def optimizer_step(training: Training, acting: Acting, passed: float) -> Tensor:
     ``passed``: epochs before this step, with the share of its own.
     """
     clipping, parameters = acting.clipping, training.weights.values()
+    training.ranks.sum_gradients(parameters)
     for group in training.optimizer.param_groups:
         group["lr"] = learning_rate(acting, passed, training.config.train.epochs)
     if clipping and clipping.when == "after-step":

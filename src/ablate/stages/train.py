@@ -15,19 +15,23 @@ from filelock import Timeout
 
 from ablate.diffusion import randomness
 from ablate.errors import RunError
+from ablate.hardware import device_kind
 from ablate.stages.batch import draw_batch
+from ablate.stages.ranks import together
 from ablate.stages.step import batch_losses, forward, optimizer_step, weighted_sum
 from ablate.stages.trained import newest_sound_state
 from ablate.stages.training import Training, forget
+from ablate.store.opening import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
     from ablate.factors.observer import Observer
     from ablate.records import EpochRow
     from ablate.stages.keys import RunKeys
+    from ablate.stages.ranks import Ranks
     from ablate.store import Store
     from ablate.store.locks import Lock
 
@@ -57,12 +61,18 @@ def train(
         progress: told after each step how far the epoch is.
 
     Raises:
-        RunError: the loss is no longer finite.
+        RunError: the loss is no longer finite, or another process of ``train.devices`` has failed.
     """
     for kept in {begin, end} - {0}:
         store.keep("train", keys.chain[kept])
     training: Training | None = None
-    with ExitStack() as held:
+    config = keys.config
+    with (
+        together(
+            config.train.devices, device_kind(config.compute.device), follow, keys, store.address
+        ) as others,
+        ExitStack() as held,
+    ):
         while (newest := _newest(training, keys, observers, end, store)) < end:
             lock = store.lock(f"train-{keys.chain[newest + 1]}")
             _acquire(lock, progress)
@@ -71,9 +81,10 @@ def train(
             if _newest(training, keys, observers, end, store) != newest:
                 continue  # another process has gone on in the meantime
             if training is None or training.epoch != newest:
-                training = _found(newest, keys, observers, store)
+                training = _found(newest, keys, observers, store, others.ranks)
             if training is None:
                 continue
+            others.come_to(newest)
             train_epoch(training, newest, progress)
             training.save(store)
             forget(keys, observers, newest, store)
@@ -98,14 +109,26 @@ def _acquire(lock: Lock, progress: Callable[[str], None]) -> None:
         lock.acquire()
 
 
-def _found(epoch: int, keys: RunKeys, observers: Sequence[Observer], store: Store) -> Training | None:
+def _found(
+    epoch: int, keys: RunKeys, observers: Sequence[Observer], store: Store, ranks: Ranks
+) -> Training | None:
     """The training as stored at K[``epoch``]; None if another process has forgotten that state."""
     try:
-        return Training.at(epoch, keys, observers, store)
+        return Training.at(epoch, keys, observers, store, ranks)
     except FileNotFoundError:
         if newest_sound_state(keys.chain, observers, epoch, store) == epoch:
             raise
         return None
+
+
+def follow(keys: RunKeys, address: str, ranks: Ranks, epochs: Iterator[int]) -> None:
+    """What the other processes of a training do: the epochs that the first one comes to. They keep no average
+    and store nothing."""
+    training: Training | None = None
+    for epoch in epochs:
+        if training is None or training.epoch != epoch:
+            training = Training.at(epoch, keys, (), open_store(address), ranks)
+        train_epoch(training, epoch, lambda text: None)
 
 
 def train_epoch(training: Training, epoch: int, progress: Callable[[str], None]) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ablate.store import Store
 
 SOURCES = (
-    *(f"stages/{name}.py" for name in ("train", "trained", "batch", "step", "training", "device")),
+    *(f"stages/{name}.py" for name in ("train", "trained", "batch", "step", "training", "ranks", "device")),
     *("diffusion/randomness.py", "diffusion/schedule.py", "diffusion/unet.py"),
     *("factors/base.py", "parts/vae.py"),
 )

@@ -20,6 +20,7 @@ from ablate.parts import PARTS
 from ablate.stages import device as devices
 from ablate.stages.prepare import augmented, batch_size
 from ablate.stages.prepared import Prepared
+from ablate.stages.ranks import ALONE, Ranks
 from ablate.stages.trained import AVERAGE, MOMENTS, Trained, observer_ingredients, observer_key
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Training:
     averages: dict[Observer, dict[str, Tensor]] = field(default_factory=dict)
     """The state of each observer that has begun."""
     history: list[EpochRow] = field(default_factory=list)
+    ranks: Ranks = ALONE
+    """The processes that train together."""
 
     @property
     def config(self) -> Config:
@@ -72,7 +75,9 @@ class Training:
         return self.keys.chain[self.epoch]
 
     @classmethod
-    def at(cls, epoch: int, keys: RunKeys, observers: Sequence[Observer], store: Store) -> Training:
+    def at(
+        cls, epoch: int, keys: RunKeys, observers: Sequence[Observer], store: Store, ranks: Ranks = ALONE
+    ) -> Training:
         """The training as stored at K[``epoch``], or from its beginning for epoch 0."""
         config = keys.config
         device = devices.setup(config.compute)
@@ -98,6 +103,7 @@ class Training:
             device=device,
             process=ForwardProcess(**config.noise.model_dump()).to(device),
             frozen=Frozen(config, device),
+            ranks=ranks,
         )
         if epoch:
             training._restore(store)

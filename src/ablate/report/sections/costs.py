@@ -104,6 +104,16 @@ class Costs(Section):
                 "trained."
             ),
         ]
+        if calls := _calls(results):
+            blocks += [
+                Heading("What it took, and what was expected", level=3),
+                calls,
+                Text(
+                    "One row for each call of `ablate run` that did some work and came to its end. Expected "
+                    "is what `ablate plan` said before, by what earlier runs had taken; "
+                    f"{NONE}: nothing was known of some of the work."
+                ),
+            ]
         if results.record.verified:
             blocks.append(Text(_verified(results.record.verified)))
         return blocks
@@ -147,6 +157,26 @@ def _sharing_table(results: Results, asked: Work, trained: Work) -> Table:
     if sampling := sum(run.metrics.get("sample_seconds", 0.0) for run in results.runs.values()):
         rows.append(["sampling time", NONE, numbers.duration(sampling), NONE])
     return Table(["", "asked for", "trained", "saved by sharing"], rows)
+
+
+def _calls(results: Results) -> Table | None:
+    """Expected and real times of each call; None if no call was expected to take any."""
+    calls = results.record.calls
+    if all(call.expected_seconds is None for call in calls):
+        return None
+    rows = [
+        [
+            str(call.workers),
+            NONE if call.expected_seconds is None else numbers.duration(call.expected_seconds),
+            numbers.duration(call.seconds),
+            NONE
+            if call.expected_hours is None
+            else f"{numbers.number(call.expected_hours, 2)} {call.device}-hours",
+            f"{numbers.number(call.hours, 2)} {call.device}-hours",
+        ]
+        for call in calls
+    ]
+    return Table(["workers", "expected time", "time", "expected work", "work"], rows)
 
 
 def _verified(measured: Verification) -> str:

@@ -1,0 +1,128 @@
+"""What a plan will cost before anything runs: each task's seconds by what earlier commands have measured, and
+the walk over them on so many workers."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ablate.plan import steps_per_epoch
+from ablate.runner import tasks as work
+from ablate.runner.room import bytes_of_store
+from ablate.runner.schedule import Schedule, schedule
+from ablate.stages import effort
+from ablate.store import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ablate.plan import Plan, Run
+    from ablate.runner.graph import Task
+    from ablate.runner.times import Times
+    from ablate.stages.keys import RunKeys
+
+HOUR = 3600
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some of a task's work that is all of one kind."""
+
+    what: str
+    """In words."""
+    kind: str
+    """Key of ``stages/effort.py``."""
+    units: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Tasks with their lengths in seconds, as far as these are known."""
+
+    tasks: tuple[Task, ...]
+    unknown: tuple[str, ...]
+    """Work of which nobody knows how long it takes."""
+    sources: tuple[str, ...]
+    """The experiments whose runs say how long the rest takes."""
+    device: str
+    """``GPU`` or ``core``: what the hours are of."""
+    devices: int
+    """Of each worker."""
+
+    @property
+    def known(self) -> bool:
+        """Whether there is something to do, and all of it is known."""
+        return bool(self.sources) and not self.unknown
+
+    @cached_property
+    def hours(self) -> float:
+        """Hours of a GPU or a core that all work takes."""
+        return sum(task.length for task in self.tasks) * self.devices / HOUR
+
+    def on(self, workers: int) -> Schedule:
+        """The walk on so many workers, in seconds."""
+        return schedule(self.tasks, workers)
+
+
+def forecast(plan: Plan, runs: Sequence[Run], times: Times) -> Forecast:
+    """What it takes to give ``runs`` their results, with what the store holds by now."""
+    trusted = copy(plan.store)
+    trusted.sound = trusted.has  # type: ignore[method-assign]  # no file is read: what is there counts
+    plan = replace(plan, store=trusted)
+    missing = plan.epochs_to_train()
+    found, unknown, sources = [], [], []
+    for task in work.tasks_of(plan, runs):
+        length = 0.0
+        for piece in _pieces(plan, task, missing):
+            if known := times.find(piece.kind):
+                length += piece.units * known.seconds
+                sources.append(known.source)
+            else:
+                unknown.append(piece.what)
+        found.append(replace(task, length=length))
+    compute, train = plan.runs[0].keys.config.compute, plan.runs[0].keys.config.train
+    on_gpu = plan.runs[0].keys.numerics["device"] == "cuda"
+    return Forecast(
+        tuple(found),
+        tuple(dict.fromkeys(unknown)),
+        tuple(sorted(set(sources))),
+        device="GPU" if on_gpu else "core",
+        devices=train.devices * (1 if on_gpu else compute.threads),
+    )
+
+
+def disk(plan: Plan, workers: int) -> int | None:
+    """Bytes that the store will hold more than now, at least; None if no U-Net of such a shape is in it."""
+    sizes: dict[str, int] = {}
+    for key, made_of in plan.store.entries("train"):
+        unet = key_of(made_of["unet"])
+        if unet not in sizes:
+            sizes[unet] = plan.store.size("train", key)
+    unets = {
+        name: key_of(config.unet.model_dump(mode="json")) for name, config in plan.experiment.variants.items()
+    }
+    if not set(unets.values()) <= set(sizes):
+        return None
+    prompts = dict.fromkeys((run.keys.data for run in plan.runs), plan.prompts)
+    return bytes_of_store(plan, {name: sizes[unet] for name, unet in unets.items()}, prompts, workers)
+
+
+def _pieces(plan: Plan, task: Task, missing: dict[str, int]) -> Iterator[Piece]:
+    """What a task is going to do."""
+    keys: RunKeys = task.arguments[0]
+    if task.function is work.prepare:
+        if not plan.store.has("prepare", keys.prepare):
+            yield Piece("preparing the data", effort.of_preparing(keys), plan.training_images)
+        return
+    if task.function is not work.measure:
+        _, observers, _, end = task.arguments
+        train = keys.config.train
+        steps = steps_per_epoch(plan.training_images, train.batch, train.accumulation)
+        for epoch in range(end - missing.get(keys.chain[end], 0), end):
+            losses = ", ".join(loss.label for loss in keys.acting(epoch).losses)
+            yield Piece(f"training with {losses}", effort.of_steps(keys, epoch, observers), steps)
+    if task.function is not work.train:
+        sampler = f"{keys.config.sample.steps} steps of {keys.config.sample.scheduler}"
+        yield Piece(f"samples in {sampler}, and their figures", effort.of_results(keys), plan.prompts)
