@@ -134,3 +134,6 @@ class ExperimentRecord:
     """What the audit found; None where the experiment ran without it."""
     verified: Verification | None = None
     """What ``ablate verify`` measured; None where it was not called."""
+    search: Mapping[str, Any] | None = None
+    """Of a search: ``proposals`` (name, params, kind, round, reason), ``confirmed`` (names) and ``trained``
+    (variant or stage → optimizer steps that nobody had trained before it)."""
