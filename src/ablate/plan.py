@@ -7,11 +7,14 @@ the chains side by side; no other structure is needed.
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ablate.data.place import place_of
+from ablate.experiment.space import Drawn, Space
+from ablate.experiment.trials import Proposal, grown, trial_name
 from ablate.hardware import gpus, words
 from ablate.stages.keys import RunKeys
 from ablate.stages.trained import newest_stored_state
@@ -199,6 +202,16 @@ def regrown(plan: Plan, experiment: Experiment) -> Plan:
     same = [run for run in plan.runs if run.keys.config == experiment.variants.get(run.variant)]
     runs = _runs(experiment, plan.runs[0].keys.contents, same)
     return replace(plan, experiment=experiment, runs=runs)
+
+
+def expected(plan: Plan) -> Plan:
+    """What a search would ask for if its trials were drawn at random, before any of them is known."""
+    experiment, rng = plan.experiment, random.Random(0)
+    assert experiment.spec.search
+    space = Space(experiment.spec.search)
+    points = [space.suggest(Drawn(rng)) for _ in range(experiment.spec.search.trials)]
+    proposals = [Proposal(trial_name(number), point) for number, point in enumerate(points)]
+    return regrown(plan, grown(experiment, proposals))
 
 
 def steps_per_epoch(images: int, batch: int, accumulation: int) -> int:

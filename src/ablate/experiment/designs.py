@@ -1,9 +1,9 @@
 """The design of an experiment: which variants it has, and which overrides make each of them.
 
 An experiment has one design: ``variants`` (one at a time), ``factors`` (a full factorial), ``leave_one_out``
-(the parts of a recipe), or a ``search``, which begins with its baseline and grows by what it proposes. It is expanded while it is still plain data as written,
-and each piece of a variant keeps its path in the document: a mistake in a level is shown where the
-level stands, once, and not for each variant that has it.
+(the parts of a recipe), or a ``search``, which begins with its baseline and grows by what it proposes. It is
+expanded while it is still plain data as written, and each piece of a variant keeps its path in the document:
+a mistake in a level is shown where the level stands, once, and not for each variant that has it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def with_fractions(search: Search | None, model: type[Config]) -> Search | None:
-    """A search whose ranges of fractional fields are so, also where their ends are written as whole numbers."""
+    """A search in which fractional fields have fractional ranges, also where whole numbers are written."""
     if search is None:
         return None
     fields = {
@@ -69,29 +69,47 @@ def problems_of_search(
                 what = "is not fresh: the search has it, or it is there twice"
                 yield problem(("search", "confirm", "seeds", number), f"seed {seed} {what}")
 
-    said: set[str] = set()
-    points: list[tuple[FieldPath, Params]] = [(probe.path, probe.params) for probe in space.probes()]
+    points = list(_ends(space))
     for number, params in enumerate(search.enqueue):
         path: FieldPath = ("search", "enqueue", number)
-        if unknown := [name for name in params if name not in space.names]:
-            fix = known(unknown[0], space.names)
-            yield problem((*path, unknown[0]), f"there is no field or factor '{unknown[0]}' in it", fix)
-        elif wrong := [name for name, value in params.items() if not space.holds(name, value)]:
-            yield problem((*path, wrong[0]), f"{wrong[0]} cannot be {params[wrong[0]]!r} in this search")
-        elif all(space.exists(name, params) for name in params):
-            points.append((path, dict(params)))
+        if fault := _cannot_be(params, space):
+            name, what, fix = fault
+            yield problem((*path, name), what, fix)
         else:
-            lost = next(name for name in params if not space.exists(name, params))
-            yield problem((*path, lost), f"{lost} does not exist there: see its `when`")
+            points.append((path, params))
+    yield from _no_configurations(points, space, document, shared, model)
+
+
+def _ends(space: Space) -> Iterator[tuple[FieldPath, Params]]:
+    for probe in space.probes():
+        yield probe.path, probe.params
+
+
+def _cannot_be(params: Params, space: Space) -> tuple[str, str, str] | None:
+    """(Name, what is wrong, what to do) of the first value that no point of a space has."""
+    for name, value in params.items():
+        if name not in space.names:
+            return name, f"there is no field or factor '{name}' in this search", known(name, space.names)
+        if not space.holds(name, value):
+            return name, f"{name} cannot be {value!r} in this search", ""
+        if not space.exists(name, params):
+            return name, f"{name} does not exist with these values: see its `when`", ""
+    return None
+
+
+def _no_configurations(
+    points: Sequence[tuple[FieldPath, Params]],
+    space: Space,
+    document: Document,
+    shared: Sequence[Layer],
+    model: type[Config],
+) -> Iterator[Problem]:
+    """What is wrong with the configurations at some points, each mistake once."""
+    said: set[str] = set()
     for path, params in points:
-        place = Document(document.where(path), None)
-        layers = [*shared, Layer(place, space.overrides(params))]
-        for found in _wrong(layers, model):
+        layers = [*shared, Layer(Document(document.where(path), None), space.overrides(params))]
+        _, errors = validate(model, put_together(layers))
+        for found in explain(errors, model, layers):
             if found.what not in said:
                 said.add(found.what)
                 yield found
-
-
-def _wrong(layers: Sequence[Layer], model: type[Config]) -> Iterator[Problem]:
-    _, errors = validate(model, put_together(layers))
-    yield from explain(errors, model, layers)

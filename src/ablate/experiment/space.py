@@ -5,6 +5,7 @@ A point of it is ``params``: name of a field or factor → value, for those that
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import reduce
 from graphlib import CycleError, TopologicalSorter
@@ -16,6 +17,7 @@ from ablate.experiment.merge import expand, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from random import Random
 
     from ablate.experiment.names import Overrides
     from ablate.experiment.search import Domain, Search
@@ -30,13 +32,40 @@ MOST_POINTS = 10_000
 class Suggests(Protocol):
     """What a space asks of a trial of Optuna's."""
 
-    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int: ...
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
+        """A whole number."""
 
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None, log: bool
-    ) -> float: ...
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float:
+        """A number."""
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices."""
+
+
+class Drawn:
+    """Suggests at random: what a search might ask for, before it has begun."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
+        """As ``Suggests``."""
+        return round(self._between(low, high, log)) if log else self._rng.randrange(low, high + 1, step)
+
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float:
+        """As ``Suggests``."""
+        if step:
+            return low + step * self._rng.randrange(int((high - low) / step + 1e-9) + 1)
+        return self._between(low, high, log)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """As ``Suggests``."""
+        return self._rng.choice(choices)
+
+    def _between(self, low: float, high: float, log: bool) -> float:
+        if log:
+            return math.exp(self._rng.uniform(math.log(low), math.log(high)))
+        return self._rng.uniform(low, high)
 
 
 @dataclass(frozen=True)

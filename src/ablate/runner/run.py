@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ablate.errors import GO_ON, RunError, UserError
-            probes = regrown(plan, probed(plan.experiment)) if search else plan
-            look_ahead(Asked(plan, probes, waiting, uri, options.reports, running.free, running, progress))
-            findings = _ask_audit(probes, running, progress) if options.audited else None
+from ablate.experiment.trials import probed
 from ablate.parts.missing import require_parts
 from ablate.plan import regrown
 from ablate.progress import Together
@@ -178,7 +176,7 @@ def _run(
     with start(plan, options.workers) as running:
         with taken_back(plan, needs):
             probes = regrown(plan, probed(plan.experiment)) if search else plan
-            look_ahead(Asked(plan, probes, waiting, uri, options.reports, workers, running, progress))
+            look_ahead(Asked(plan, probes, waiting, uri, options.reports, running.free, running, progress))
             findings = _ask_audit(probes, running, progress) if options.audited else None
             refuse_inert(findings or ())
         begun = writer.begin_parent(plan, key)
