@@ -103,6 +103,8 @@ def expand_design(written: Mapping[str, Any]) -> Design | None:
         case "leave_one_out" if _has_names(parts):
             _check_count(kind, 1 + len(parts))
             return Design(kind, _with_good_names(kind, _leave_one_out(parts)))
+        case "search" if parts is None:
+            raise DesignError((kind,), "must be `key: value` lines, not null")
         case "search" if isinstance(parts, dict):
             return Design(kind, {BASELINE: ()})
         case _:

@@ -59,6 +59,8 @@ def json_schema(vocabulary: Vocabulary = OWN) -> dict[str, Any]:
     fields["factors"] = _named(fields["factors"], levels)
     searched = schema["$defs"]["Search"]["properties"]
     searched["factors"] = _named(searched["factors"], levels)
+    domain = searched["fields"]["additionalProperties"]
+    searched["fields"]["additionalProperties"] = {"anyOf": [{"type": "array"}, domain]}
     return {
         **schema,
         "oneOf": [{"required": [design]} for design in DESIGNS],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from ablate.experiment.config import choice
 from ablate.experiment.names import MetricName, Name, Overrides
@@ -31,7 +31,12 @@ def _as_list(value: Any) -> Any:
 
 Number = Annotated[int | float, BeforeValidator(_is_number)]
 Option = Annotated[Any, BeforeValidator(_is_option)]
-Options = Annotated[tuple[Option, ...], BeforeValidator(_as_list), Field(strict=False, min_length=1)]
+Options = Annotated[
+    tuple[Option, ...],
+    BeforeValidator(_as_list),
+    Field(strict=False, min_length=1),
+    WithJsonSchema({}),  # a single value, or a list
+]
 
 if TYPE_CHECKING:
     SamplerName = str
