@@ -78,6 +78,7 @@ TYPES = {
     "string": "text",
     "object": "mapping",
     "null": "`null`",
+    "any": "single value, or a list",
 }
 """JSON's types in words."""
 
@@ -149,8 +150,8 @@ leave_one_out:
 seeds: [0, 1, 2, 3, 4, 5]
 ```
 
-**`search`**: a sampler proposes trials, round by round, over the ranges and options that you give. [Search for
-a setting](search.md) says how. The baseline `baseline` is the profile with `config`.
+**`search`**: a sampler proposes trials, round by round, over the ranges and options that you give.
+[Search for a setting](search.md) says how. The baseline `baseline` is the profile with `config`.
 
 ```yaml
 question: Which sampling is best?
@@ -270,13 +271,13 @@ def kind(schema: dict[str, Any]) -> str:
         return REFERENCES.get(schema["$ref"].rsplit("/", 1)[1], "mapping")
     if choices := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
         return ", ".join(f"`{value}`" for value in choices)
-    if "type" not in schema:
-        return "single value, or a list"
-    if schema["type"] == "array":
+    if schema.get("type") == "array":
         return f"list: {kind(schema['items'])}"
-    if "additionalProperties" in schema and "type" in schema and schema["type"] == "object":
-        return TYPES["object"]
-    return "percentage" if "%" in schema.get("pattern", "") else TYPES[schema["type"]] + bounds(schema)
+    return (
+        "percentage"
+        if "%" in schema.get("pattern", "")
+        else TYPES[schema.get("type", "any")] + bounds(schema)
+    )
 
 
 def bounds(schema: dict[str, Any]) -> str:
