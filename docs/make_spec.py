@@ -22,6 +22,7 @@ from ablate.experiment.config import (
 )
 from ablate.experiment.load import load_profile, profile_names
 from ablate.experiment.schema import json_schema
+from ablate.experiment.search import Confirm, Constraint, Domain, Search
 from ablate.experiment.spec import Claim, ExperimentSpec, Published, PublishedResult
 from ablate.factors import LOSSES, LR_SCHEDULES, OBSERVERS, WEIGHTINGS
 from ablate.factors.augmentation import Augmentation
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parent / "spec.md"
 
 OUTER: dict[str, type[BaseModel]] = {
+    "A search": Search,
+    "A domain": Domain,
+    "A constraint": Constraint,
+    "A confirmation": Confirm,
     "A claim": Claim,
     "Published figures": Published,
     "A published figure": PublishedResult,
@@ -73,6 +78,7 @@ TYPES = {
     "string": "text",
     "object": "mapping",
     "null": "`null`",
+    "any": "single value, or a list",
 }
 """JSON's types in words."""
 
@@ -98,7 +104,7 @@ A **position** is an epoch (`130`) or a share of all epochs (`43%`).
 DESIGN = """\
 ### The design
 
-An experiment has one of three designs, and at most 256 variants. [Design an
+An experiment has one of four designs. Three of them are fixed and have at most 256 variants. [Design an
 experiment](how-to.md#design-an-experiment) says when to choose which.
 
 **`variants`**, one at a time: you write out each variant, and `baseline` names the one that the others are
@@ -142,6 +148,21 @@ leave_one_out:
   ema:
     ema: {decay: 0.995}
 seeds: [0, 1, 2, 3, 4, 5]
+```
+
+**`search`**: a sampler proposes trials, round by round, over the ranges and options that you give.
+[Search for a setting](search.md) says how. The baseline `baseline` is the profile with `config`.
+
+```yaml
+question: Which sampling is best?
+search:
+  fields:
+    sample.steps: {low: 4, high: 24, log: true}
+    sample.guidance: {low: 1, high: 3}
+  objectives: [fid]
+  trials: 20
+  confirm: {best: 2, seeds: [1, 2, 3, 4, 5, 6]}
+seeds: [0]
 ```
 
 A name has 1 to 64 letters, digits and `. _ -`; this also holds for the combined names of variants. You can
@@ -250,9 +271,13 @@ def kind(schema: dict[str, Any]) -> str:
         return REFERENCES.get(schema["$ref"].rsplit("/", 1)[1], "mapping")
     if choices := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
         return ", ".join(f"`{value}`" for value in choices)
-    if schema["type"] == "array":
+    if schema.get("type") == "array":
         return f"list: {kind(schema['items'])}"
-    return "percentage" if "%" in schema.get("pattern", "") else TYPES[schema["type"]] + bounds(schema)
+    return (
+        "percentage"
+        if "%" in schema.get("pattern", "")
+        else TYPES[schema.get("type", "any")] + bounds(schema)
+    )
 
 
 def bounds(schema: dict[str, Any]) -> str:

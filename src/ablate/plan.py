@@ -7,11 +7,14 @@ the chains side by side; no other structure is needed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import random
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ablate.data.place import place_of
+from ablate.experiment.space import Drawn, Space
+from ablate.experiment.trials import Proposal, grown, trial_name
 from ablate.hardware import gpus, words
 from ablate.stages.keys import RunKeys
 from ablate.stages.trained import newest_stored_state
@@ -148,6 +151,14 @@ class Plan:
         train = run.keys.config.train
         return steps_per_epoch(self.training_images, train.batch, train.accumulation)
 
+    def steps_by_variant(self) -> dict[str, int]:
+        """Variant → optimizer steps that are still missing and that it is the first to need."""
+        missing, found = self.epochs_to_train(), dict.fromkeys((run.variant for run in self.runs), 0)
+        for segment in self.segments:
+            first = segment.runs[0]
+            found[first.variant] += missing.get(segment.key, 0) * self.steps_per_epoch(first)
+        return found
+
     @property
     def steps_asked(self) -> int:
         """Optimizer steps if each run were trained by itself."""
@@ -173,16 +184,37 @@ def make_plan(experiment: Experiment, store: Store, contents: Contents) -> Plan:
             in the store yet.
         ComponentError: a local part is missing.
     """
-    runs = tuple(
-        Run(variant, seed, RunKeys(config, seed, contents))
-        for variant, config in experiment.variants.items()
-        for seed in experiment.spec.seeds
-    )
+    runs = _runs(experiment, contents)
     for run in runs:
         _ = run.keys.evaluate  # digests all it stands on, so a missing file is found now
     place = place_of(runs[0].keys.config.data.path)
     images, prompts = place.training_images(store, contents), place.prompts(store, contents)
     return Plan(experiment, runs, store, images, prompts)
+
+
+def _runs(experiment: Experiment, contents: Contents, known: Sequence[Run] = ()) -> tuple[Run, ...]:
+    made = {(run.variant, run.seed): run for run in known}
+    return tuple(
+        made.get(pair) or Run(*pair, RunKeys(experiment.variants[pair[0]], pair[1], contents))
+        for pair in experiment.runs
+    )
+
+
+def regrown(plan: Plan, experiment: Experiment) -> Plan:
+    """The plan of an experiment that a search has made larger: the runs that were there stay as they are."""
+    same = [run for run in plan.runs if run.keys.config == experiment.variants.get(run.variant)]
+    runs = _runs(experiment, plan.runs[0].keys.contents, same)
+    return replace(plan, experiment=experiment, runs=runs)
+
+
+def expected(plan: Plan) -> Plan:
+    """What a search would ask for if its trials were drawn at random, before any of them is known."""
+    experiment, rng = plan.experiment, random.Random(0)
+    assert experiment.spec.search
+    space = Space(experiment.spec.search)
+    points = [space.suggest(Drawn(rng)) for _ in range(experiment.spec.search.trials)]
+    proposals = [Proposal(trial_name(number), point) for number, point in enumerate(points)]
+    return regrown(plan, grown(experiment, proposals))
 
 
 def steps_per_epoch(images: int, batch: int, accumulation: int) -> int:

@@ -151,3 +151,6 @@ class ExperimentRecord:
     """What ``ablate verify`` measured; None where it was not called."""
     calls: Sequence[Call] = ()
     """The calls of ``ablate run`` that did some work and came to their end, oldest first."""
+    search: Mapping[str, Any] | None = None
+    """Of a search: ``proposals`` (name, params, kind, round, reason), ``confirmed`` (names) and ``trained``
+    (variant or stage → optimizer steps that nobody had trained before it)."""

@@ -11,6 +11,7 @@ import pytest
 from ablate.audit import compare
 from ablate.audit.audit import audit
 from ablate.experiment.load import load_experiment
+from ablate.experiment.trials import probed
 from ablate.stages.keys import RunKeys
 from ablate.store import Store
 
@@ -50,6 +51,8 @@ def ask(
             for field, value in {**SMALL, "data.path": str(data_folder)}.items()
         ]
         experiment = load_experiment(file, sets=sets)
+        if experiment.spec.search:
+            experiment = probed(experiment)
         spec = experiment.spec
         variants = {
             v: [RunKeys(c, seed, contents) for seed in spec.seeds] for v, c in experiment.variants.items()

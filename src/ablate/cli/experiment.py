@@ -83,7 +83,7 @@ def run(
         outcome = run_experiment(
             made, uri, screen, options, lambda: _report_so_far(made, uri, reports, screen)
         )
-    print_outcome(outcome, len(made.runs), _write_report(made, uri, reports, say))
+    print_outcome(outcome, outcome.runs, _write_report(made, uri, reports, say))
     if outcome.failed:
         raise typer.Exit(1)
 

@@ -14,7 +14,7 @@ from rich.table import Column, Table
 
 from ablate.errors import visible
 from ablate.experiment.designs import describe
-from ablate.plan import warnings
+from ablate.plan import expected, warnings
 from ablate.records import Cluster
 
 if TYPE_CHECKING:
@@ -84,6 +84,13 @@ def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
         f"Optimizer steps: {asked} asked for, {unique} unique "
         f"([bold]{unique / asked:.1%}[/] of those asked for), {missing} still to train."
     )
+    if spec.search:
+        guess = expected(plan)
+        out().print(
+            f"The search asks for {guess.steps_asked} steps in all, the baseline's included. If its "
+            f"{spec.search.trials} trials were drawn at random, {guess.steps_unique} "
+            f"([bold]{guess.steps_unique / guess.steps_asked:.1%}[/]) would be trained."
+        )
     stored = {
         stage: sum(plan.store.has(stage, getattr(run.keys, stage)) for run in plan.runs)
         for stage in ("prepare", "sample", "evaluate")

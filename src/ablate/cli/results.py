@@ -26,6 +26,8 @@ from ablate.cli.options import (
 from ablate.errors import UserError
 
 if TYPE_CHECKING:
+    from ablate.plan import Plan
+
     Format = StrEnum
 else:
     _FILES = (Path(__file__).parents[1] / "report" / "formats").glob("[a-z]*.py")
@@ -94,6 +96,8 @@ def sample(
 ) -> None:
     """Draw images for your own prompts from a trained variant. No file is replaced."""
     made = plan_of(spec, profile, sets, seeds, plugins, store)
+    if made.experiment.spec.search:
+        made = _with_trials(made)
     from ablate.cli.printing import say
     from ablate.runner.prompts import read_prompts
     from ablate.runner.sampling import choose_run, cut_off, draw, drawings
@@ -106,6 +110,16 @@ def sample(
         say(note)
     for path in draw(chosen, made.store, todo):
         say(str(path))
+
+
+def _with_trials(made: Plan) -> Plan:
+    """The plan of a search with the trials that MLflow has of it."""
+    from ablate.record.addresses import tracking_address
+    from ablate.record.read import find_settings
+    from ablate.runner.rounds import resumed
+
+    found = find_settings(tracking_address(None), made)
+    return resumed(made, found[0], found[1].run_id) if found else made
 
 
 def ui(

@@ -1,9 +1,9 @@
 """The design of an experiment: which variants it has, and which overrides make each of them.
 
-An experiment has one design: ``variants`` (one at a time), ``factors`` (a full factorial) or
-``leave_one_out`` (the parts of a recipe). It is expanded while it is still plain data as written,
-and each piece of a variant keeps its path in the document: a mistake in a level is shown where the
-level stands, once, and not for each variant that has it.
+An experiment has one design: ``variants`` (one at a time), ``factors`` (a full factorial), ``leave_one_out``
+(the parts of a recipe), or a ``search``, which begins with its baseline and grows by what it proposes. It is
+expanded while it is still plain data as written, and each piece of a variant keeps its path in the document:
+a mistake in a level is shown where the level stands, once, and not for each variant that has it.
 """
 
 from __future__ import annotations
@@ -16,22 +16,26 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ablate.experiment.merge import expand, merge
-from ablate.experiment.spec import NAME
+from ablate.experiment.names import NAME
 from ablate.experiment.yaml import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ablate.experiment.spec import ExperimentSpec, Overrides
+    from ablate.experiment.names import Overrides
+    from ablate.experiment.spec import ExperimentSpec
     from ablate.experiment.yaml import FieldPath
 
     Named = Iterator[tuple[str, tuple["Piece", ...]]]
 
-DESIGNS = ("variants", "factors", "leave_one_out")
+DESIGNS = ("variants", "factors", "leave_one_out", "search")
 """The fields of a spec that hold a design."""
 
 FULL = "full"
 """The variant of ``leave_one_out`` that has all parts."""
+
+BASELINE = "baseline"
+"""The variant that a search begins with: the profile with ``config``."""
 
 MOST_VARIANTS = 256
 
@@ -82,7 +86,7 @@ def expand_design(written: Mapping[str, Any]) -> Design | None:
     """
     given = [field for field in written if field in DESIGNS]
     if not given:
-        raise DesignError((), "a design is missing", "Write variants, factors or leave_one_out.")
+        raise DesignError((), "a design is missing", "Write variants, factors, leave_one_out or search.")
     if len(given) > 1:
         what = f"an experiment has one design, but here are {', '.join(given[:-1])} and {given[-1]}"
         raise DesignError((given[1],), what, "Keep one of them.")
@@ -99,6 +103,10 @@ def expand_design(written: Mapping[str, Any]) -> Design | None:
         case "leave_one_out" if _has_names(parts):
             _check_count(kind, 1 + len(parts))
             return Design(kind, _with_good_names(kind, _leave_one_out(parts)))
+        case "search" if parts is None:
+            raise DesignError((kind,), "must be `key: value` lines, not null")
+        case "search" if isinstance(parts, dict):
+            return Design(kind, {BASELINE: ()})
         case _:
             return None
 
@@ -110,6 +118,9 @@ def describe(spec: ExperimentSpec) -> str:
         return f"factorial: {' × '.join(factors)}"
     if spec.leave_one_out:
         return f"leave one out: {', '.join(spec.leave_one_out)}"
+    if spec.search:
+        searched = ", ".join([*spec.search.factors, *spec.search.fields])
+        return f"search: {spec.search.trials} trials by {spec.search.sampler} over {searched}"
     others = [name for name in spec.variants if name != spec.baseline]
     return f"one at a time: {', '.join(others) or 'nothing'} against {spec.baseline}"
 

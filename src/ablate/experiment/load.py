@@ -10,32 +10,39 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING, Any
 
 from ablate.errors import SpecError
 from ablate.experiment import yaml
 from ablate.experiment.config import Config, config_model
-from ablate.experiment.designs import DESIGNS, Design, DesignError, expand_design
-from ablate.experiment.merge import expand, merge
-from ablate.experiment.problems import Layer, Problem, explain, known, locate, nearest, refuse, shown
+from ablate.experiment.designs import BASELINE, DESIGNS, Design, DesignError, expand_design
+from ablate.experiment.merge import expand
+from ablate.experiment.problems import (
+    Layer,
+    Problem,
+    explain,
+    known,
+    locate,
+    nearest,
+    put_together,
+    refuse,
+    shown,
+    validate,
+)
+from ablate.experiment.searching import problems_of_search, with_fractions
 from ablate.experiment.spec import DEFAULT_PROFILE, ExperimentSpec, spec_model
 from ablate.experiment.yaml import Document, FieldPath, cut
 from ablate.plugins import Plugin
 from ablate.vocabulary import OWN, Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from pydantic_core import ErrorDetails
+    from ablate.experiment.trials import Proposal
 
 PROFILES = Path(__file__).parent / "profiles"
 MOST_SEEDS = 1000
-
-M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,27 @@ class Experiment:
     """Where it was read from."""
     layers: Mapping[str, Sequence[Layer]] = field(default_factory=dict, repr=False, compare=False)
     """Variant → what its configuration was put together from, the last on top: where fields were written."""
+    document: Document | None = field(default=None, repr=False, compare=False)
+    """The file's content, and where each part of it stands."""
+    proposals: tuple[Proposal, ...] = ()
+    """What a search has proposed so far; ``variants`` holds those that can be run."""
+    confirmed: tuple[str, ...] = ()
+    """The trials of a search that run again with fresh seeds."""
+    trained: Mapping[str, int] = field(default_factory=dict)
+    """Variant of a search, or stage after it → optimizer steps that nobody had trained before it."""
+
+    @property
+    def runs(self) -> Iterator[tuple[str, int]]:
+        """Variant and seed of each run. What a search confirms and explains has seeds of its own."""
+        explaining = {proposal.name for proposal in self.proposals if proposal.kind == "path"}
+        for variant in self.variants:
+            if variant not in explaining:
+                yield from ((variant, seed) for seed in self.spec.seeds)
+        confirm = self.spec.search and self.spec.search.confirm
+        if confirm and self.confirmed:
+            for variant in self.variants:
+                if variant in (self.spec.baseline, *self.confirmed, *explaining):
+                    yield from ((variant, seed) for seed in confirm.seeds)
 
 
 def profile_names() -> list[str]:
@@ -89,7 +117,7 @@ def load_config(profile: str, sets: Sequence[str] = ()) -> Config:
         SpecError: there is no such profile, or an override is wrong.
     """
     layers = [Layer(Document(f"profile {profile}", None), load_profile(profile)), *map(_parse_set, sets)]
-    config, errors = _validate(Config, _put_together(layers))
+    config, errors = validate(Config, put_together(layers))
     refuse(explain(errors, Config, layers), f"profile {profile}")
     assert config  # there is one without problems
     return config
@@ -130,10 +158,10 @@ def load_experiment(
         layers.append(Layer(Document(f"--seeds {listed}", None), {"seeds": list(seeds)}))
     set_layers = [_parse_set(text) for text in sets]
 
-    written = _put_together(layers)
+    written = put_together(layers)
     vocabulary = _vocabulary(written, path.parent, plugins)
     model = spec_model(vocabulary)
-    spec, errors = _validate(model, written)
+    spec, errors = validate(model, written)
     design, faults = _design(written, layers)
     variants, resolved_from, more = _resolve(written, design, document, set_layers, config_model(vocabulary))
     problems = [
@@ -145,16 +173,21 @@ def load_experiment(
     if design:
         problems += _wrong_baseline(written, design, layers)
         problems += _unknown_variants(written, design, layers)
+    if spec and spec.search and variants:
+        problems += problems_of_search(spec, document, resolved_from[BASELINE], config_model(vocabulary))
     refuse(problems, str(path))
 
     assert spec and design  # there is both without problems
     resolved = {
-        "config": _put_together([Layer(document, expand(spec.config)), *set_layers]),
+        "search": with_fractions(spec.search, config_model(vocabulary)),
+        "config": put_together([Layer(document, expand(spec.config)), *set_layers]),
         "variants": design.overrides(),
         "baseline": design.baseline or spec.baseline,
         "plugins": tuple(plugin.name for plugin in vocabulary.plugins),
     }
-    return Experiment(path.stem, spec.model_copy(update=resolved), variants, vocabulary, path, resolved_from)
+    return Experiment(
+        path.stem, spec.model_copy(update=resolved), variants, vocabulary, path, resolved_from, document
+    )
 
 
 def _vocabulary(written: dict[str, Any], folder: Path, more: Sequence[Path]) -> Vocabulary:
@@ -205,18 +238,6 @@ def _parse_set(text: str) -> Layer:
     return Layer(Document(where, data), expand(data))
 
 
-def _put_together(layers: Iterable[Layer]) -> dict[str, Any]:
-    data: dict[str, Any] = reduce(merge, (layer.data for layer in layers), {})
-    return data
-
-
-def _validate(model: type[M], data: dict[str, Any]) -> tuple[M | None, list[ErrorDetails]]:
-    try:
-        return model.model_validate(data), []
-    except ValidationError as error:
-        return None, error.errors(include_url=False)
-
-
 def _design(written: dict[str, Any], layers: Sequence[Layer]) -> tuple[Design | None, list[Problem]]:
     """The design, or what is wrong with it. A misspelt ``factors`` is one mistake, not two."""
     try:
@@ -251,7 +272,7 @@ def _resolve(
         Layer(document, expand(config), ("config",)),
         *sets,
     ]
-    _, shared_errors = _validate(model, _put_together(shared))
+    _, shared_errors = validate(model, put_together(shared))
     shared_faults = [(error["loc"], error["msg"]) for error in shared_errors]
 
     variants: dict[str, Config] = {}
@@ -261,7 +282,7 @@ def _resolve(
         if not all(isinstance(piece.overrides, dict) for piece in pieces):
             continue  # said already
         layers = [*shared, *(Layer(document, expand(piece.overrides), piece.path) for piece in pieces)]
-        resolved, errors = _validate(model, _put_together(layers))
+        resolved, errors = validate(model, put_together(layers))
         inherited = [error for error in errors if (error["loc"], error["msg"]) in shared_faults]
         problems += explain(inherited, model, shared)
         problems += explain([error for error in errors if error not in inherited], model, layers)

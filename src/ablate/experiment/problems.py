@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, get_args
+from functools import reduce
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from ablate.errors import SpecError
 from ablate.experiment.config import Config
+from ablate.experiment.merge import merge
 from ablate.experiment.spec import ExperimentSpec
 from ablate.experiment.yaml import cut
 from ablate.fields import FieldError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from ablate.experiment.yaml import Document, FieldPath, Position
+
+M = TypeVar("M", bound=BaseModel)
 
 MOST = 10
 """Problems listed at once; the rest is counted."""
@@ -62,6 +66,20 @@ class Layer:
         whole = (*self.prefix, *path)
         where, order = self.document.where(whole, key=key), self.document.position(whole, key=key)
         return Problem(where, f"{dotted(whole)}: {what}" if whole else what, fix, order or (0, 0))
+
+
+def put_together(layers: Iterable[Layer]) -> dict[str, Any]:
+    """Layers put onto each other, the last on top."""
+    data: dict[str, Any] = reduce(merge, (layer.data for layer in layers), {})
+    return data
+
+
+def validate(model: type[M], data: dict[str, Any]) -> tuple[M | None, list[ErrorDetails]]:
+    """Data as a model, or what pydantic says against it."""
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        return None, error.errors(include_url=False)
 
 
 def refuse(problems: Iterable[Problem], source: str) -> None:
@@ -226,7 +244,7 @@ def _expectation(error: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "too_long":
         return f"must have at most {context['max_length']} entries"
     expected = _EXPECTED.get(kind) or error["msg"].replace("Input should", "must")
-    return f"{expected} or null" if type(None) in get_args(_annotation(model, error["loc"])) else expected
+    return f"{expected} or null" if type(None) in get_args(annotation(model, error["loc"])) else expected
 
 
 _LIMITS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
@@ -263,11 +281,11 @@ def known(name: str, candidates: Iterable[str]) -> str:
 
 def _fields(model: type[BaseModel], path: FieldPath) -> tuple[str, ...]:
     """Names of the fields at ``path`` of ``model``."""
-    inner = _annotation(model, path)
+    inner = annotation(model, path)
     return tuple(dict.fromkeys(name for kind in _models(inner) for name in kind.model_fields))
 
 
-def _annotation(model: type[BaseModel], path: FieldPath) -> Any:
+def annotation(model: type[BaseModel], path: FieldPath) -> Any:
     """Type of the field at ``path``; entries of a list have the type of that list's first entry."""
     kind: Any = model
     for step in path:

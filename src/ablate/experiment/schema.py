@@ -12,7 +12,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from ablate.experiment.config import config_model
 from ablate.experiment.designs import DESIGNS
 from ablate.experiment.load import profile_names
-from ablate.experiment.spec import NAME, spec_model
+from ablate.experiment.names import NAME
+from ablate.experiment.spec import spec_model
 from ablate.fields import meanings
 from ablate.vocabulary import OWN, Vocabulary
 
@@ -56,6 +57,10 @@ def json_schema(vocabulary: Vocabulary = OWN) -> dict[str, Any]:
     fields["leave_one_out"] = _named(fields["leave_one_out"], overrides)
     levels = _named({"type": "object", "minProperties": 2}, overrides)
     fields["factors"] = _named(fields["factors"], levels)
+    searched = schema["$defs"]["Search"]["properties"]
+    searched["factors"] = _named(searched["factors"], levels)
+    domain = searched["fields"]["additionalProperties"]
+    searched["fields"]["additionalProperties"] = {"anyOf": [{"type": "array"}, domain]}
     return {
         **schema,
         "oneOf": [{"required": [design]} for design in DESIGNS],

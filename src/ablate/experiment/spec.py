@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from ablate.experiment.config import choice, retyped
+from ablate.experiment.names import MetricName, Name, Overrides
+from ablate.experiment.search import Constraint, Search
 from ablate.fields import FieldError, Finite, Model, Seed
 from ablate.vocabulary import OWN, Vocabulary
-
-if TYPE_CHECKING:
-    MetricName = str
-else:
-    MetricName = choice(OWN.figures)
-    """What claims and published results can be about."""
 
 DEFAULT_PROFILE = "sprites"
 
@@ -48,10 +44,6 @@ class Claim(Model):
         return self
 
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-Name = Annotated[str, StringConstraints(pattern=NAME)]
-
-
 class PublishedResult(Model):
     """One figure of a publication, and the variant of this experiment that stands for it."""
 
@@ -75,13 +67,11 @@ class Published(Model):
 MOST_CLAIMS = 100
 """With the least ``alpha``, what the sign-flip test can still decide: it gives no p below 0.00001."""
 
-Overrides = dict[str, Any]
-
 
 class ExperimentSpec(Model):
     """One YAML file as written: a question, a profile, a design, seeds and claims.
 
-    The design is one of ``variants``, ``factors`` and ``leave_one_out``.
+    The design is one of ``variants``, ``factors``, ``leave_one_out`` and ``search``.
     """
 
     question: Annotated[str, Field(min_length=1)]
@@ -101,6 +91,8 @@ class ExperimentSpec(Model):
     that of all first levels."""
     leave_one_out: dict[Name, Overrides] = {}
     """Parts of a recipe: name → overrides. The baseline ``full`` has all parts, ``no-<name>`` lacks one."""
+    search: Search | None = None
+    """What a sampler proposes, round by round."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=1000)]
     """Each variant runs once with each seed; the same seed pairs them."""
     alpha: Annotated[float, Field(ge=0.001, lt=1)] = 0.05
@@ -123,4 +115,9 @@ def spec_model(vocabulary: Vocabulary) -> type[ExperimentSpec]:
     results = Annotated[tuple[result, ...], Field(strict=False, min_length=1)]  # type: ignore[valid-type]
     published = retyped(Published, results=results)
     claims = Annotated[tuple[claim, ...], Field(strict=False, max_length=MOST_CLAIMS)]  # type: ignore[valid-type]
-    return retyped(ExperimentSpec, claims=claims, published=published | None)
+    figure = choice(vocabulary.figures)
+    constraint = retyped(Constraint, metric=figure)
+    objectives = Annotated[tuple[figure, ...], Field(strict=False, min_length=1, max_length=3)]  # type: ignore[valid-type]
+    constraints = Annotated[tuple[constraint, ...], Field(strict=False)]  # type: ignore[valid-type]
+    search = retyped(Search, objectives=objectives, constraints=constraints)
+    return retyped(ExperimentSpec, claims=claims, published=published | None, search=search | None)

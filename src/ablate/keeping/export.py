@@ -18,6 +18,7 @@ from ablate.report.ours import check_place
 from ablate.report.write import memory_of, write_report
 from ablate.runner.alone import experiment_lock
 from ablate.runner.needs import needs_of
+from ablate.runner.rounds import resumed
 from ablate.runner.study import study_name, study_storage
 from ablate.runner.trials import pack_trials
 
@@ -74,6 +75,8 @@ def export(
         fix = "Run it first: ablate run, with the same --profile, --set and --seeds."
         raise UserError("MLflow has no record of this experiment with these settings", where=name, fix=fix)
     reader, parent = found
+    if plan.experiment.spec.search:
+        plan = resumed(plan, reader, parent.run_id)
     check_place(reports, name, "markdown")
     named, base = _files(plan, spec, plugins)
     entries = _weights(plan) if weights else []

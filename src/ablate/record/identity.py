@@ -64,7 +64,13 @@ def this_folder() -> str:
 
 def content_tags(plan: Plan) -> dict[str, str]:
     """What the results of a plan are made of."""
-    runs = sorted((run.name, run.keys.evaluate) for run in plan.runs)
+    proposed = {proposal.name for proposal in plan.experiment.proposals}
+    seeds = plan.experiment.spec.seeds
+    runs = sorted(
+        (run.name, run.keys.evaluate)
+        for run in plan.runs
+        if run.variant not in proposed and run.seed in seeds  # what a search adds is its result
+    )
     return {names.DATA: data_of(plan) or "", names.CONTENT: key_of({"runs": runs})}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,19 @@ PACKAGES = ("torch", "diffusers", "transformers", "lpips", "open_clip_torch", "c
 def spec_record(plan: Plan) -> dict[str, Any]:
     """The resolved spec and each variant's whole configuration, as they go into the parent run."""
     experiment = plan.experiment
-    return {
+    searching = experiment.spec.search is not None
+    made = {
         "name": experiment.name,
-        "spec": experiment.spec.model_dump(mode="json"),
+        "spec": experiment.spec.model_dump(mode="json", exclude=None if searching else {"search"}),
         "configs": {name: config.model_dump(mode="json") for name, config in experiment.variants.items()},
     }
+    if searching:
+        made["search"] = {
+            "proposals": [asdict(proposal) for proposal in experiment.proposals],
+            "confirmed": list(experiment.confirmed),
+            "trained": dict(experiment.trained),
+        }
+    return made
 
 
 def spec_key(plan: Plan) -> str:
@@ -31,11 +40,17 @@ def spec_key(plan: Plan) -> str:
 
     Without defaults, so that a field that is new in a later version leaves recorded experiments as they are.
     Without ``compute.gpus``, which may change between two commands: it only says how many tasks share a GPU.
+    Without what a search has proposed: that is its result.
     """
-    spec = plan.experiment.spec.model_dump(mode="json", exclude_defaults=True)
+    experiment = plan.experiment
+    spec = experiment.spec.model_dump(mode="json", exclude_defaults=True)
+    variants = experiment.variants
+    if experiment.spec.search:
+        spec = {name: value for name, value in spec.items() if name not in ("variants", "claims")}
+        variants = {experiment.spec.baseline: variants[experiment.spec.baseline]}
     configs = {
         name: config.model_dump(mode="json", exclude_defaults=True, exclude={"compute": {"gpus"}})
-        for name, config in plan.experiment.variants.items()
+        for name, config in variants.items()
     }
     return key_of({"name": plan.experiment.name, "spec": spec, "configs": configs})
 

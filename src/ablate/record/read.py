@@ -166,6 +166,12 @@ class Reader:
         curves = self.runs.curves({run_id: ["epoch_seconds"] for run_id in run_ids})
         return {run_id: len(curves[run_id].get("epoch_seconds", ())) for run_id in run_ids}
 
+    def searched(self, parent: str) -> dict[str, Any]:
+        """What a search has proposed so far, as ``spec_record`` writes it; {} if nothing."""
+        described = self._find_json(parent, names.SPEC) or {}
+        found: dict[str, Any] = described.get("search", {})
+        return found
+
     def read(self, parent: str) -> ExperimentRecord:
         """The experiment as MLflow knows it: what a report is made from. Raises as ``read_experiment``."""
         spec = self._json(parent, names.SPEC)
@@ -186,6 +192,7 @@ class Reader:
             findings=[Finding(**finding) for finding in findings["findings"]] if findings else None,
             verified=Verification(**verified) if verified else None,
             calls=self.calls(parent),
+            search=spec.get("search"),
         )
         self._downloads.keep_for(record)
         return record

@@ -99,16 +99,17 @@ class Writer(Reader):
             run_id = self._create(plan.experiment.name, unique, tags | which)
             parent = Parent.of_tags(run_id, unique | which)
         # Also for a run that exists: what created it may have been killed before it got here.
-        self._describe_parent(parent.run_id, plan)
+        self.describe_parent(parent.run_id, plan)
         return parent
 
     def mend_parent(self, run_id: str, plan: Plan) -> None:
         """Writes what the parent run says of its spec once more, if its files were deleted."""
         files = self._files(run_id)
         if files.lost(names.SPEC) or files.lost(names.PROVENANCE):
-            self._describe_parent(run_id, plan)
+            self.describe_parent(run_id, plan)
 
-    def _describe_parent(self, run_id: str, plan: Plan) -> None:
+    def describe_parent(self, run_id: str, plan: Plan) -> None:
+        """Writes what the parent run says of its spec, and of what a search has proposed so far."""
         plugins = {
             f"{names.PLUGINS}/{plugin.name}": plugin.source.encode()
             for plugin in plan.experiment.vocabulary.plugins

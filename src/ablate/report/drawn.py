@@ -70,7 +70,10 @@ def digests(folder: Path, files: Iterable[str]) -> dict[str, str]:
 
 
 def settings_of(spec: Mapping[str, Any], configs: Mapping[str, Any]) -> str:
-    """A digest of what an experiment is to do, as it goes into its record."""
+    """A digest of what an experiment is to do, as it goes into its record; of a search, not what it found."""
+    if spec.get("search"):
+        spec = {**spec, "variants": {}, "claims": []}
+        configs = {spec["baseline"]: configs[spec["baseline"]]}
     return _digest(json.dumps([spec, configs], sort_keys=True).encode())
 
 

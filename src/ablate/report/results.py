@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ablate.metrics import COSTS
 from ablate.report.claims import Claim, judge_claims
 from ablate.report.metrics import Metric, measure
+from ablate.report.search import Searched, apart
 from ablate.stats import Verdict
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Results:
     costs: tuple[Metric, ...]
     """Of time, in the order of COSTS."""
     claims: tuple[Claim, ...]
+    searched: Searched | None = None
+    """What a search has tried; of it, ``variants`` has only what was confirmed."""
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -57,6 +60,7 @@ class Results:
 
 def gather(record: ExperimentRecord, vocabulary: Vocabulary, now: datetime | None = None) -> Results:
     """The results of an experiment; ``now`` is the report's time, by default the present one in UTC."""
+    record, searched = apart(record, vocabulary.figures)
     spec, baseline, alpha = record.spec, str(record.spec["baseline"]), float(record.spec.get("alpha", 0.05))
     # Finished runs come last: a run made again after a failure replaces it.
     in_turn = sorted(record.runs, key=lambda run: run.status == FINISHED)
@@ -83,6 +87,7 @@ def gather(record: ExperimentRecord, vocabulary: Vocabulary, now: datetime | Non
         metrics=metrics,
         costs=costs,
         claims=judge_claims(spec.get("claims") or (), (*metrics, *costs), vocabulary.figures, alpha),
+        searched=searched,
     )
 
 

@@ -41,6 +41,8 @@ class Asked:
     """What is about to be done."""
 
     plan: Plan
+    probes: Plan
+    """Whose variants are tried: the plan itself; of a search the ends of its space."""
     waiting: Sequence[Run]
     """The runs without results."""
     uri: str
@@ -72,7 +74,7 @@ class Asked:
     @cached_property
     def weights(self) -> dict[str, int]:
         """Variant → bytes of its U-Net's weights. Raises UserError as ``try_variants``."""
-        return try_variants(self.plan, self.executor, self.progress).weights
+        return try_variants(self.probes, self.executor, self.progress).weights
 
 
 def look_ahead(asked: Asked) -> None:

@@ -45,7 +45,9 @@ def default_workers(plan: Plan) -> int:
     compute, train = plan.runs[0].keys.config.compute, plan.runs[0].keys.config.train
     if device_kind(compute.device) == "cuda":
         return 1
-    return max(1, min(cores() // (compute.threads * train.devices), len(plan.runs)))
+    search = plan.experiment.spec.search
+    at_once = search.round * len(plan.experiment.spec.seeds) if search else len(plan.runs)
+    return max(1, min(cores() // (compute.threads * train.devices), at_once))
 
 
 class LocalExecutor:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ablate.errors import GO_ON, RunError, UserError
+from ablate.experiment.trials import probed
 from ablate.parts.missing import require_parts
+from ablate.plan import regrown
 from ablate.progress import Together
 from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
@@ -22,12 +24,14 @@ from ablate.runner.forecast import HOUR, Forecast, forecast
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
 from ablate.runner.needs import taken_back, write_needs
+from ablate.runner.rounds import SearchRounds, fixed_rounds, has_ended, measured_of, resumed
+from ablate.runner.search_study import SearchStudy
 from ablate.runner.study import Study, is_lost, results_of, study_name, study_storage
 from ablate.runner.tasks import EpochDone, Took, audit, show, tasks_of
 from ablate.runner.times import Times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from ablate.plan import Plan, Run
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from ablate.record.write import Writer
     from ablate.records import Finding
     from ablate.runner.graph import Executor, Start
+    from ablate.runner.study import Storage
     from ablate.runner.tasks import Event
 
 
@@ -46,6 +51,8 @@ class Outcome:
     finished: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     """Run name → reason."""
+    runs: int = 0
+    """How many the experiment has; a search may have made it larger."""
 
 
 def audit_experiment(plan: Plan, progress: RunProgress) -> list[Finding]:
@@ -54,6 +61,8 @@ def audit_experiment(plan: Plan, progress: RunProgress) -> list[Finding]:
     Raises:
         UserError: a variant cannot be sampled or measured.
     """
+    if plan.experiment.spec.search:
+        plan = regrown(plan, probed(plan.experiment))
     require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
     with LocalExecutor.of(plan, 1) as executor:
         try_variants(plan, executor, progress)
@@ -145,20 +154,20 @@ def _run(
     on_seed: Callable[[], object],
 ) -> Outcome:
     writer, key = open_experiment(uri, plan.experiment.name, progress.say), spec_key(plan)
-    seeds = plan.experiment.spec.seeds
+    search = plan.experiment.spec.search
     before = writer.own_parent(plan, key)
+    if search and before:
+        plan = resumed(plan, writer, before.run_id)
     waiting = waiting_runs(plan, writer, before, progress.say)
-    if before and not waiting:
+    if before and not waiting and (not search or has_ended(plan, writer, before.run_id)):
         write_needs(plan)
         writer.mend_parent(before.run_id, plan)
         # Unless the process that had recorded all was killed, both have been done long ago.
-        if writer.status(before.run_id) != "FINISHED" or is_lost(
-            study_storage(uri, plan.store, options.studies)
-        ):
-            study = open_study(plan, uri, before, progress.say, options.studies)
-            study.agree(results_of(writer.children(before.run_id), seeds))
+        studies = study_storage(uri, plan.store, options.studies)
+        if writer.status(before.run_id) != "FINISHED" or is_lost(studies):
+            agree(plan, studies, before, writer, progress.say)
             writer.end_parent(before.run_id, failed=False)
-        return Outcome()
+        return Outcome(runs=len(plan.runs))
     if not before:
         _say_others(plan, writer, progress.say)
 
@@ -173,31 +182,60 @@ def _run(
     with start(plan, options.workers) as running:
         workers = running.free
         with taken_back(plan, needs):
-            look_ahead(Asked(plan, waiting, uri, options.reports, workers, running, progress))
-            findings = _ask_audit(plan, running, progress) if options.audited else None
+            probes = regrown(plan, probed(plan.experiment)) if search else plan
+            look_ahead(Asked(plan, probes, waiting, uri, options.reports, workers, running, progress))
+            findings = _ask_audit(probes, running, progress) if options.audited else None
             refuse_inert(findings or ())
         begun = writer.begin_parent(plan, key)
         parent = begun.run_id
         writer.log_findings(parent, findings)
-        study = open_study(plan, uri, begun, progress.say, options.studies)
-        study.enqueue(dict.fromkeys(run.variant for run in waiting))
+        studies = study_storage(uri, plan.store, options.studies)
         expected = forecast(plan, waiting, times)
-        _say_forecast(expected, workers, progress.say)
-        began = time.monotonic()
+        foreseen = expected.known and not search  # nobody knows which trials will be proposed
+        if foreseen:
+            _say_forecast(expected, workers, progress.say)
+        epochs, names, grown, began = 0, list[str](), plan, time.monotonic()
         with Recorder(plan, writer, parent) as recorder, times:
-            recorder.begin(waiting)
-            progress.begin(sum(plan.epochs_to_train().values()), [run.name for run in waiting])
-            while variants := study.propose():
-                some = [run for run in waiting if run.variant in variants]
+            for grown, some in rounds(plan, studies, begun, writer, waiting, progress.say):
+                recorder.begin(some)
+                epochs += sum(replace(grown, runs=tuple(some)).epochs_to_train().values())
+                names += [run.name for run in some]
+                progress.begin(epochs, names)
                 run_round(
-                    plan, some, running, recorder, progress, times, on_seed, fail_fast=options.fail_fast
+                    grown, some, running, recorder, progress, times, on_seed, fail_fast=options.fail_fast
                 )
                 recorder.flush()
-                study.tell(results_of(writer.children(parent), seeds))
-        study.agree(results_of(writer.children(parent), seeds))
-        writer.log_call(parent, _call(expected, workers, times.worked, time.monotonic() - began))
+        seconds = time.monotonic() - began
+        writer.log_call(parent, _call(expected, workers, times.worked, seconds, foreseen=foreseen))
     writer.end_parent(parent, failed=bool(recorder.failed))
-    return Outcome(recorder.finished, recorder.failed)
+    return Outcome(recorder.finished, recorder.failed, len(grown.runs))
+
+
+def rounds(
+    plan: Plan,
+    studies: Storage,
+    parent: Parent,
+    writer: Writer,
+    waiting: Sequence[Run],
+    say: Callable[[str], None],
+) -> Iterator[tuple[Plan, list[Run]]]:
+    """Round after round: the plan so far, and the runs that come next."""
+    if plan.experiment.spec.search:
+        study = open_search_study(plan, studies, parent, say)
+        return SearchRounds(plan, study, writer, parent.run_id, say)(waiting)
+    return fixed_rounds(plan, waiting, open_study(plan, studies, parent, say), writer, parent.run_id)
+
+
+def agree(plan: Plan, studies: Storage, parent: Parent, writer: Writer, say: Callable[[str], None]) -> None:
+    """Makes the study of a finished experiment say what MLflow says."""
+    children = writer.children(parent.run_id)
+    if plan.experiment.spec.search:
+        trials = [proposal for proposal in plan.experiment.proposals if proposal.kind == "trial"]
+        study = open_search_study(plan, studies, parent, say)
+        study.agree(trials, measured_of(plan.experiment, children), set())
+    else:
+        results = results_of(children, plan.experiment.spec.seeds)
+        open_study(plan, studies, parent, say).agree(results)
 
 
 def waiting_runs(plan: Plan, writer: Writer, parent: Parent | None, say: Callable[[str], None]) -> list[Run]:
@@ -226,30 +264,37 @@ def _say_others(plan: Plan, writer: Writer, say: Callable[[str], None]) -> None:
 
 
 def _say_forecast(expected: Forecast, workers: int, say: Callable[[str], None]) -> None:
-    if expected.known:
-        seconds = expected.on(workers).makespan
-        sources = ", ".join(expected.sources)
-        say(f"about {duration(seconds)} of work are ahead, by what runs of {sources} took")
+    seconds, sources = expected.on(workers).makespan, ", ".join(expected.sources)
+    say(f"about {duration(seconds)} of work are ahead, by what runs of {sources} took")
 
 
-def _call(expected: Forecast, workers: int, worked: float, seconds: float) -> Call:
-    """What a call of ``run_experiment`` was expected to take, where that is known, and what it took."""
+def _call(expected: Forecast, workers: int, worked: float, seconds: float, *, foreseen: bool) -> Call:
+    """What a call of ``run_experiment`` was expected to take, where it was ``foreseen``, and what it took."""
     return Call(
         workers=workers,
         device=expected.device,
-        expected_seconds=expected.on(workers).makespan if expected.known else None,
-        expected_hours=expected.hours if expected.known else None,
+        expected_seconds=expected.on(workers).makespan if foreseen else None,
+        expected_hours=expected.hours if foreseen else None,
         seconds=seconds,
         hours=worked * expected.devices / HOUR,
     )
 
 
-def open_study(
-    plan: Plan, uri: str, parent: Parent, note: Callable[[str], None], studies: str | None = None
-) -> Study:
+def open_study(plan: Plan, studies: Storage, parent: Parent, note: Callable[[str], None]) -> Study:
     """The study of a recorded experiment, made where there is none."""
     name = study_name(plan.experiment.name, parent.key, parent.place)
-    return Study(study_storage(uri, plan.store, studies), name, list(plan.experiment.variants), note)
+    return Study(studies, name, list(plan.experiment.variants), note)
+
+
+def open_search_study(
+    plan: Plan, studies: Storage, parent: Parent, note: Callable[[str], None]
+) -> SearchStudy:
+    """The study of a recorded search, made where there is none."""
+    search, figures = plan.experiment.spec.search, plan.experiment.vocabulary.figures
+    assert search
+    directions = ["minimize" if figures[m].lower_is_better else "maximize" for m in search.objectives]
+    name = study_name(plan.experiment.name, parent.key, parent.place)
+    return SearchStudy(studies, name, search, directions, note)
 
 
 def run_round(

@@ -26,12 +26,15 @@ def pack_trials(storage: Storage, name: str) -> list[dict[str, Any]]:
     """The trials of a study, none if there is no such study. Raises UserError for a broken database."""
     if not _may_be(storage) or not (study := _find(storage, name)):
         return []
+    from optuna.distributions import distribution_to_json
+
     return [
         {
             "state": trial.state.name,
-            "value": None if trial.value is None else repr(float(trial.value)),
+            "directions": [direction.name.lower() for direction in study.directions],
+            "values": None if trial.values is None else [repr(float(value)) for value in trial.values],
             "params": dict(trial.params),
-            "choices": {key: list(among.choices) for key, among in trial.distributions.items()},
+            "distributions": {key: distribution_to_json(d) for key, d in trial.distributions.items()},
             "user": dict(trial.user_attrs),
             "system": dict(trial.system_attrs),
             "started": trial.datetime_start and trial.datetime_start.isoformat(),
@@ -56,7 +59,8 @@ def unpack_trials(storage: Storage, name: str, packed: list[dict[str, Any]]) -> 
     if isinstance(storage, Path):
         provide_database(storage, TABLE, make_tables)
     remove_study(storage, name)
-    study = optuna.create_study(storage=storage_of(storage), study_name=name, direction="minimize")
+    directions = packed[0].get("directions", ["minimize"]) if packed else ["minimize"]
+    study = optuna.create_study(storage=storage_of(storage), study_name=name, directions=directions)
     study.set_user_attr(HALF_WAY, True)
     for trial in packed:
         study.add_trial(_trial(trial))
@@ -64,21 +68,28 @@ def unpack_trials(storage: Storage, name: str, packed: list[dict[str, Any]]) -> 
 
 
 def _trial(packed: dict[str, Any]) -> optuna.trial.FrozenTrial:
-    from optuna.distributions import CategoricalDistribution
+    from optuna.distributions import CategoricalDistribution, json_to_distribution
     from optuna.trial import FrozenTrial, TrialState
 
     def moment(text: str | None) -> datetime | None:
         return None if text is None else datetime.fromisoformat(text)
 
+    if "choices" in packed:  # written before there were searches
+        distributions = {name: CategoricalDistribution(among) for name, among in packed["choices"].items()}
+        values = None if packed["value"] is None else [packed["value"]]
+    else:
+        distributions = {name: json_to_distribution(d) for name, d in packed["distributions"].items()}
+        values = packed["values"]
     return FrozenTrial(
         number=-1,  # Optuna counts
         trial_id=-1,
         state=TrialState[packed["state"]],
-        value=None if packed["value"] is None else float(packed["value"]),
+        value=None,
+        values=None if values is None else [float(value) for value in values],
         datetime_start=moment(packed["started"]),
         datetime_complete=moment(packed["ended"]),
         params=packed["params"],
-        distributions={name: CategoricalDistribution(among) for name, among in packed["choices"].items()},
+        distributions=distributions,
         user_attrs=packed["user"],
         system_attrs=packed["system"],
         intermediate_values={},

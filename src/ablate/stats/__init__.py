@@ -4,6 +4,7 @@ Nothing here imports scipy or statsmodels before a function needs it, so plannin
 """
 
 from ablate.stats.effects import Effect, effects
+from ablate.stats.fronts import best_first, front
 from ablate.stats.intervals import LEVEL, Interval, bca_interval, mean_interval
 from ablate.stats.paired import PairedDifference, mean_difference, paired_difference, sign_flip_p, smallest_p
 from ablate.stats.power import POWER, detectable_effect, seeds_for_alpha, seeds_needed
@@ -22,8 +23,10 @@ __all__ = [
     "VarianceSplit",
     "Verdict",
     "bca_interval",
+    "best_first",
     "detectable_effect",
     "effects",
+    "front",
     "judge",
     "mean_difference",
     "mean_interval",

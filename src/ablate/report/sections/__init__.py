@@ -20,6 +20,7 @@ from ablate.report.sections.provenance import Provenance
 from ablate.report.sections.published import PublishedFigures
 from ablate.report.sections.results import MeasuredResults
 from ablate.report.sections.samples import Samples
+from ablate.report.sections.search import TheSearch
 from ablate.report.sections.summary import Summary
 from ablate.report.sections.variance import Variance
 from ablate.report.sections.variants import Variants
@@ -35,6 +36,7 @@ SECTIONS: dict[str, Section] = {
         Opening(),
         Verdicts(),
         Summary(),
+        TheSearch(),
         Variants(),
         Audit(),
         MeasuredResults(),

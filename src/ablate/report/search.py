@@ -1,0 +1,279 @@
+"""What a search has found: its trials apart from what was confirmed, so that no table mixes the two."""
+
+from __future__ import annotations
+
+import math
+import random
+import warnings
+from dataclasses import dataclass, replace
+from statistics import fmean, quantiles
+from typing import TYPE_CHECKING, Any
+
+from ablate.stats import best_first, front
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ablate.metrics.base import Figure
+    from ablate.records import ExperimentRecord, RunRecord
+
+FEWEST = 8
+"""Trials below which nothing is said of what matters."""
+DRAWS = 50
+"""Of the bootstrap of importances."""
+BEST = 0.25
+"""Share of the trials that counts as the good ones, for importances."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial of the search, in the means over the search's seeds."""
+
+    name: str
+    round: int
+    params: Mapping[str, Any]
+    values: Mapping[str, float]
+    """Objective → mean; {} until it is complete."""
+    kept: bool
+    """Whether it keeps to the constraints."""
+    trained: int
+    """Optimizer steps that nobody had trained before it."""
+    reason: str
+    """Why it has no results, if it has none."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Optimizer steps of a stage of the search."""
+
+    name: str
+    runs: int
+    asked: int
+    trained: int
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A search, apart from what was confirmed of it."""
+
+    sampler: str
+    objectives: Mapping[str, Figure]
+    seeds: tuple[int, ...]
+    fresh: tuple[int, ...]
+    """Seeds of the confirmation; () before it."""
+    trials: tuple[Trial, ...]
+    confirmed: tuple[str, ...]
+    baseline: Mapping[str, float]
+    """Objective → mean over the search's seeds."""
+    stages: tuple[Stage, ...]
+    path: tuple[tuple[str, str, Mapping[str, Mapping[int, float]]], ...]
+    """(Step, what was changed, objective → seed → value) from the baseline to the best trial, with fresh
+    seeds."""
+    spec: Mapping[str, Any]
+    """``search`` of the spec."""
+
+    def better(self, objective: str, value: float) -> float:
+        """A value so that less is better."""
+        return value if self.objectives[objective].lower_is_better else -value
+
+    @property
+    def complete(self) -> list[Trial]:
+        """The trials that count: with results, and within the constraints."""
+        return [trial for trial in self.trials if trial.values and trial.kept]
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """Those that count, the best first; with several objectives front by front."""
+        named = {trial.name: trial for trial in self.complete}
+        return [named[name] for name in best_first(self._points())]
+
+    @property
+    def unbeaten(self) -> list[Trial]:
+        """The Pareto front."""
+        named = {trial.name: trial for trial in self.complete}
+        return [named[name] for name in front(self._points())]
+
+    def _points(self) -> dict[str, list[float]]:
+        return {t.name: [self.better(key, t.values[key]) for key in self.objectives] for t in self.complete}
+
+
+def apart(
+    record: ExperimentRecord, figures: Mapping[str, Figure]
+) -> tuple[ExperimentRecord, Searched | None]:
+    """A record without the trials of a search, and the search. What stays are the baseline and what was
+    confirmed, with fresh seeds; before that the baseline alone."""
+    if record.search is None:
+        return record, None
+    searched = _searched(record, figures)
+    shown = (record.spec["baseline"], *searched.confirmed)
+    seeds = searched.fresh or searched.seeds
+    spec = {**record.spec, "seeds": list(seeds), "variants": _only(record.spec["variants"], shown)}
+    runs = [run for run in record.runs if run.variant in shown and run.seed in seeds]
+    return replace(record, spec=spec, configs=_only(record.configs, shown), runs=runs), searched
+
+
+def _only(mapping: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in mapping.items() if name in names}
+
+
+def _searched(record: ExperimentRecord, figures: Mapping[str, Figure]) -> Searched:
+    assert record.search is not None
+    spec, found = record.spec["search"], record.search
+    seeds, trained = tuple(record.spec["seeds"]), found["trained"]
+    confirmed = tuple(found["confirmed"])
+    fresh = tuple(spec["confirm"]["seeds"]) if confirmed else ()
+    finished = {(run.variant, run.seed): run for run in record.runs if run.status == "FINISHED"}
+    failed = {run.variant: run.reason for run in record.runs if run.status != "FINISHED"}
+    objectives = {key: figures[key] for key in spec["objectives"]}
+
+    def trial(proposal: Mapping[str, Any]) -> Trial:
+        name = proposal["name"]
+        runs = [finished[name, seed] for seed in seeds if (name, seed) in finished]
+        needed = {*objectives, *(limit["metric"] for limit in spec["constraints"])}
+        whole = len(runs) == len(seeds) and all(needed <= run.metrics.keys() for run in runs)
+        return Trial(
+            name,
+            proposal["round"],
+            proposal["params"],
+            {key: fmean(run.metrics[key] for run in runs) for key in objectives} if whole else {},
+            whole and all(_keeps(limit, runs) for limit in spec["constraints"]),
+            trained.get(name, 0),
+            proposal["reason"] or ("" if whole else failed.get(name) or "not finished yet"),
+        )
+
+    trials = tuple(trial(p) for p in found["proposals"] if p["kind"] == "trial")
+    path = [p for p in found["proposals"] if p["kind"] == "path"]
+    on_path = {proposal["name"] for proposal in path}
+    baseline = record.spec["baseline"]
+    base = [finished[baseline, seed] for seed in seeds if (baseline, seed) in finished]
+    base = [run for run in base if objectives.keys() <= run.metrics.keys()]
+    first = [run for (_, seed), run in finished.items() if seed in seeds]
+    second = [run for (v, seed), run in finished.items() if seed in fresh and v not in on_path]
+    third = [run for (v, _), run in finished.items() if v in on_path]
+    of_trials = sum(steps for name, steps in trained.items() if name not in ("confirmation", "path"))
+    stages = (
+        _stage("the search", first, of_trials),
+        _stage("confirmation", second, trained.get("confirmation", 0)),
+        _stage("path", third, trained.get("path", 0)),
+    )
+    return Searched(
+        spec["sampler"],
+        objectives,
+        seeds,
+        fresh,
+        trials,
+        confirmed,
+        {key: fmean(run.metrics[key] for run in base) for key in objectives} if base else {},
+        tuple(stage for stage in stages if stage.runs),
+        _path(record, path, confirmed, finished, objectives, fresh),
+        spec,
+    )
+
+
+def _keeps(limit: Mapping[str, Any], runs: Sequence[RunRecord]) -> bool:
+    value = fmean(run.metrics[limit["metric"]] for run in runs)
+    most, least = limit["at_most"], limit["at_least"]
+    return bool(value <= most if most is not None else value >= least)
+
+
+def _stage(name: str, runs: Sequence[RunRecord], trained: int) -> Stage:
+    return Stage(name, len(runs), sum(len(run.links) * run.steps_per_epoch for run in runs), trained)
+
+
+def _path(
+    record: ExperimentRecord,
+    proposals: Sequence[Mapping[str, Any]],
+    confirmed: Sequence[str],
+    finished: Mapping[tuple[str, int], RunRecord],
+    objectives: Mapping[str, Figure],
+    fresh: Sequence[int],
+) -> tuple[tuple[str, str, Mapping[str, Mapping[int, float]]], ...]:
+    """The best variant of each step, by the first objective."""
+    objective, figure = next(iter(objectives.items()))
+    sign = 1 if figure.lower_is_better else -1
+
+    def values(name: str) -> dict[str, dict[int, float]]:
+        runs = {seed: finished[name, seed] for seed in fresh if (name, seed) in finished}
+        return {
+            key: {seed: run.metrics[key] for seed, run in runs.items() if key in run.metrics}
+            for key in objectives
+        }
+
+    def mean(name: str) -> float:
+        found = values(name)[objective]
+        return sign * fmean(found.values()) if len(found) == len(fresh) else math.inf
+
+    if not proposals:
+        return ()
+    baseline = record.spec["baseline"]
+    here: Mapping[str, Any] = {}
+    steps = [("baseline", "", values(baseline))]
+    for number in range(1, max(p["round"] for p in proposals) + 1):
+        best = min((p for p in proposals if p["round"] == number), key=lambda p: mean(p["name"]))
+        steps.append((best["name"], _changed(here, best["params"]), values(best["name"])))
+        here = best["params"]
+    winner = min(confirmed, key=mean)
+    params = next(p["params"] for p in record.search["proposals"] if p["name"] == winner)  # type: ignore[index]
+    return (*steps, (winner, _changed(here, params), values(winner)))
+
+
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {shown(value)}" for name, value in new.items() if old.get(name) != value)
+
+
+def shown(value: Any) -> str:
+    """A value of a point: fractions with three digits."""
+    return f"{value:.3g}" if isinstance(value, float) else "null" if value is None else str(value)
+
+
+def importances(searched: Searched, objective: str) -> dict[str, tuple[float, float, float]]:
+    """Field → its share of what decides whether a trial is among the best quarter, and a 90 % interval.
+
+    PED-ANOVA (Watanabe, Bansal & Hutter 2023), with its form for fields that do not always exist. The
+    interval is a bootstrap over trials. {} where there are too few of them.
+    """
+    complete = searched.complete
+    if len(complete) < FEWEST:
+        return {}
+    whole = _ped_anova(searched, complete, objective)
+    rng = random.Random(0)
+    draws = [_ped_anova(searched, rng.choices(complete, k=len(complete)), objective) for _ in range(DRAWS)]
+    found = {}
+    for name, share in whole.items():
+        tenths = quantiles([draw.get(name, 0.0) for draw in draws], n=20)
+        found[name] = (share, tenths[0], tenths[-1])
+    return found
+
+
+def _ped_anova(searched: Searched, trials: Sequence[Trial], objective: str) -> dict[str, float]:
+    import optuna
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    from optuna.trial import create_trial
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study()
+    for trial in trials:
+        distributions = {name: _distribution(searched.spec, name) for name in trial.params}
+        value = searched.better(objective, trial.values[objective])
+        study.add_trial(create_trial(value=value, params=dict(trial.params), distributions=distributions))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            evaluator = PedAnovaImportanceEvaluator(target_quantile=BEST)
+            return dict(get_param_importances(study, evaluator=evaluator))
+        except (ValueError, ZeroDivisionError, RuntimeError):
+            return {}  # a draw in which all trials are alike
+
+
+def _distribution(spec: Mapping[str, Any], name: str) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if name in spec["factors"]:
+        return CategoricalDistribution(list(spec["factors"][name]))
+    field = spec["fields"][name]
+    if field["options"] is not None:
+        return CategoricalDistribution(field["options"])
+    low, high, log, step = (field[key] for key in ("low", "high", "log", "step"))
+    if all(isinstance(number, int) for number in (low, high, step or 0)):
+        return IntDistribution(low, high, log=log, step=step or 1)
+    return FloatDistribution(low, high, log=log, step=step)

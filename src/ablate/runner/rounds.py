@@ -1,0 +1,266 @@
+"""Which runs come next: all that is missing of a fixed design, or round after round of a search.
+
+A round is a plan and those of its runs that are to be done now. Who takes the next round has recorded the
+one before.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from ablate.experiment.space import Space
+from ablate.experiment.trials import Proposal, branch_points, grown, resolve
+from ablate.plan import regrown
+from ablate.runner.needs import write_needs
+from ablate.runner.search_study import Measured, SearchStudy
+from ablate.runner.study import results_of
+from ablate.stats import best_first
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from ablate.experiment.load import Experiment
+    from ablate.plan import Plan, Run
+    from ablate.record.read import Child, Reader
+    from ablate.record.write import Writer
+    from ablate.runner.study import Study
+
+CONFIRMATION, PATH = "confirmation", "path"
+"""Stages after the trials, as ``Experiment.trained`` names them."""
+
+
+def fixed_rounds(
+    plan: Plan, waiting: Sequence[Run], study: Study, writer: Writer, parent: str
+) -> Iterator[tuple[Plan, list[Run]]]:
+    """The variants of a fixed design, all in one round."""
+    seeds = plan.experiment.spec.seeds
+    study.enqueue(dict.fromkeys(run.variant for run in waiting))
+    while variants := study.propose():
+        yield plan, [run for run in waiting if run.variant in variants]
+        study.tell(results_of(writer.children(parent), seeds))
+    study.agree(results_of(writer.children(parent), seeds))
+
+
+def resumed(plan: Plan, reader: Reader, parent: str) -> Plan:
+    """The plan with all that its search has proposed so far, as MLflow has it."""
+    found = reader.searched(parent)
+    proposals = [Proposal(**proposal) for proposal in found.get("proposals", ())]
+    confirmed, trained = found.get("confirmed", ()), found.get("trained", {})
+    return regrown(plan, grown(plan.experiment, proposals, confirmed, trained))
+
+
+class SearchRounds:
+    """The rounds of a search: trials, then the best ones with fresh seeds, then the way to the best."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        study: SearchStudy,
+        writer: Writer,
+        parent: str,
+        say: Callable[[str], None],
+    ) -> None:
+        self.plan = plan
+        self._study = study
+        self._writer = writer
+        self._parent = parent
+        self._say = say
+        self._points = branch_points(plan.experiment)
+        self._began = time.monotonic()
+
+    def __call__(self, waiting: Sequence[Run]) -> Iterator[tuple[Plan, list[Run]]]:
+        """Round after round, beginning with what an earlier command has left."""
+        study, todo = self._study, list(waiting)
+        while True:
+            trials, children = self.trials, self._writer.children(self._parent)
+            left = {run.variant for run in todo if run.variant != self.plan.experiment.spec.baseline}
+            measured = measured_of(self.plan.experiment, children)
+            study.agree(trials, measured, left)
+            if not left:
+                before = self.plan
+                self._grow(study, measured, children)
+                todo += [run for run in self.plan.runs if run not in before.runs]
+                if self.plan is before and not todo:
+                    return
+                self._announce(todo)
+            if todo:  # of a round that is no configuration at all, there is none
+                yield self.plan, todo
+            todo = []
+
+    @property
+    def trials(self) -> list[Proposal]:
+        """The trials so far."""
+        return [proposal for proposal in self.plan.experiment.proposals if proposal.kind == "trial"]
+
+    def _grow(self, study: SearchStudy, measured: Mapping[str, Measured], children: Sequence[Child]) -> None:
+        experiment, search = self.plan.experiment, self.plan.experiment.spec.search
+        assert search
+        if count := self._trials_to_come():
+            number = max((trial.round for trial in self.trials), default=-1) + 1
+            new = study.propose(self.trials, count, number)
+            self._take([*experiment.proposals, *new], experiment.confirmed)
+        elif self._late or not search.confirm:
+            return
+        elif not experiment.confirmed:
+            best = best_of(experiment, measured)[: search.confirm.best]
+            if not best:
+                self._say("no trial has results and keeps to the constraints, so there is none to confirm")
+                return
+            self._take(experiment.proposals, best)
+        elif search.confirm.path and (step := next_step(experiment, children)):
+            self._take([*experiment.proposals, *step], experiment.confirmed)
+
+    def _trials_to_come(self) -> int:
+        """How many trials the next round has; 0 when the search has ended, or this command's time."""
+        left, search = trials_left(self.plan.experiment), self.plan.experiment.spec.search
+        assert search
+        if self._late and left:
+            self._say(f"the time is up with {left} trials left; the same command goes on")
+        return 0 if self._late else min(search.round, left)
+
+    @property
+    def _late(self) -> bool:
+        search = self.plan.experiment.spec.search
+        assert search
+        return search.timeout is not None and time.monotonic() - self._began >= search.timeout * 3600
+
+    def _take(self, proposals: Sequence[Proposal], confirmed: Sequence[str]) -> None:
+        self.plan = regrown(self.plan, grown(self.plan.experiment, proposals, confirmed))
+
+    def _announce(self, todo: Sequence[Run]) -> None:
+        """Keeps, before anything is trained, what was proposed and what it costs."""
+        experiment = self.plan.experiment
+        trained = dict(experiment.trained)
+        explaining = {proposal.name for proposal in experiment.proposals if proposal.kind == PATH}
+        for (name, fresh), steps in _by_stage(self.plan, todo).items():
+            stage = PATH if name in explaining else CONFIRMATION if fresh else name
+            if stage in (PATH, CONFIRMATION) or stage not in trained:
+                trained[stage] = trained.get(stage, 0) + steps
+        self.plan = replace(self.plan, experiment=replace(experiment, trained=trained))
+        for run in self.plan.runs:
+            for epoch in self._points & set(range(1, len(run.keys.chain))):
+                self.plan.store.keep("train", run.keys.chain[epoch])
+        for segment in self.plan.segments:
+            self.plan.store.keep("train", segment.key)
+        write_needs(self.plan)
+        self._writer.describe_parent(self._parent, self.plan)
+
+
+def trials_left(experiment: Experiment) -> int:
+    """How many trials a search may still make, by their number and by the steps it has trained."""
+    search = experiment.spec.search
+    assert search
+    most = search.trials
+    if search.sampler == "brute-force":
+        most = min(most, Space(search).count() or most)
+    trained = sum(steps for name, steps in experiment.trained.items() if name not in (CONFIRMATION, PATH))
+    if search.budget is not None and trained >= search.budget:
+        return 0
+    return max(0, most - sum(proposal.kind == "trial" for proposal in experiment.proposals))
+
+
+def has_ended(plan: Plan, reader: Reader, parent: str) -> bool:
+    """Whether nothing would come after the runs that a search has proposed so far."""
+    experiment, children = plan.experiment, reader.children(parent)
+    confirm = experiment.spec.search and experiment.spec.search.confirm
+    if trials_left(experiment):
+        return False
+    if not confirm:
+        return True
+    if not experiment.confirmed:
+        return not best_of(experiment, measured_of(experiment, children))
+    return not (confirm.path and next_step(experiment, children))
+
+
+def _by_stage(plan: Plan, todo: Sequence[Run]) -> dict[tuple[str, bool], int]:
+    """(Variant, whether with fresh seeds) → optimizer steps that are missing and that it is the first to
+    need."""
+    seeds = plan.experiment.spec.seeds
+    found: dict[tuple[str, bool], int] = {}
+    for fresh in (False, True):
+        some = tuple(run for run in todo if (run.seed not in seeds) == fresh)
+        if some:
+            steps = replace(plan, runs=some).steps_by_variant()
+            found |= {(variant, fresh): count for variant, count in steps.items()}
+    return found
+
+
+def measured_of(experiment: Experiment, children: Sequence[Child]) -> dict[str, Measured]:
+    """Variant → what it has brought with the seeds of the search, of those that are complete."""
+    search, seeds = experiment.spec.search, experiment.spec.seeds
+    assert search
+    found = {}
+    for variant, by_seed in _finished(children).items():
+        values = [_mean(by_seed, seeds, metric) for metric in search.objectives]
+        limits = {limit.metric: limit for limit in search.constraints}
+        excess = {metric: _mean(by_seed, seeds, metric) for metric in limits}
+        if all(value is not None for value in (*values, *excess.values())):
+            found[variant] = Measured(
+                tuple(float(value) for value in values if value is not None),
+                {m: limits[m].excess(value) for m, value in excess.items() if value is not None},
+                {seed: by_seed[seed].run_id for seed in seeds},
+            )
+    return found
+
+
+def _finished(children: Sequence[Child]) -> dict[str, dict[int, Child]]:
+    found: dict[str, dict[int, Child]] = {}
+    for child in children:
+        if child.status == "FINISHED":
+            found.setdefault(child.variant, {})[child.seed] = child
+    return found
+
+
+def _mean(by_seed: Mapping[int, Child], seeds: Sequence[int], metric: str) -> float | None:
+    """The mean of a metric over the seeds; None until all of them have it."""
+    runs = [by_seed[seed] for seed in seeds if seed in by_seed]
+    values = [run.metrics[metric] for run in runs if metric in run.metrics]
+    return fmean(values) if len(values) == len(seeds) else None
+
+
+def best_of(experiment: Experiment, measured: Mapping[str, Measured]) -> list[str]:
+    """The trials that keep to the constraints, the best first; with several objectives front by front."""
+    search = experiment.spec.search
+    assert search
+    signs = [1.0 if experiment.vocabulary.figures[m].lower_is_better else -1.0 for m in search.objectives]
+    points = {
+        proposal.name: [sign * value for sign, value in zip(signs, found.values, strict=True)]
+        for proposal in experiment.proposals
+        if proposal.kind == "trial"
+        and (found := measured.get(proposal.name))
+        and all(excess <= 0 for excess in found.excess.values())
+    }
+    return best_first(points)
+
+
+def next_step(experiment: Experiment, children: Sequence[Child]) -> list[Proposal]:
+    """The next step of the way from the baseline to the best confirmed trial, as irace walks it (Fawcett &
+    Hoos 2016): each change that is left, alone, on top of those that were made; [] at the end."""
+    search = experiment.spec.search
+    assert search and search.confirm
+    objective, seeds = search.objectives[0], search.confirm.seeds
+    sign = 1.0 if experiment.vocabulary.figures[objective].lower_is_better else -1.0
+    finished = _finished(children)
+
+    def value(name: str) -> float:
+        mean = _mean(finished.get(name, {}), seeds, objective)
+        return float("inf") if mean is None else sign * mean
+
+    by_name = {proposal.name: proposal for proposal in experiment.proposals}
+    winner = by_name[min(experiment.confirmed, key=value)]
+    steps: dict[int, list[Proposal]] = {}
+    for proposal in experiment.proposals:
+        if proposal.kind == PATH:
+            steps.setdefault(proposal.round, []).append(proposal)
+    here = {} if not steps else min(steps[max(steps)], key=lambda proposal: value(proposal.name)).params
+    config, _ = resolve(experiment, here)
+    number = max(steps, default=0) + 1
+    ways = []
+    for move, change in Space(search).moves(winner.params).items():
+        there, reason = resolve(experiment, here | change)
+        if there is not None and there != config and not reason:
+            ways.append(Proposal(f"path-{number}-{move}"[:64], here | change, "path", number))
+    return ways if len(ways) > 1 else []  # the last change leads to the best trial, which is measured

@@ -1,0 +1,197 @@
+"""The Optuna study of a search: by ask and tell, and with the same proposals whenever it is asked again.
+
+A proposal depends on the sampler's seed, the number of the trial and what has been told: the sampler is made
+anew for each trial. What MLflow has recorded counts; a study that was lost is put together from it.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablate.experiment.samplers import ONE_SEQUENCE, SAMPLERS
+from ablate.experiment.space import Space
+from ablate.experiment.trials import Proposal, trial_name
+from ablate.patience import Note, log
+from ablate.record.databases import provide_database
+from ablate.runner.study import make_tables, patiently_on, storage_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import optuna
+
+    from ablate.experiment.search import Search
+    from ablate.experiment.space import Params
+    from ablate.runner.study import Storage
+
+VARIANT = "variant"
+"""Attribute of a trial: the variant that it is."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a trial has brought, in the means over the seeds."""
+
+    values: tuple[float, ...]
+    """Of the objectives."""
+    excess: Mapping[str, float]
+    """Metric of a constraint → how far the trial is beyond its limit; at most 0 where it keeps to it."""
+    runs: Mapping[int, str]
+    """Seed → MLflow's run."""
+
+
+class SearchStudy:
+    """The trials of a search in Optuna's database, and who proposes more of them.
+
+    All methods wait while the database is locked, and say so to ``note``.
+
+    Raises:
+        UserError: the database cannot be used.
+        UnreachableError: it is locked for minutes.
+    """
+
+    def __init__(
+        self, storage: Storage, name: str, search: Search, directions: Sequence[str], note: Note = log
+    ) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._search = search
+        self._space = Space(search)
+        self._patiently = patiently_on(storage, note)
+        if isinstance(storage, Path):
+            provide_database(storage, "version_info", make_tables, note)
+        self._study = self._patiently(
+            lambda: optuna.create_study(
+                storage=storage_of(storage),
+                study_name=name,
+                directions=list(directions),
+                load_if_exists=True,
+                sampler=optuna.samplers.RandomSampler(),
+            )
+        )
+
+    def propose(self, known: Sequence[Proposal], count: int, number: int) -> list[Proposal]:
+        """The next ``count`` trials, those of the round with this number; each runs from now on.
+
+        Args:
+            known: the trials that are recorded. What was proposed and not recorded, because the process was
+                killed in between, is proposed again.
+        """
+        recorded = {proposal.name for proposal in known}
+        for params in self._search.enqueue[len(known) :]:
+            self._patiently(lambda params=params: self._study.enqueue_trial(params, skip_if_exists=True))  # type: ignore[misc]
+        left = [trial for trial in self._in_state("RUNNING") if trial.user_attrs.get(VARIANT) not in recorded]
+        proposals: list[Proposal] = []
+        for index in range(len(known), len(known) + count):
+            again = left.pop(0) if left else None
+            params = self._patiently(lambda index=index, again=again: self._ask(index, again))  # type: ignore[misc]
+            proposals.append(Proposal(trial_name(index), params, round=number))
+        return proposals
+
+    def _ask(self, index: int, again: optuna.trial.FrozenTrial | None) -> Params:
+        import optuna
+
+        self._study.sampler = self._sampler(index)
+        # What a trial was given before the process was killed, it is given again; the rest is proposed now.
+        trial = optuna.trial.Trial(self._study, again._trial_id) if again else self._study.ask()
+        trial.set_user_attr(VARIANT, trial_name(index))
+        return self._space.suggest(trial)
+
+    def _sampler(self, index: int) -> optuna.samplers.BaseSampler:
+        search = self._search
+        seed = random.Random(f"{search.seed} {index}").getrandbits(31)
+        if search.sampler in ONE_SEQUENCE:
+            seed = search.seed
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "group is experimental"
+            return SAMPLERS[search.sampler](seed, search.round)
+
+    def agree(self, trials: Sequence[Proposal], measured: Mapping[str, Measured], open_: set[str]) -> None:
+        """Makes the study say what MLflow says, for all recorded trials.
+
+        Args:
+            measured: what each complete one has brought.
+            open_: those that are still to run. All others without results have failed.
+        """
+        states: dict[str, dict[str, int]] = {}
+        for trial in self._patiently(lambda: self._study.get_trials(deepcopy=False)):
+            states.setdefault(trial.user_attrs.get(VARIANT, ""), {})[trial.state.name] = trial.number
+        for proposal in trials:
+            has, result = states.get(proposal.name, {}), measured.get(proposal.name)
+            if "COMPLETE" in has or proposal.name in open_ or (result is None and "FAIL" in has):
+                continue
+            if "RUNNING" in has:
+                self._patiently(lambda number=has["RUNNING"], result=result: self._tell(number, result))  # type: ignore[misc]
+            else:  # the database was lost, or the trial was tried again after it had failed
+                self._patiently(lambda proposal=proposal, result=result: self._add(proposal, result))  # type: ignore[misc]
+
+    def _tell(self, number: int, result: Measured | None) -> None:
+        import optuna
+        from optuna.trial import TrialState
+
+        # What samplers do after a trial is for `optimize`: brute force would stop its loop.
+        self._study.sampler = optuna.samplers.RandomSampler()
+        if result is None:
+            self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+            return
+        frozen = next(trial for trial in self._study.get_trials(deepcopy=False) if trial.number == number)
+        trial = optuna.trial.Trial(self._study, frozen._trial_id)
+        for metric, excess in result.excess.items():
+            if metric not in frozen.constraints:
+                trial.set_constraint(metric, excess)
+        trial.set_user_attr("mlflow_runs", {str(seed): run for seed, run in result.runs.items()})
+        self._study.tell(number, list(result.values), skip_if_finished=True)
+
+    def _add(self, proposal: Proposal, result: Measured | None) -> None:
+        from optuna.trial import TrialState, create_trial
+
+        known = Known(proposal.params)
+        params = self._space.suggest(known)
+        self._study.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE if result else TrialState.FAIL,
+                values=list(result.values) if result else None,
+                params=params,
+                distributions=known.distributions,
+                user_attrs={VARIANT: proposal.name},
+                system_attrs={f"constraints:{m}": e for m, e in result.excess.items()} if result else {},
+            )
+        )
+
+    def _in_state(self, state: str) -> list[optuna.trial.FrozenTrial]:
+        trials = self._patiently(lambda: self._study.get_trials(deepcopy=False))
+        return [trial for trial in trials if trial.state.name == state]
+
+
+class Known:
+    """Takes a trial's place: suggests what is known, and keeps the distributions."""
+
+    def __init__(self, params: Params) -> None:
+        self._params = params
+        self.distributions: dict[str, Any] = {}
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
+        """As a trial."""
+        from optuna.distributions import IntDistribution
+
+        self.distributions[name] = IntDistribution(low, high, log=log, step=step)
+        return int(self._params[name])
+
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float:
+        """As a trial."""
+        from optuna.distributions import FloatDistribution
+
+        self.distributions[name] = FloatDistribution(low, high, log=log, step=step)
+        return float(self._params[name])
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """As a trial."""
+        from optuna.distributions import CategoricalDistribution
+
+        self.distributions[name] = CategoricalDistribution(choices)
+        return self._params[name]

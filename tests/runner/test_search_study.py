@@ -1,0 +1,126 @@
+"""A search's study proposes the same whenever it is asked again, and says what MLflow says."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import optuna
+import pytest
+
+from ablate.experiment.samplers import SAMPLERS
+from ablate.experiment.search import Search
+from ablate.runner.search_study import Measured, SearchStudy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ablate.experiment.trials import Proposal
+
+SPEC: dict[str, Any] = {
+    "factors": {"lpips": {"off": {}, "on": {}}},
+    "fields": {
+        "sample.guidance": {"low": 1.0, "high": 6.0, "step": 1.0},
+        "weight": {"low": 1, "high": 3, "when": {"lpips": "on"}},
+    },
+    "objectives": ["fid"],
+    "trials": 20,
+    "round": 3,
+    "enqueue": [{"lpips": "on"}],
+}
+
+
+@pytest.fixture
+def folder(databases: Path, tmp_path: Path) -> Path:
+    shutil.copy(databases / "optuna.db", tmp_path / "optuna.db")
+    return tmp_path
+
+
+def open_study(folder: Path, sampler: str = "tpe", name: str = "search") -> SearchStudy:
+    search = Search.model_validate({**SPEC, "sampler": sampler})
+    return SearchStudy(folder / "optuna.db", name, search, ["minimize"])
+
+
+def measured(trials: list[Proposal]) -> dict[str, Measured]:
+    """What would come of trials; the third has failed."""
+    return {
+        trial.name: Measured((float(len(repr(trial.params))),), {"kid": -1.0}, {0: f"run of {trial.name}"})
+        for trial in trials
+        if trial.name != "trial-0002"
+    }
+
+
+def rounds(study: SearchStudy, known: list[Proposal], count: int) -> list[Proposal]:
+    """Goes on for so many rounds from the trials that are known."""
+    known = list(known)
+    for number in range(count):
+        study.agree(known, measured(known), set())
+        known += study.propose(known, 3, number)
+    return known
+
+
+def points(trials: list[Proposal]) -> list[tuple[str, dict[str, Any]]]:
+    return [(trial.name, dict(trial.params)) for trial in trials]
+
+
+def states(folder: Path, name: str = "search") -> list[tuple[str, str]]:
+    study = optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'optuna.db'}")
+    return [(trial.user_attrs.get("variant", ""), trial.state.name) for trial in study.trials]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.filterwarnings("ignore")
+def test_a_study_that_is_opened_again_proposes_what_the_first_would_have(folder: Path, sampler: str) -> None:
+    whole = rounds(open_study(folder, sampler), [], 3)
+    again: list[Proposal] = []
+    for _ in range(3):
+        again = rounds(open_study(folder, sampler, "again"), again, 1)
+    assert points(again) == points(whole)
+    assert whole[0].params["lpips"] == "on"  # what was enqueued comes first
+
+
+def test_what_was_proposed_and_not_recorded_is_proposed_again(folder: Path) -> None:
+    study = open_study(folder)
+    known = rounds(study, [], 1)
+    study.agree(known, measured(known), set())
+    lost = study.propose(known, 3, 1)  # killed before it was recorded
+    found = open_study(folder).propose(known, 3, 1)
+    assert points(found) == points(lost)
+    assert len(states(folder)) == 6
+
+
+def test_a_kill_in_the_middle_of_a_proposal_changes_nothing(folder: Path) -> None:
+    whole = rounds(open_study(folder), [], 2)
+    study = open_study(folder, name="again")
+    known = rounds(study, [], 1)
+    study.agree(known, measured(known), set())
+    study._study.ask()  # the process is killed before the trial has any value
+    assert points(known + open_study(folder, name="again").propose(known, 3, 1)) == points(whole)
+
+
+def test_in_the_end_each_trial_says_what_mlflow_says(folder: Path) -> None:
+    study = open_study(folder)
+    known = rounds(study, [], 1)
+    study.agree(known, measured(known), {"trial-0001"})
+    ended = {"trial-0000": "COMPLETE", "trial-0001": "RUNNING", "trial-0002": "FAIL"}
+    assert dict(states(folder)) == ended
+    study.agree(known, measured(known), set())
+    assert dict(states(folder)) == ended | {"trial-0001": "COMPLETE"}
+    study.agree(known, {**measured(known), "trial-0002": Measured((1.0,), {}, {})}, set())
+    assert states(folder)[-1] == ("trial-0002", "COMPLETE")  # tried again, and finished
+
+
+def test_a_lost_study_is_put_together_from_what_is_recorded(folder: Path) -> None:
+    known = rounds(open_study(folder), [], 2)
+    anew = open_study(folder, name="anew")
+    anew.agree(known, measured(known), set())
+    first, second = (
+        optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'optuna.db'}")
+        for name in ("search", "anew")
+    )
+    open_study(folder).agree(known, measured(known), set())
+    assert [(t.params, t.values, t.constraints, t.distributions) for t in first.trials] == [
+        (t.params, t.values, t.constraints, t.distributions) for t in second.trials
+    ]
+    going_on = [points(study.propose(known, 3, 2)) for study in (open_study(folder), anew)]
+    assert going_on[0] == going_on[1]
