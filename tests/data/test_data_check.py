@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from rich.console import Console
 from tiny import TRAIN, save, write_lines, write_task
 
-from ablate.cli.printing import print_data_report
+from ablate.cli.printing.checks import print_data_report
 from ablate.data.captions import read
 from ablate.data.check import FEW, check_data
 from ablate.errors import DataError

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from ablate.cli.printing import print_qualities
+from ablate.cli.printing.checks import print_qualities
 from ablate.data import sprites
 from ablate.errors import ComponentError, DataError
 from ablate.experiment.config import Part

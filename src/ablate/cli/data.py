@@ -55,7 +55,8 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """List what is wrong or unusual in a data set. Exits with 2 if you cannot train on it."""
-    from ablate.cli.printing import print_data_report, print_json
+    from ablate.cli.printing import print_json
+    from ablate.cli.printing.checks import print_data_report
     from ablate.cli.screens import decoding_bar
     from ablate.data.check import check_data
 

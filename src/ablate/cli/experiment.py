@@ -70,7 +70,9 @@ def run(
     If it is interrupted, give the same command again: it goes on from there.
     """
     made = plan_of(spec, profile, sets, seeds, plugins, store)
-    from ablate.cli.printing import print_outcome, print_warnings, say
+    from ablate.cli.printing import say
+    from ablate.cli.printing.house import print_outcome
+    from ablate.cli.printing.plans import print_warnings
     from ablate.cli.screens import RunScreen
     from ablate.record.addresses import tracking_address
     from ablate.runner.run import Options, run_experiment
@@ -144,7 +146,7 @@ def plan(
 ) -> None:
     """Show the runs, the training they share, what the store has, why a stage has to run, and the cost."""
     made = plan_of(spec, profile, sets, seeds, plugins, store)
-    from ablate.cli.printing import print_cost, print_plan
+    from ablate.cli.printing.plans import print_cost, print_plan
     from ablate.plan import reasons
     from ablate.runner.forecast import forecast
     from ablate.runner.times import Times
@@ -194,7 +196,7 @@ def verify(
         raise UserError(
             f"there is no seed {seed}", where=f"--seed {seed}", fix="Choose one of the spec's seeds."
         )
-    from ablate.cli.printing import print_verification
+    from ablate.cli.printing.checks import print_verification
     from ablate.cli.screens import RunScreen
     from ablate.record.addresses import tracking_address
     from ablate.record.write import record_verification

@@ -41,7 +41,7 @@ def gc(
     Without --do it only says what that would be, and why it may go. Reports, results and what a command that
     was interrupted goes on from always stay.
     """
-    from ablate.cli.printing import print_found
+    from ablate.cli.printing.house import print_found
     from ablate.keeping.gc import collect, find
     from ablate.record.addresses import tracking_address
 
@@ -64,7 +64,7 @@ def rm(
     Without --do it only says what would go. With a YAML file only the runs with the settings that it has now,
     recorded from this folder; with a name all that are recorded under it. The YAML file itself stays.
     """
-    from ablate.cli.printing import print_doomed
+    from ablate.cli.printing.house import print_doomed
     from ablate.keeping.rm import delete, find
     from ablate.record.addresses import tracking_address
 
@@ -97,7 +97,7 @@ def export(
     `ablate import` takes it on another machine, where `ablate report` then gives the same report.
     """
     made = plan_of(spec, profile, sets, seeds, plugins, store)
-    from ablate.cli.printing import print_exported
+    from ablate.cli.printing.house import print_exported
     from ablate.keeping.export import export as write
     from ablate.record.addresses import tracking_address
 
@@ -130,7 +130,7 @@ def import_(
 
     All of it or nothing; what is here already is never replaced. The spec gets its place below this folder.
     """
-    from ablate.cli.printing import print_imported
+    from ablate.cli.printing.house import print_imported
     from ablate.cli.screens import checking_bar
     from ablate.keeping.adopt import adopt
     from ablate.record.addresses import tracking_address
@@ -150,7 +150,8 @@ def status(
 
     It only reads, and waits for nobody: use it while another command runs.
     """
-    from ablate.cli.printing import print_json, print_status
+    from ablate.cli.printing import print_json
+    from ablate.cli.printing.house import print_status
     from ablate.keeping.status import status_of
     from ablate.record.addresses import tracking_address
 

@@ -24,7 +24,7 @@ def build(
     seed: RandomSeed = 0,
 ) -> None:
     """Train the frozen parts on a data set, and print how good they are."""
-    from ablate.cli.printing import print_qualities
+    from ablate.cli.printing.checks import print_qualities
     from ablate.cli.screens import training_bars
     from ablate.kit.build import build_kit
 
@@ -39,7 +39,7 @@ def check(
     data: Annotated[Path | None, typer.Option("--data", help="Data set. Default: the embedded one.")] = None,
 ) -> None:
     """Measure how good a kit is."""
-    from ablate.cli.printing import print_qualities
+    from ablate.cli.printing.checks import print_qualities
     from ablate.kit.check import check_kit
     from ablate.parts.base import EMBEDDED_KIT
 

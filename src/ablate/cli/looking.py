@@ -28,7 +28,7 @@ def show(
 ) -> None:
     """Show what MLflow has of a run, a variant or an experiment: settings, results, where its files are."""
     from ablate.cli.printing import print_json
-    from ablate.cli.printing_runs import print_runs
+    from ablate.cli.printing.runs import print_runs
     from ablate.looking.shown import as_data
 
     chosen = _choose(which, tracking_uri, store)
@@ -47,7 +47,7 @@ def compare(
 ) -> None:
     """Compare two experiments, variants or runs: settings, versions, training in common, paired results."""
     from ablate.cli.printing import print_json
-    from ablate.cli.printing_runs import print_comparison
+    from ablate.cli.printing.runs import print_comparison
     from ablate.looking.compare import compare as beside
     from ablate.looking.shown import comparison_as_data
 

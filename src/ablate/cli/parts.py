@@ -47,7 +47,8 @@ def doctor(
     With --store: whether all that the store holds is as it was written. Exits with 1 if something is wrong,
     and says what to do about it.
     """
-    from ablate.cli.printing import print_answers, print_json
+    from ablate.cli.printing import print_json
+    from ablate.cli.printing.checks import print_answers
     from ablate.cli.screens import checking_bar
     from ablate.doctor import diagnose
     from ablate.experiment.load import load_config

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ablate.cli.printing import machines_of, out, print_findings, say
+from ablate.cli.printing import out, say
+from ablate.cli.printing.checks import print_findings
+from ablate.cli.printing.house import machines_of
 from ablate.errors import visible
 
 if TYPE_CHECKING:

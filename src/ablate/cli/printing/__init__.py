@@ -1,0 +1,79 @@
+"""What all printing goes through: text as it is, tables, JSON, errors; how sizes and times are written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ablate.errors import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ablate.errors import AblateError
+
+
+class Screen(Console):
+    """A console on which names, whatever is in them, do nothing but appear."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As rich's, with control characters written out."""
+        super().print(*(visible(o) if isinstance(o, str) else o for o in objects), **how)
+
+
+def out() -> Screen:
+    """Standard output as it is now: its width is asked for when something is printed."""
+    return Screen(highlight=False)
+
+
+def say(text: str) -> None:
+    """A line as it is, however wide."""
+    out().print(text, markup=False, soft_wrap=True)
+
+
+def print_json(facts: object) -> None:
+    """Facts for programs: one JSON document and nothing else, with stable names."""
+    sys.stdout.write(json.dumps(facts, indent=2, allow_nan=False) + "\n")
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table; its cells may hold rich's markup."""
+    table = Table(*head)
+    for row in rows:
+        table.add_row(*map(visible, row))
+    out().print(table)
+
+
+def print_error(error: AblateError) -> None:
+    """What is wrong, where, and what to do; never a traceback."""
+    Screen(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``7 min``, ``3 h 20 min``, ``2 d 4 h``."""
+    minutes, hours = round(seconds / 60), round(seconds / 3600)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def in_bytes(number: int) -> str:
+    """``0 B``, ``12 kB``, ``3.4 GB``."""
+    size = float(number)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def count_of(number: int, what: str) -> str:
+    """``1 node``, ``2 nodes``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

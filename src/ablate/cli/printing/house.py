@@ -1,0 +1,150 @@
+"""What is printed of what is here: outcomes, what runs, what can go, what was written or taken."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from ablate.cli.printing import count_of, duration, in_bytes, print_table, say
+from ablate.records import Cluster
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ablate.keeping.adopt import Imported
+    from ablate.keeping.export import Exported
+    from ablate.keeping.gc import Found
+    from ablate.keeping.rm import Doomed
+    from ablate.keeping.status import Command, Status
+    from ablate.runner.run import Outcome
+
+
+def print_outcome(outcome: Outcome, runs: int, page: Path) -> None:
+    """What ``ablate run`` has done of so many runs, where the report is, and what failed and why."""
+    finished, failed = len(outcome.finished), len(outcome.failed)
+    there = runs - finished - failed
+    say(f"{finished} runs finished, {there} were already there, {failed} failed. Report: {page}")
+    for name, reason in outcome.failed.items():
+        say(f"failed: {name}: {reason.splitlines()[0]}")
+    if failed:
+        say("The same command tries what failed again, and keeps what is finished.")
+
+
+def print_status(status: Status, store: str) -> None:
+    """What runs, how far it is, and what failed; then the failures that MLflow has of experiments that do
+    not run."""
+    running = {command.account.experiment for command in status.commands}
+    if not status.commands:
+        say(f"Nothing runs in {store}.")
+    for command in status.commands:
+        _print_command(command)
+    for recorded in status.recorded:
+        counts = ", ".join(f"{count} {name.lower()}" for name, count in sorted(recorded.counts.items()))
+        several = sum(one.experiment == recorded.experiment for one in status.recorded) > 1
+        where = f", recorded from {recorded.folder or 'a folder that is not known'}" if several else ""
+        say(f"MLflow has of {recorded.experiment}{where}: {counts}")
+        for run, reason in recorded.failed.items() if recorded.experiment not in running else ():
+            say(f"  failed: {run}: {reason}")
+
+
+def _print_command(command: Command) -> None:
+    account = command.account
+    where = f"process {account.process} on {account.host}"
+    if command.killed:
+        say(f"{account.experiment}: {where} was killed; the same command goes on")
+    else:
+        say(f"{account.experiment}: {where}, for {duration(command.seconds)}")
+    if account.begun is not None:
+        left = command.seconds_left
+        say(
+            f"  {account.epochs_done} of {account.epochs} epochs trained, "
+            f"{account.runs_done} of {account.runs} runs done"
+            + ("" if left is None else f", about {duration(left)} left")
+        )
+    elif not command.killed:
+        say("  it looks at what there is to do")
+    if account.cluster and not command.killed:
+        seen = Cluster(**account.cluster)
+        say(f"  on a cluster with {machines_of(seen)}; {count_of(seen.tasks, 'task')} at work")
+    for task, text in account.tasks.items() if not command.killed else ():
+        say(f"  now: {task}: {text}")
+    for task, reason in account.failed.items():
+        say(f"  failed: {task}: {reason}")
+
+
+def machines_of(seen: Cluster) -> str:
+    """``2 nodes, 16 CPUs, 4 GPUs``."""
+    parts = (count_of(seen.nodes, "node"), count_of(seen.cpus, "CPU"), count_of(seen.gpus, "GPU"))
+    return ", ".join(parts)
+
+
+def print_found(found: Found, store: str, *, done: bool) -> None:
+    """What of a store can go or has gone, why, and what that means."""
+    from ablate.keeping.gc import KINDS
+
+    rows = []
+    for kind, why in KINDS.items():
+        if some := [item.bytes for item in found.items if item.kind == kind]:
+            rows.append([kind, str(len(some)), in_bytes(sum(some)), why])
+    if rows:
+        print_table(["what", "how many", "size", "why it may go"], rows)
+    for name in found.running:
+        say(f"{name} is being run: all that it needs stays, and so do leftovers, marks and locks.")
+    for name in found.unfinished:
+        say(
+            f"MLflow lacks runs of {name}: all that the same command goes on from stays. "
+            f"If it is not to go on: ablate rm {shlex.quote(name)}"
+        )
+    if found.begins_again:
+        say(f"A longer training of {', '.join(found.begins_again)} will begin again at epoch 0.")
+    total = in_bytes(sum(item.bytes for item in found.items))
+    if not rows:
+        say(f"Nothing in {store} can go.")
+    elif done:
+        say(f"Freed {total} in {store}.")
+    else:
+        say(f"{total} in {store} can go. Nothing was changed: the same command with --do frees it.")
+
+
+def print_exported(exported: Exported, file: Path) -> None:
+    """What was written into a file."""
+    weights = f"{exported.weights} entries of weights" if exported.weights else "no weights"
+    say(f"{file}: {exported.runs} runs, the report, the spec, {weights}; {in_bytes(exported.bytes)}")
+    if exported.lacking:
+        say(f"{exported.lacking} runs of the experiment are not recorded yet, and so not in it.")
+
+
+def print_imported(imported: Imported) -> None:
+    """What was taken from a file, and what can be done with it."""
+    weights = f", {imported.weights} entries of weights" if imported.weights else ""
+    say(f"{imported.experiment}: {imported.runs} runs{weights}. Spec: {imported.spec}")
+    say(f"Report: {imported.report}")
+    command = shlex.join(["ablate", "report", imported.spec, *imported.options])
+    say(f"The same from MLflow: {command}")
+    if not imported.same_number:
+        say("MLflow has given the experiment another number than it had: the report says so.")
+    for plugin in imported.plugins:
+        say(f"{plugin} is a program that commands on this experiment execute: look at it first.")
+
+
+def print_doomed(doomed: Doomed, uri: str, store: str, *, done: bool) -> None:
+    """What goes with an experiment, or has gone."""
+    from ablate.record.addresses import database_of
+    from ablate.record.patience import shown
+
+    for_good = "for good" if database_of(uri) else "marked as deleted, until the server's `mlflow gc`"
+    freed = in_bytes(sum(item.bytes for item in doomed.items))
+    say(f"MLflow {shown(uri)}: {len(doomed.runs)} runs, {for_good}")
+    say(f"Optuna: {', '.join(doomed.studies) or 'nothing'}")
+    say(f"Report: {', '.join(map(str, doomed.report)) or 'nothing'}")
+    say(f"Store {store}: {len(doomed.items)} entries and marks that no other experiment needs, {freed}")
+    for file in doomed.edited:
+        say(f"{file} was edited: it stays.")
+    if doomed.others:
+        say(f"{doomed.others} others of that name stay: of other settings, or recorded from other folders.")
+    for parent in doomed.elsewhere:
+        say(f"Not from this folder: {parent}")
+    if done:
+        say(f"{doomed.experiment} was removed.")
+    else:
+        say("Nothing was changed: the same command with --do removes this.")

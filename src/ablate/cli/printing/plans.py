@@ -1,0 +1,134 @@
+"""What is printed of an experiment before it runs: its variants, its trunks, its cost."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from ablate.cli.printing import duration, in_bytes, out, print_table
+from ablate.experiment.designs import describe
+from ablate.plan import expected, warnings
+
+if TYPE_CHECKING:
+    from ablate.plan import Plan
+    from ablate.runner.forecast import Forecast
+
+
+def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
+    """The design, variants × seeds, the trunks, steps to train against steps asked for, and why."""
+    spec = plan.experiment.spec
+    out().print(f"[bold]{escape(spec.question)}[/]\n{escape(describe(spec))}\n")
+    _print_variants(plan)
+    _print_trunks(plan)
+    asked, unique, missing = plan.steps_asked, plan.steps_unique, plan.steps_to_train
+    out().print(
+        f"Optimizer steps: {asked} asked for, {unique} unique "
+        f"([bold]{unique / asked:.1%}[/] of those asked for), {missing} still to train."
+    )
+    if spec.search:
+        guess = expected(plan)
+        out().print(
+            f"The search asks for {guess.steps_asked} steps in all, the baseline's included. If its "
+            f"{spec.search.trials} trials were drawn at random, {guess.steps_unique} "
+            f"([bold]{guess.steps_unique / guess.steps_asked:.1%}[/]) would be trained."
+        )
+    stored = {
+        stage: sum(plan.store.has(stage, getattr(run.keys, stage)) for run in plan.runs)
+        for stage in ("prepare", "sample", "evaluate")
+    }
+    total = len(plan.runs)
+    out().print(
+        f"In the store: prepared data for {stored['prepare']} of {total} runs, samples of "
+        f"{stored['sample']}, results of {stored['evaluate']}."
+    )
+    out().print(f"Class of device: {escape('; '.join(plan.devices))}.")
+    if not reasons:
+        out().print("Nothing has to run.")
+    for stage, lines in reasons.items():
+        shown = "; ".join(lines[:6]) + (f"; and {len(lines) - 6} more" if len(lines) > 6 else "")
+        out().print(f"[bold]{stage}[/] has to run: {escape(shown)}")
+    print_warnings(plan)
+
+
+SIZES = (1, 2, 4, 8, 16, 32, 64)
+"""Numbers of workers that a time is predicted for."""
+
+
+GAIN = 0.95
+"""A larger number that leaves more than this share of the time is no gain, and not shown."""
+
+
+def print_cost(plan: Plan, expected: Forecast, workers: int | None, price: float | None) -> None:
+    """What a plan takes: hours, time for numbers of workers, disk, money; or what of it nobody knows."""
+    from ablate.runner.forecast import disk
+
+    if not expected.known:
+        what = f" of: {escape('; '.join(expected.unknown))}" if expected.sources else ""
+        out().print(
+            f"Cost: not known. No run in this store has measured the time{what}. "
+            f"A run of the first seed does (--seeds {plan.experiment.spec.seeds[0]})."
+        )
+        return
+    hours, device = expected.hours, expected.device
+    money = f", {hours * price:.2f} at {price:g} an hour" if price is not None else ""
+    needed = disk(plan, workers or 1)
+    room = f" At least {in_bytes(needed)} of disk." if needed is not None else ""
+    sources = escape(", ".join(expected.sources))
+    out().print(f"Cost: {hours:.2f} {device}-hours{money}, by what runs of {sources} took.{room}")
+    head = ["workers", "time", "no order can beat"]
+    head += ["price, all paid to the end"] if price is not None else []
+    rows: list[list[str]] = []
+    shortest = math.inf
+    for size in (workers,) if workers else SIZES:
+        found = expected.on(size)
+        if found.makespan > GAIN * shortest:
+            break
+        shortest = found.makespan
+        rows.append([str(size), duration(found.makespan), duration(found.bound)])
+        if price is not None:
+            rows[-1].append(f"{price * size * expected.devices * found.makespan / 3600:.2f}")
+    print_table(head, rows)
+
+
+def print_warnings(plan: Plan) -> None:
+    """What is worth knowing before the run and does not stop it."""
+    for warning in warnings(plan):
+        out().print(f"[bold yellow]warning:[/] {escape(warning)}")
+
+
+def _print_variants(plan: Plan) -> None:
+    spec = plan.experiment.spec
+    rows = []
+    for name in plan.experiment.variants:
+        runs = [run for run in plan.runs if run.variant == name]
+        done = sum(plan.store.has("evaluate", run.keys.evaluate) for run in runs)
+        label = f"{name} (baseline)" if name == spec.baseline else name
+        overrides = escape(_words(spec.variants.get(name, {})) or "–")
+        rows.append([label, overrides, ", ".join(str(r.seed) for r in runs), f"{done} of {len(runs)}"])
+    print_table(["variant", "overrides", "seeds", "results in the store"], rows)
+
+
+def _print_trunks(plan: Plan) -> None:
+    """One line for each segment that differs in more than its seed."""
+    missing = plan.epochs_to_train()
+    shapes: dict[tuple[int, int, tuple[str, ...], int], list[tuple[int, int]]] = {}
+    for segment in plan.segments:
+        variants = tuple(dict.fromkeys(run.variant for run in segment.runs))
+        shape = (segment.begin, segment.end, variants, len(segment.observers))
+        shapes.setdefault(shape, []).append((segment.runs[0].seed, missing.get(segment.key, 0)))
+    rows = []
+    for (begin, end, variants, observers), each in shapes.items():
+        seeds = ", ".join(str(seed) for seed, _ in each)
+        epochs = sum(epochs for _, epochs in each)
+        rows.append([f"epochs {begin}–{end}", ", ".join(variants), str(observers), seeds, str(epochs)])
+    print_table(["trained once", "for the variants", "EMA observers", "seeds", "epochs to train"], rows)
+
+
+def _words(overrides: object, prefix: str = "") -> str:
+    if not isinstance(overrides, dict):
+        return f"{prefix} = {overrides}"
+    return ", ".join(
+        _words(value, f"{prefix}.{name}" if prefix else str(name)) for name, value in overrides.items()
+    )
