@@ -166,7 +166,7 @@ class Store:
         folder = self.root / TMP / f"{name}-{uuid.uuid4().hex[:8]}"
         lock = folder.with_name(f"{folder.name}.lock")
         with lock_on(lock, shared=self._shared):
-            folder.mkdir()
+            folder.mkdir(parents=True)
             try:
                 yield folder
             finally:
