@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ablate.experiment.load import Experiment, load_experiment
@@ -58,6 +58,7 @@ def space(experiment: Experiment) -> Space:
     return Space(experiment.spec.search)
 
 
+@settings(max_examples=25)
 @given(seed=st.integers())
 def test_whatever_is_drawn_is_in_the_space_and_has_what_exists_there(space: Space, seed: int) -> None:
     params = space.suggest(Drawn(Random(seed)))
@@ -66,6 +67,7 @@ def test_whatever_is_drawn_is_in_the_space_and_has_what_exists_there(space: Spac
     assert ("ema.decay" in params) == (params["ema"] == "on")
 
 
+@settings(max_examples=25)
 @given(seed=st.integers())
 def test_what_is_drawn_is_merged_as_a_variant_is(experiment: Experiment, space: Space, seed: int) -> None:
     params = space.suggest(Drawn(Random(seed)))

@@ -51,7 +51,7 @@ def asked(spec: Path, reports: Path | None = None) -> Asked:
     plan.store.root.mkdir()
     uri = f"sqlite:///{spec.parent / 'mlflow.db'}"
     progress: Any = Quiet()
-    return Asked(plan, plan.runs, uri, reports, 1, Here(str(plan.store.root), 1, 1), progress)
+    return Asked(plan, plan, plan.runs, uri, reports, 1, Here(str(plan.store.root), 1, 1), progress)
 
 
 def nothing_was_trained(folder: Path) -> bool:
