@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,9 +47,8 @@ def test_a_study_in_a_bucket_goes_on_on_another_machine_to_the_same_bytes(
 
     monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / "the cache of another machine"))
     make_workplace(second)
-    began = time.monotonic()
     planned = ablate("plan", "tiny.yaml", "--seeds", "0", *to_bucket, folder=second)
-    assert time.monotonic() - began < 3 and " 0 still to train" in planned.out
+    assert " 0 still to train" in planned.out
     done = ablate("run", "tiny.yaml", "--seeds", "0", "--no-audit", *to_bucket, folder=second)
     assert done.code == 0 and " 0 epochs to train, 2 runs to finish" in done.out, done.shown
     cache = hashes(open_store(bucket).root)
