@@ -155,7 +155,7 @@ def _row(entry: Entry, root: Path, split: str) -> _Row:
         texts=(entry.text(text),) if isinstance(entry.field(text), str) else entry.texts(text),
         # A number is as good a name as a text.
         group=str(group) if is_number else entry.text("group", required=False) or place,
-        unread=tuple(entry.fields - {"file_name", "group", text}),
+        unread=tuple(sorted(entry.fields - {"file_name", "group", text})),
     )
 
 
