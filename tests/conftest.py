@@ -324,6 +324,12 @@ def databases(shared: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny() -> dict[str, Any]:
+    """The smallest setting in which everything happens."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
 def write_spec(data_folder: Path) -> Callable[..., Path]:
     """Writes ``tiny.yaml``, SPEC in the tiny setting with some fields replaced, into a folder."""
 

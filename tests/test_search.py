@@ -10,7 +10,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import TINY
 
 from ablate.experiment.merge import merge
 from ablate.runner.run import run_round
@@ -49,14 +48,16 @@ SAMPLING: dict[str, Any] = {
 
 
 @pytest.fixture
-def workplace(databases: Path, data_folder: Path, tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
+def workplace(
+    databases: Path, data_folder: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> Callable[[dict[str, Any]], Path]:
     """A folder with ``tiny.yaml``, a search in the tiny setting."""
 
     def make(search: dict[str, Any]) -> Path:
         for name in ("mlflow.db", "optuna.db"):
             shutil.copy(databases / name, tmp_path / name)
         small = {"track": {"preview_every": 0}, "data": {"path": str(data_folder)}}
-        spec = {"question": "Which?", "config": merge(TINY, small), "search": search, "seeds": [0]}
+        spec = {"question": "Which?", "config": merge(tiny, small), "search": search, "seeds": [0]}
         (tmp_path / "tiny.yaml").write_text(json.dumps(spec, indent=1))
         return tmp_path
 

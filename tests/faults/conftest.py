@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ablate.records import ExperimentRecord, RunRecord
 
-APART = ("tmp", "locks", "kept", "running", "needs", "damaged")
+APART = ("tmp", "locks", "kept", "running", "needs", "damaged", "times")
 """Folders of a store that hold no entries."""
 
 

@@ -38,7 +38,7 @@ def study(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = shutil.copytree(finished, tmp_path_factory.mktemp("exported") / "copy")
     spec, file = folder / "tiny.yaml", folder.parent / "study.zip"
-    plan = plan_of(spec, None, None, None, None, folder / ".ablate")
+    plan = plan_of(spec, None, None, None, None, str(folder / ".ablate"))
     exported = export(plan, spec, file, f"sqlite:///{folder / 'mlflow.db'}", folder / "reports", weights=True)
     assert (exported.runs, exported.lacking, exported.weights) == (4, 0, 6)
     return file

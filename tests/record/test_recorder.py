@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from harm import hold
 
+from ablate import patience
 from ablate.errors import UserError
 from ablate.patience import UnreachableError
-from ablate.record import patience
 from ablate.record.recorder import Recorder
 
 if TYPE_CHECKING:

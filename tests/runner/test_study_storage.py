@@ -50,7 +50,7 @@ def test_studies_on_postgresql_are_those_of_a_file_and_wait_while_it_restarts(tm
             ("late", "FAIL"),
         ]
         packed = pack_trials(url, "tiny")
-        assert [trial["value"] for trial in packed] == ["0.5", None]
+        assert [trial["values"] for trial in packed] == [["0.5"], None]
         assert remove_study(url, "tiny") and not has_study(url, "tiny")
         unpack_trials(url, "tiny", packed)
         assert pack_trials(url, "tiny")[0]["params"] == packed[0]["params"]

@@ -74,6 +74,7 @@ def test_weights_that_are_not_numbers_draw_nothing(
     first = next(name for name in tensors if name.endswith("weight"))
     tensors[first].view(-1)[0] = value
     of = observer_ingredients(keys.observer, keys.chain[-1]) if keys.observer else keys.state_ingredients(1)
+    store.remove(stage, key)  # what is there counts: it would not be replaced
     with store.writing(stage, key, of) as folder:
         save_file(tensors, folder / file.name)
         for name, content in others.items():
