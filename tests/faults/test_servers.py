@@ -81,7 +81,7 @@ def test_a_study_on_servers_that_restart_ends_in_the_same_bytes(
         try:
             wait_for(lambda: answers(f"{url}/health"))
             options = ["--store", bucket, "--tracking-uri", url, "--workers", "1"]
-            options += ["--study-storage", database.address("optuna"), "--seeds", "0"]
+            options += ["--study-storage", database.address("optuna"), "--seeds", "0", "--no-audit"]
             run = subprocess.Popen(
                 command("run", "tiny.yaml", *options),
                 cwd=folder,
