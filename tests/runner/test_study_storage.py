@@ -10,7 +10,8 @@ import pytest
 from servers import postgres
 
 from ablate.errors import UserError
-from ablate.runner.study import Result, Study, study_storage
+from ablate.patience import UnreachableError
+from ablate.runner.study import Result, Study, reach, study_storage
 from ablate.runner.trials import has_study, pack_trials, remove_study, unpack_trials
 from ablate.store import Store
 
@@ -32,10 +33,22 @@ def test_what_is_no_database_is_refused(tmp_path: Path, given: str) -> None:
         study_storage(SERVER, Store(tmp_path), given)
 
 
+def test_a_server_that_does_not_answer_ends_a_command_before_its_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ablate.runner.study.FIRST", 0.2)
+    reach(Path("/there/is/none/optuna.db"))
+    with pytest.raises(UnreachableError) as error:
+        reach("postgresql+psycopg://ada:S3cretPw@127.0.0.1:9/optuna", lambda text: None)
+    assert "S3cretPw" not in str(error.value)
+
+
 def test_studies_on_postgresql_are_those_of_a_file_and_wait_while_it_restarts(tmp_path: Path) -> None:
     notes: list[str] = []
     with postgres(tmp_path / "data") as server:
         url = server.address("optuna")
+        assert study_storage(SERVER, Store(tmp_path), url) == url
+        reach(url)
         study = Study(url, "tiny", ["plain", "late"], notes.append)
         study.enqueue(["plain", "late"])
         assert study.propose() == ["plain", "late"]

@@ -8,7 +8,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from ablate.errors import UserError
@@ -59,7 +59,11 @@ def check_address(uri: str) -> None:
     if kind == "sqlite":
         _check_sqlite(uri)
     elif kind in PORTS and "://" in uri:
-        if not parts.hostname or port == 0 or any(not c.isprintable() or c == " " for c in uri):
+        if (
+            not (parts.hostname or _on_a_socket(parts))
+            or port == 0
+            or any(not c.isprintable() or c == " " for c in uri)
+        ):
             raise _refused(uri, "names no host")
         if kind not in ("http", "https"):
             _check_driver(uri)
@@ -79,13 +83,18 @@ def answers(uri: str) -> None:
     """
     parts = urlsplit(uri)
     ask: Callable[[SplitResult], None] = _ask_web if parts.scheme in ("http", "https") else _ask_socket
-    if parts.scheme.partition("+")[0] in PORTS:
+    if parts.scheme.partition("+")[0] in PORTS and not _on_a_socket(parts):
         try:
             ask(parts)
         except socket.gaierror as error:
             if error.errno == socket.EAI_AGAIN:
                 raise
             raise _refused(uri, f"there is no host {parts.hostname}") from error
+
+
+def _on_a_socket(parts: SplitResult) -> bool:
+    """Whether a database is reached through a file: ``postgresql:///name?host=/folder``."""
+    return parts.scheme.partition("+")[0] == "postgresql" and "host=/" in unquote(parts.query)
 
 
 def _ask_web(parts: SplitResult) -> None:

@@ -26,7 +26,7 @@ from ablate.runner.local import LocalExecutor
 from ablate.runner.needs import taken_back, write_needs
 from ablate.runner.rounds import SearchRounds, fixed_rounds, has_ended, measured_of, resumed
 from ablate.runner.search_study import SearchStudy
-from ablate.runner.study import Study, is_lost, results_of, study_name, study_storage
+from ablate.runner.study import Study, is_lost, reach, results_of, study_name, study_storage
 from ablate.runner.tasks import EpochDone, Took, audit, show, tasks_of
 from ablate.runner.times import Times
 
@@ -141,6 +141,7 @@ def run_experiment(
         RunError: the machine failed, or with ``fail_fast`` a run; the same call goes on where it stopped.
     """
     start = executor_at(options.executor, options.address)
+    reach(study_storage(uri, plan.store, options.studies), progress.say)
     with alone(plan.store, spec_key(plan), plan.experiment.name, progress.say) as keeper:
         return _run(plan, uri, Together(progress, keeper), options, start, on_seed)
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from ablate.errors import UserError
 from ablate.patience import Note, UnreachableError, log
-from ablate.record.addresses import SQLITE, check_address, database_of
+from ablate.record.addresses import SQLITE, answers, check_address, database_of
 from ablate.record.databases import provide_database
 from ablate.record.patience import patient_with, secrets_of, shown
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Storage = Path | str
 """Where Optuna keeps studies: an SQLite file, or the address of a database on a server."""
+FIRST = 10.0
+"""Seconds after which ``reach`` gives up."""
 OBJECTIVE = "fid"
 VARIANT = "variant"
 """The parameter of a trial."""
@@ -240,6 +242,17 @@ def study_storage(uri: str, store: Store, given: str | None = None) -> Storage:
         raise UserError("Optuna keeps studies in a database, and this is none", where=shown(given), fix=fix)
     check_address(given)
     return database_of(given) or given
+
+
+def reach(storage: Storage, note: Note = log) -> None:
+    """Sees that a server with studies answers, before there is any work. Of a file nothing is asked.
+
+    Raises:
+        UserError: there is no such host.
+        UnreachableError: it does not answer within seconds.
+    """
+    if isinstance(storage, str):
+        patiently_on(storage, note).for_seconds(FIRST)(lambda: answers(storage))
 
 
 def is_lost(storage: Storage) -> bool:
