@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from ablate.store import file_digest
+from ablate.store.files import file_digest
 from ablate.store.opening import open_store
 
 if TYPE_CHECKING:

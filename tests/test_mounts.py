@@ -26,7 +26,7 @@ server:/covered /covered nfs rw 0 0
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/work/study", ""),
+        ("/srv/study", ""),
         ("/home/ada/study/.ablate", "nfs4"),
         ("/homestead", ""),
         ("/home/scratch/study", ""),
@@ -51,7 +51,7 @@ def test_this_machine_says_what_is_mounted(tmp_path: Path) -> None:
 
 
 def test_sqlite_on_a_network_file_system_is_refused_with_the_reason() -> None:
-    refuse_shared(Path("/work/mlflow.db"), TABLE)
+    refuse_shared(Path("/srv/mlflow.db"), TABLE)
     with pytest.raises(UserError, match=r"network file system \(nfs4\) breaks: locks do not hold") as error:
         refuse_shared(Path("/home/ada/mlflow.db"), TABLE)
     assert "--tracking-uri" in error.value.fix

@@ -26,7 +26,8 @@ from ablate.plan import (
     steps_per_epoch,
     warnings,
 )
-from ablate.store import ENTRY, Store
+from ablate.store import Store
+from ablate.store.files import ENTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

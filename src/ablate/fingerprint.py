@@ -28,7 +28,8 @@ from ablate.hardware import device_class
 from ablate.parts import PARTS
 from ablate.parts.base import local_folder
 from ablate.plugins import plugin_of
-from ablate.store import LOCKS, file_digest, write_file
+from ablate.store import LOCKS
+from ablate.store.files import file_digest, write_file
 
 if TYPE_CHECKING:
     import os

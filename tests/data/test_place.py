@@ -11,7 +11,8 @@ from PIL import Image
 from ablate.data import captions, hub
 from ablate.data.place import Embedded, Folder, Found, Hub, place_of
 from ablate.errors import DataError
-from ablate.store import Store, key_of
+from ablate.store import Store
+from ablate.store.files import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ablate.store import ENTRY, Store
+from ablate.store import Store
+from ablate.store.files import ENTRY
 
 if TYPE_CHECKING:
     import signal

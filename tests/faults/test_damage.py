@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from harm import delete, flip, truncate
 
-from ablate.store import ENTRY
+from ablate.store.files import ENTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from ablate.store import ENTRY
+from ablate.store.files import ENTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from ablate.stages.prepare import prepare
-from ablate.store import Store, file_digest
+from ablate.store import Store
+from ablate.store.files import file_digest
 
 if TYPE_CHECKING:
     from pathlib import Path

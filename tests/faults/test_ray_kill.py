@@ -17,7 +17,8 @@ import psutil
 import pytest
 import stub_study
 
-from ablate.store import ENTRY, Store
+from ablate.store import Store
+from ablate.store.files import ENTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,7 @@ import pytest
 
 from ablate.keeping import adopt as adopting
 from ablate.keeping.bundle import CONTENTS, RECORD, Contents, reading, writing
-from ablate.store import sealed, unsealed
+from ablate.store.files import sealed, unsealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

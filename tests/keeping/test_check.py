@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ablate.keeping.check import check_store
-from ablate.store import ENTRY, Store
+from ablate.store import Store
+from ablate.store.files import ENTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -28,7 +28,7 @@ from ablate.kit.tokenizer import END, START, train_tokenizer
 from ablate.kit.training import seeded
 from ablate.parts.base import EMBEDDED_KIT
 from ablate.parts.perceptual import PerceptualPart
-from ablate.store import file_digest
+from ablate.store.files import file_digest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -46,7 +46,7 @@ from ablate.parts.sources import TorchFile
 from ablate.parts.text import load_text
 from ablate.parts.vae import VaePart
 from ablate.stages import evaluated, prepared, sampled, trained
-from ablate.store import file_digest
+from ablate.store.files import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

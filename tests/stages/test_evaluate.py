@@ -18,7 +18,8 @@ from ablate.stages.keys import RunKeys
 from ablate.stages.prepare import prepare
 from ablate.stages.sample import sample
 from ablate.stages.train import train
-from ablate.store import Store, key_of
+from ablate.store import Store
+from ablate.store.files import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

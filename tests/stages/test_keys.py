@@ -21,7 +21,8 @@ from ablate.parts.base import EMBEDDED_KIT
 from ablate.plan import differences
 from ablate.stages.keys import RunKeys
 from ablate.stages.trained import newest_stored_state, observer_key
-from ablate.store import ENTRY, Store
+from ablate.store import Store
+from ablate.store.files import ENTRY
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,7 +25,8 @@ from ablate.fingerprint import Contents
 from ablate.parts.vae import VaePart
 from ablate.stages.keys import RunKeys
 from ablate.stages.prepare import augmented, batch_size, encode_texts, prepare, to_model, to_uint8
-from ablate.store import Store, file_digest
+from ablate.store import Store
+from ablate.store.files import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

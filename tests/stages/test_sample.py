@@ -12,7 +12,7 @@ from PIL import Image
 from ablate.stages.sample import sample, sample_prompts
 from ablate.stages.sampled import Sampled, png_name
 from ablate.stages.train import train
-from ablate.store import file_digest
+from ablate.store.files import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,8 @@ from ablate.stages.step import batch_losses, forward, optimizer_step, weighted_s
 from ablate.stages.train import epoch_batches, train
 from ablate.stages.trained import observer_key
 from ablate.stages.training import Training, initial_unet
-from ablate.store import Store, file_digest
+from ablate.store import Store
+from ablate.store.files import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

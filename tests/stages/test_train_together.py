@@ -12,7 +12,8 @@ from harm import flip
 from ablate.runner import tasks
 from ablate.runner.graph import Ended, Task
 from ablate.runner.local import LocalExecutor
-from ablate.store import Store, file_digest
+from ablate.store import Store
+from ablate.store.files import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

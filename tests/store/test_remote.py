@@ -13,8 +13,8 @@ from servers import s3_server
 from ablate import patience
 from ablate.errors import UserError
 from ablate.patience import UnreachableError
-from ablate.store import ENTRY
 from ablate.store.bucket import Bucket
+from ablate.store.files import ENTRY
 from ablate.store.opening import open_store
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 from harm import delete, flip, truncate
 
 from ablate.errors import RunError
-from ablate.store import ENTRY, Store, file_digest, key_of, write_file
+from ablate.store import Store
+from ablate.store.files import ENTRY, file_digest, key_of, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -238,7 +239,9 @@ def test_entries_that_cannot_be_read_are_not_listed(store: Store) -> None:
 def test_a_sound_entry_is_read_once_by_each_object(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     put(store)
     digested: list[Path] = []
-    monkeypatch.setattr("ablate.store.file_digest", lambda path: digested.append(path) or file_digest(path))
+    monkeypatch.setattr(
+        "ablate.store.files.file_digest", lambda path: digested.append(path) or file_digest(path)
+    )
     reader = Store(store.root)
     assert reader.sound("stage", "k") and reader.sound("stage", "k")
     assert len(digested) == 1

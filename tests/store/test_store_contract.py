@@ -12,7 +12,7 @@ import pytest
 from filelock import Timeout
 
 from ablate.errors import RunError
-from ablate.store import ENTRY
+from ablate.store.files import ENTRY
 from ablate.store.growing import make_growing
 from ablate.store.opening import open_store
 

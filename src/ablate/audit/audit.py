@@ -16,7 +16,7 @@ from ablate.plugins import blamed
 from ablate.records import Finding
 from ablate.stages.failures import explained
 from ablate.stages.prepare import prepare
-from ablate.store import key_of
+from ablate.store.files import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from ablate.data import hub
 from ablate.errors import DataError
-from ablate.store import key_of
+from ablate.store.files import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

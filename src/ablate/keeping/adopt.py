@@ -18,7 +18,7 @@ from ablate.runner.alone import experiment_lock
 from ablate.runner.needs import keep_needs, parsed
 from ablate.runner.study import study_name, study_storage
 from ablate.runner.trials import refuse_study, remove_study, unpack_trials
-from ablate.store import ENTRY, unsealed
+from ablate.store.files import ENTRY, unsealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UserError
 from ablate.experiment.load import EXPERIMENT_NAME
-from ablate.store import sealed, unsealed
+from ablate.store.files import sealed, unsealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from ablate.record.read import find_experiment
 from ablate.runner.alone import HOUSEKEEPING, experiment_lock
 from ablate.runner.needs import Entry, Needs, read_needs
-from ablate.store import DAMAGED, KEPT, size_of
+from ablate.store import DAMAGED, KEPT
+from ablate.store.files import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

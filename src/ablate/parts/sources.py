@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 from huggingface_hub import constants
 
 from ablate.errors import ComponentError
-from ablate.store import file_digest
+from ablate.store.files import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

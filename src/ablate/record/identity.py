@@ -18,7 +18,7 @@ from ablate.data.place import Folder, place_of
 from ablate.errors import DataError, UserError
 from ablate.fingerprint import DIGESTS, Contents
 from ablate.record import names
-from ablate.store import key_of
+from ablate.store.files import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -13,7 +13,7 @@ from ablate.runner import tasks as work
 from ablate.runner.room import bytes_of_store
 from ablate.runner.schedule import Schedule, schedule
 from ablate.stages import effort
-from ablate.store import key_of
+from ablate.store.files import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,7 +15,7 @@ from ablate import fingerprint
 from ablate.errors import UserError
 from ablate.hardware import words
 from ablate.stages import evaluated, prepared, sampled, trained
-from ablate.store import file_digest
+from ablate.store.files import file_digest
 from ablate.store.opening import is_bucket, open_store
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ablate.errors import RunError
 from ablate.record.provenance import spec_key
 from ablate.stages import evaluated
-from ablate.store import key_of
+from ablate.store.files import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

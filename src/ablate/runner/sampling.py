@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ablate.errors import UserError
 from ablate.experiment.yaml import cut
 from ablate.runner.places import refuse_long, try_to_write
-from ablate.store import key_of
+from ablate.store.files import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

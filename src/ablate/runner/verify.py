@@ -15,7 +15,8 @@ from ablate.runner import tasks
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
 from ablate.stages.trained import weights_file
-from ablate.store import Store, file_digest
+from ablate.store import Store
+from ablate.store.files import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

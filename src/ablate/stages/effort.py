@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ablate.factors.clipping import Clipping
 from ablate.factors.learning_rate import LearningRate
 from ablate.factors.lr_schedule import LrSchedule
-from ablate.store import key_of
+from ablate.store.files import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -21,7 +21,7 @@ from ablate.stages.evaluated import Figures
 from ablate.stages.prepared import Prepared
 from ablate.stages.refusals import refuse_blank, refuse_features, refuse_result
 from ablate.stages.sampled import Sampled
-from ablate.store import key_of
+from ablate.store.files import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

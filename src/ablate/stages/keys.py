@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ablate import factors, fingerprint
 from ablate.data.place import place_of
 from ablate.stages import evaluated, prepared, sampled, trained
-from ablate.store import key_of
+from ablate.store.files import key_of
 
 if TYPE_CHECKING:
     from ablate.experiment.config import Config

@@ -23,7 +23,7 @@ from ablate.stages.refusals import refuse_infinite_weights
 from ablate.stages.sampled import PREVIEW, SAMPLED, Sampled, preview_ingredients
 from ablate.stages.trained import Trained, weights_file
 from ablate.stages.training import initial_unet
-from ablate.store import file_digest, key_of
+from ablate.store.files import file_digest, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

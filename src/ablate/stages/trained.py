@@ -14,7 +14,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ablate import fingerprint
-from ablate.store import key_of
+from ablate.store.files import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

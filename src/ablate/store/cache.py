@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.errors import RunError, UserError
-from ablate.store import ENTRY, Store, content_of
+from ablate.store.files import ENTRY, content_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from ablate.store import Store
 
 FOLDER, LIMIT = "ABLATE_CACHE", "ABLATE_CACHE_GB"
 """Environment variables."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ablate.store import write_file
+from ablate.store.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

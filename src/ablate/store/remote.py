@@ -24,23 +24,11 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.errors import RunError
-from ablate.store import (
-    DAMAGED,
-    DAY,
-    ENTRY,
-    KEPT,
-    LOCKS,
-    Store,
-    content_of,
-    damage_in,
-    mark,
-    sealed,
-    unsealed,
-    write_file,
-)
+from ablate.store import DAMAGED, DAY, KEPT, LOCKS, Store, mark
 from ablate.store.bucket import CHUNK, Bucket
 from ablate.store.cache import cache_folder, evict, limit, use
 from ablate.store.claims import Claim, is_claimed
+from ablate.store.files import ENTRY, content_of, damage_in, sealed, unsealed, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
