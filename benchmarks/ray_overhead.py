@@ -29,7 +29,8 @@ from ablate.runner import executors
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.tasks import EpochDone, tasks_of, try_out
 from ablate.stages.trained import weights_file
-from ablate.store import Store, file_digest
+from ablate.store import Store
+from ablate.store.files import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -295,6 +295,8 @@ def serve(packed: bytes, home: Home) -> Iterator[Event | Ended | AblateError]:
     def work() -> None:
         try:
             _settle(home)
+            # From the command itself; Ray pickles what it sends, too. Opened here and not by Ray, so that
+            # nothing of a task is loaded before the code is known to be the same.
             said.put(perform(pickle.loads(packed), home.store, said.put))
         except AblateError as error:  # every other task would fail as well
             said.put(error)
