@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import NamedTuple, TypeVar
 
 from ablate.errors import RunError, UserError
@@ -36,45 +38,32 @@ class UnreachableError(RunError):
     """It has been waited for in vain."""
 
 
+@dataclass(frozen=True)
 class Patience:
-    """Makes attempts until one succeeds, for some minutes.
+    """Makes attempts until one succeeds, for some minutes."""
 
-    Args:
-        address: what the attempts need, as it may be shown.
-        note: told once that it is waited, every half a minute again, and when it is over.
-        secrets: what no message may show.
-        seconds: how long it waits; by default, and at most, ``PATIENCE``.
-        explain: what a failure means; None for one that is not to be caught.
-        then: what the user is to know when it has waited in vain.
-    """
-
-    def __init__(
-        self,
-        address: str,
-        note: Note = log,
-        secrets: tuple[str, ...] = (),
-        seconds: float | None = None,
-        *,
-        explain: Callable[[Exception], Trouble | None],
-        then: str,
-    ) -> None:
-        self.address = address
-        self.note = note
-        self.secrets = secrets
-        self._seconds = seconds
-        self._explain = explain
-        self._then = then
+    address: str
+    """What the attempts need, as it may be shown."""
+    note: Note = log
+    """Told once that it is waited, every half a minute again, and when it is over."""
+    secrets: tuple[str, ...] = ()
+    """What no message may show."""
+    limit: float = math.inf
+    """Seconds that it waits at most, if that is less than ``PATIENCE``."""
+    _: KW_ONLY
+    explain: Callable[[Exception], Trouble | None]
+    """What a failure means; None for one that is not to be caught."""
+    then: str
+    """What the user is to know when it has waited in vain."""
 
     @property
     def seconds(self) -> float:
-        """How long it waits; by default ``PATIENCE``."""
-        return PATIENCE if self._seconds is None else min(self._seconds, PATIENCE)
+        """How long it waits."""
+        return min(self.limit, PATIENCE)
 
     def for_seconds(self, seconds: float) -> Patience:
         """The same with another limit."""
-        return Patience(
-            self.address, self.note, self.secrets, seconds, explain=self._explain, then=self._then
-        )
+        return replace(self, limit=seconds)
 
     def __call__(self, attempt: Callable[[], Result]) -> Result:
         """What ``attempt`` gives. It is called again after a failure that may pass.
@@ -89,7 +78,7 @@ class Patience:
             try:
                 result = attempt()
             except Exception as error:
-                trouble = self._explain(error)
+                trouble = self.explain(error)
                 if trouble is None:
                     raise
                 what = hidden(trouble.what, self.secrets)
@@ -113,7 +102,7 @@ class Patience:
         return UnreachableError(
             f"{what}. It was waited for in vain",
             where=self.address,
-            fix=self._then,
+            fix=self.then,
         )
 
 

@@ -207,7 +207,7 @@ def regrown(plan: Plan, experiment: Experiment) -> Plan:
     return replace(plan, experiment=experiment, runs=runs)
 
 
-def expected(plan: Plan) -> Plan:
+def drawn_at_random(plan: Plan) -> Plan:
     """What a search would ask for if its trials were drawn at random, before any of them is known."""
     experiment, rng = plan.experiment, random.Random(0)
     assert experiment.spec.search

@@ -76,6 +76,9 @@ class Call:
     hours: float
 
 
+FINISHED = "FINISHED"
+"""MLflow's word for a run that came to its end."""
+
 EpochRow = dict[str, float]
 """What one epoch measured: ``loss``, ``loss_mse``, ``loss_lpips``, ``loss_kl``, ``gradient_norm``,
 ``epoch_seconds``."""

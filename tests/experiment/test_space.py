@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ablate.errors import SpecError
 from ablate.experiment.load import Experiment, load_experiment
 from ablate.experiment.space import Drawn, Space
 from ablate.experiment.trials import Proposal, branch_points, grown, probed
@@ -140,3 +141,15 @@ def test_a_point_that_is_no_configuration_has_its_reason(tmp_path: Path) -> None
     larger = grown(experiment, [broken])
     assert "multiple of norm_num_groups" in larger.proposals[0].reason
     assert [*larger.variants] == ["baseline"]
+
+
+@pytest.mark.parametrize(
+    ("value", "held"), [(3, True), (7, True), (11, True), (4, False), (12, False), (3.0, False)]
+)
+def test_a_value_between_two_steps_is_not_in_the_space(space: Space, value: Any, held: bool) -> None:
+    assert space.holds("sample.steps", value) is held
+
+
+def test_options_have_no_ends_not_even_zero(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="options are no range of numbers"):
+        load(tmp_path, SPEC.replace("{options: [0.9, 0.99],", "{options: [0.9, 0.99], low: 0,"))

@@ -57,6 +57,11 @@ def test_one_run_against_one_is_shown_with_a_warning(uri: str) -> None:
     assert "nobody can tell a difference from chance" in pair.notes[0]
 
 
+def test_two_runs_of_one_seed_go_by_that_seed(uri: str) -> None:
+    (pair,) = compare(choose("tiny/late/1", uri), choose("tiny/plain/1", uri)).pairs
+    assert pair.seeds == [1] and pair.shared == {1: (1, 3, 3)}
+
+
 def test_two_experiments_are_paired_by_variants_of_one_name(uri: str) -> None:
     a = choose("tiny", uri)
     b = with_variant_called(a, "late", "smoothed")

@@ -30,7 +30,7 @@ from ablate.experiment.problems import (
     shown,
     validate,
 )
-from ablate.experiment.searching import problems_of_search, with_fractions
+from ablate.experiment.search_problems import problems_of_search, with_fractions
 from ablate.experiment.spec import DEFAULT_PROFILE, ExperimentSpec, spec_model
 from ablate.experiment.yaml import Document, FieldPath, cut
 from ablate.plugins import Plugin
@@ -72,9 +72,19 @@ class Experiment:
     """Variant of a search, or stage after it → optimizer steps that nobody had trained before it."""
 
     @property
+    def trials(self) -> list[Proposal]:
+        """What the sampler of a search has proposed."""
+        return [proposal for proposal in self.proposals if proposal.kind == "trial"]
+
+    @property
+    def steps(self) -> list[Proposal]:
+        """What was proposed on the way from the baseline to the best trial."""
+        return [proposal for proposal in self.proposals if proposal.kind == "path"]
+
+    @property
     def runs(self) -> Iterator[tuple[str, int]]:
         """Variant and seed of each run. What a search confirms and explains has seeds of its own."""
-        explaining = {proposal.name for proposal in self.proposals if proposal.kind == "path"}
+        explaining = {step.name for step in self.steps}
         for variant in self.variants:
             if variant not in explaining:
                 yield from ((variant, seed) for seed in self.spec.seeds)

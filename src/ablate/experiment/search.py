@@ -68,7 +68,8 @@ class Domain(Model):
     @model_validator(mode="after")
     def _is_range_or_options(self) -> Self:
         if self.options is not None:
-            if given := [name for name in ("low", "high", "log", "step") if getattr(self, name)]:
+            ends = [name for name in ("low", "high", "step") if getattr(self, name) is not None]
+            if given := [*ends, *(["log"] if self.log else [])]:
                 raise FieldError("options are no range of numbers", given[0])
             if twice := [o for n, o in enumerate(self.options) if o in self.options[:n]]:
                 raise FieldError(f"{twice[0]!r} is there twice", "options")

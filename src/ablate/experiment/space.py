@@ -127,8 +127,12 @@ class Space:
         if (values := self.values(name)) is not None:
             return value in values
         domain = self._search.fields[name]
-        number = type(value) is int or (type(value) is float and not domain.whole)
-        return number and domain.low <= value <= domain.high
+        if type(value) is not int and (type(value) is not float or domain.whole):
+            return False
+        assert domain.low is not None and domain.high is not None
+        steps = (value - domain.low) / (domain.step or 1)
+        on_grid = not domain.step or abs(steps - round(steps)) < 1e-9
+        return on_grid and bool(domain.low <= value <= domain.high)
 
     def overrides(self, params: Params) -> Overrides:
         """What a point changes in the configuration: its levels, and then its fields."""

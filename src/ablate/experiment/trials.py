@@ -64,7 +64,7 @@ def grown(
     search, baseline = experiment.spec.search, experiment.spec.baseline
     assert search
     known = {proposal.name: proposal for proposal in experiment.proposals}
-    configs = {baseline: experiment.variants[baseline]}
+    space, configs = Space(search), {baseline: experiment.variants[baseline]}
     overrides: dict[str, dict[str, Any]] = {baseline: {}}
     resolved = []
     for proposal in proposals:
@@ -74,7 +74,7 @@ def grown(
             config, reason = resolve(experiment, proposal.params)
         if config is not None:
             configs[proposal.name] = config
-            overrides[proposal.name] = Space(search).overrides(proposal.params)
+            overrides[proposal.name] = space.overrides(proposal.params)
         resolved.append(replace(proposal, reason=reason))
     claims = tuple(
         _claim(experiment, name, objective) for name in confirmed for objective in search.objectives

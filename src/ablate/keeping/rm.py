@@ -133,8 +133,9 @@ def delete(
         for file in doomed.report:
             file.unlink(missing_ok=True)
         _tidy(reports, experiment)
+        storage = study_storage(uri, store, studies)
         for name in doomed.studies:
-            remove_study(study_storage(uri, store, studies), name)
+            remove_study(storage, name)
         if doomed.runs:
             remove_runs(uri, experiment, doomed.runs)
         for item in doomed.items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 HOW = "Name an experiment (ema), a variant (ema/mid-way), a run (ema/mid-way/0), or MLflow's run id."
 NAMES = ("variant", "seed")
 """What of a run's parameters in MLflow is no field of its configuration."""
-LEAST_OF_ID = 6
-"""Characters of a run's id that are enough to look it up by."""
+ID = re.compile(r"[0-9a-f]{6,32}")
+"""The beginning of a run's id in MLflow, long enough to look it up by."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def narrowed(whole: Chosen, path: Sequence[str]) -> Chosen:
 
 def _by_id(text: str, uri: str) -> Chosen | None:
     """The run whose id begins so. One of a parent is the whole experiment."""
-    if len(text) < LEAST_OF_ID or not (found := find_runs(uri, text)):
+    if not ID.fullmatch(text) or not (found := find_runs(uri, text)):
         return None
     if len(found) > 1:
         raise UserError(f"{len(found)} runs begin with {text!r}", where=uri, fix="Give more of its id.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ablate.errors import UserError
 from ablate.looking.chosen import configuration
 from ablate.metrics import COSTS
+from ablate.records import FINISHED
 from ablate.report.metrics import measure
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 A, B = "A", "B"
 """What the two sides are called in a metric."""
-FINISHED = "FINISHED"
 
 Difference = tuple[str, str]
 """What A has and what B has; empty where it has nothing."""
@@ -81,10 +81,10 @@ def compare(a: Chosen, b: Chosen) -> Comparison:
 def _pair(ours: str, theirs: str, a: Chosen, b: Chosen) -> Pair:
     of_a = [run for run in a.runs if run.variant == ours]
     of_b = [run for run in b.runs if run.variant == theirs]
-    # One run against one run is compared across seeds; everything else is paired by seed.
+    # One run against one is compared across seeds, and goes by the seed of A; all else is paired by seed.
     across = len(of_a) == len(of_b) == 1
     sides = [
-        replace(run, variant=side, seed=0 if across else run.seed)
+        replace(run, variant=side, seed=of_a[0].seed if across else run.seed)
         for side, runs in ((A, of_a), (B, of_b))
         for run in runs
         if run.status == FINISHED

@@ -80,7 +80,7 @@ def _interval(interval: Interval | None) -> dict[str, Any] | None:
     if interval is None:
         return None
     low, high = finite(interval.low), finite(interval.high)
-    return {"mean": interval.mean, "low": low, "high": high, "n": interval.n}
+    return {"mean": finite(interval.mean), "low": low, "high": high, "n": interval.n}
 
 
 def finite(value: float) -> float | None:

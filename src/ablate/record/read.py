@@ -16,7 +16,7 @@ from ablate.record.databases import is_there
 from ablate.record.identity import Parent
 from ablate.record.provenance import spec_key
 from ablate.record.runs import runs_of
-from ablate.records import Call, ExperimentRecord, Finding, RunRecord, Verification
+from ablate.records import FINISHED, Call, ExperimentRecord, Finding, RunRecord, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,7 +152,7 @@ class Reader:
 
     def is_whole(self, child: Child) -> bool:
         """Whether a run has finished and its files are there."""
-        if child.status != "FINISHED":
+        if child.status != FINISHED:
             return False
         files = self._files(child.run_id)
         return not any(files.lost(name) for name in (names.RUN, names.SCORES, names.SAMPLES))
@@ -177,7 +177,7 @@ class Reader:
         spec = self._json(parent, names.SPEC)
         order = {name: number for number, name in enumerate(spec["spec"]["variants"])}
         children = self.children(parent)
-        finished = [child for child in children if child.status == "FINISHED"]
+        finished = [child for child in children if child.status == FINISHED]
         curves = self.runs.curves({child.run_id: _curves_among(child.metrics) for child in finished})
         runs = [self._run_record(child, curves.get(child.run_id, {})) for child in children]
         findings, verified = self._find_json(parent, names.AUDIT), self._find_json(parent, names.VERIFIED)
@@ -204,7 +204,7 @@ class Reader:
 
     def _run_record(self, child: Child, curves: Curves) -> RunRecord:
         run = RunRecord(child.variant, child.seed, child.run_id, child.status, child.reason, child.params)
-        if child.status != "FINISHED":
+        if child.status != FINISHED:
             return run
         record = self._json(child.run_id, names.RUN)
         scores = self._json(child.run_id, names.SCORES)

@@ -23,6 +23,7 @@ from ablate.record.images import encoded, sheet, tiles
 from ablate.record.provenance import git_commit, provenance, spec_record
 from ablate.record.read import Reader, find_settings
 from ablate.record.runs import Experiment, query_of, runs_of
+from ablate.records import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -133,7 +134,7 @@ class Writer(Reader):
 
     def end_parent(self, run_id: str, *, failed: bool) -> None:
         """Ends the parent run, unless it has ended so already."""
-        status = "FAILED" if failed else "FINISHED"
+        status = "FAILED" if failed else FINISHED
         if self.status(run_id) != status:
             self.client.set_terminated(run_id, status)
 
@@ -258,7 +259,7 @@ class Writer(Reader):
             page = sheet([tile for file in samples[:32] for tile in tiles(file)], columns=8)
             contents["samples.png"] = encoded(page, "PNG")
         self.save(run_id, contents | {names.RUN: as_json(record)})
-        self.client.set_terminated(run_id, "FINISHED")
+        self.client.set_terminated(run_id, FINISHED)
 
     def fail_child(self, run_id: str, reason: str) -> None:
         """Ends a run as FAILED with its reason."""

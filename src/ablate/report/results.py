@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ablate.metrics import COSTS
+from ablate.records import FINISHED
 from ablate.report.claims import Claim, judge_claims
 from ablate.report.metrics import Metric, measure
 from ablate.report.search import Searched, apart
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from ablate.records import ExperimentRecord, RunRecord
     from ablate.vocabulary import Vocabulary
-
-FINISHED = "FINISHED"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, quantiles
 from typing import TYPE_CHECKING, Any
 
+from ablate.records import FINISHED
 from ablate.stats import best_first, front
 
 if TYPE_CHECKING:
@@ -122,8 +123,8 @@ def _searched(record: ExperimentRecord, figures: Mapping[str, Figure]) -> Search
     seeds, trained = tuple(record.spec["seeds"]), found["trained"]
     confirmed = tuple(found["confirmed"])
     fresh = tuple(spec["confirm"]["seeds"]) if confirmed else ()
-    finished = {(run.variant, run.seed): run for run in record.runs if run.status == "FINISHED"}
-    failed = {run.variant: run.reason for run in record.runs if run.status != "FINISHED"}
+    finished = {(run.variant, run.seed): run for run in record.runs if run.status == FINISHED}
+    failed = {run.variant: run.reason for run in record.runs if run.status != FINISHED}
     objectives = {key: figures[key] for key in spec["objectives"]}
 
     def trial(proposal: Mapping[str, Any]) -> Trial:

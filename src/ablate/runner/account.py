@@ -106,7 +106,8 @@ class Keeper:
         self._names = runs
         with self._change() as account:
             account.tasks.clear()  # what was looked at before
-            account.begun, account.epochs, account.runs = time.time(), epochs, len(runs)
+            account.begun = account.begun or time.time()  # a search begins round after round
+            account.epochs, account.runs = epochs, len(runs)
 
     def cluster(self, seen: Cluster) -> None:
         """Keeps what is there now."""

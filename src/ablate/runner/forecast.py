@@ -3,7 +3,6 @@ the walk over them on so many workers."""
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -68,12 +67,9 @@ class Forecast:
 
 def forecast(plan: Plan, runs: Sequence[Run], times: Times) -> Forecast:
     """What it takes to give ``runs`` their results, with what the store holds by now."""
-    trusted = copy(plan.store)
-    trusted.sound = trusted.has  # type: ignore[method-assign]  # no file is read: what is there counts
-    plan = replace(plan, store=trusted)
     missing = plan.epochs_to_train()
     found, unknown, sources = [], [], []
-    for task in work.tasks_of(plan, runs):
+    for task in work.tasks_of(plan, runs, plan.store.has):  # no file is read: what is there counts
         length = 0.0
         for piece in _pieces(plan, task, missing):
             if known := times.find(piece.kind):

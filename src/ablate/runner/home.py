@@ -15,7 +15,6 @@ from ablate import fingerprint
 from ablate.errors import UserError
 from ablate.hardware import words
 from ablate.stages import evaluated, prepared, sampled, trained
-from ablate.store.files import file_digest
 from ablate.store.opening import is_bucket, open_store
 
 if TYPE_CHECKING:
@@ -43,9 +42,10 @@ SHOWN = 5
 def environment() -> dict[str, str]:
     """What must agree among processes whose results stand side by side: Python, the digest of each file of
     ablate, and the version of each library that results are computed with."""
-    files = sorted(fingerprint.PACKAGE.rglob("*.py"))
-    digests = {file.relative_to(fingerprint.PACKAGE).as_posix(): file_digest(file)[:16] for file in files}
-    return {"Python": platform.python_version(), **digests, **{name: _version(name) for name in LIBRARIES}}
+    package = fingerprint.PACKAGE
+    files = tuple(file.relative_to(package).as_posix() for file in sorted(package.rglob("*.py")))
+    versions = {name: _version(name) for name in LIBRARIES}
+    return {"Python": platform.python_version(), **fingerprint.of_files(files), **versions}
 
 
 def _version(library: str) -> str:

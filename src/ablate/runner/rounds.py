@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ablate.experiment.space import Space
 from ablate.experiment.trials import Proposal, branch_points, grown, resolve
 from ablate.plan import regrown
+from ablate.records import FINISHED
 from ablate.runner.needs import write_needs
 from ablate.runner.search_study import Measured, SearchStudy
 from ablate.runner.study import results_of
@@ -75,10 +76,10 @@ class SearchRounds:
         """Round after round, beginning with what an earlier command has left."""
         study, todo = self._study, list(waiting)
         while True:
-            trials, children = self.trials, self._writer.children(self._parent)
+            children = self._writer.children(self._parent)
             left = {run.variant for run in todo if run.variant != self.plan.experiment.spec.baseline}
             measured = measured_of(self.plan.experiment, children)
-            study.agree(trials, measured, left)
+            study.agree(self.plan.experiment.trials, measured, left)
             if not left:
                 before = self.plan
                 self._grow(study, measured, children)
@@ -90,17 +91,12 @@ class SearchRounds:
                 yield self.plan, todo
             todo = []
 
-    @property
-    def trials(self) -> list[Proposal]:
-        """The trials so far."""
-        return [proposal for proposal in self.plan.experiment.proposals if proposal.kind == "trial"]
-
     def _grow(self, study: SearchStudy, measured: Mapping[str, Measured], children: Sequence[Child]) -> None:
         experiment, search = self.plan.experiment, self.plan.experiment.spec.search
         assert search
         if count := self._trials_to_come():
-            number = max((trial.round for trial in self.trials), default=-1) + 1
-            new = study.propose(self.trials, count, number)
+            number = max((trial.round for trial in experiment.trials), default=-1) + 1
+            new = study.propose(experiment.trials, count, number)
             self._take([*experiment.proposals, *new], experiment.confirmed)
         elif self._late or not search.confirm:
             return
@@ -134,13 +130,13 @@ class SearchRounds:
         """Keeps, before anything is trained, what was proposed and what it costs."""
         experiment = self.plan.experiment
         trained = dict(experiment.trained)
-        explaining = {proposal.name for proposal in experiment.proposals if proposal.kind == PATH}
+        explaining = {step.name for step in experiment.steps}
         for (name, fresh), steps in _by_stage(self.plan, todo).items():
             stage = PATH if name in explaining else CONFIRMATION if fresh else name
             if stage in (PATH, CONFIRMATION) or stage not in trained:
                 trained[stage] = trained.get(stage, 0) + steps
         self.plan = replace(self.plan, experiment=replace(experiment, trained=trained))
-        for run in self.plan.runs:
+        for run in todo:
             for epoch in self._points & set(range(1, len(run.keys.chain))):
                 self.plan.store.keep("train", run.keys.chain[epoch])
         for segment in self.plan.segments:
@@ -159,7 +155,7 @@ def trials_left(experiment: Experiment) -> int:
     trained = sum(steps for name, steps in experiment.trained.items() if name not in (CONFIRMATION, PATH))
     if search.budget is not None and trained >= search.budget:
         return 0
-    return max(0, most - sum(proposal.kind == "trial" for proposal in experiment.proposals))
+    return max(0, most - len(experiment.trials))
 
 
 def has_ended(plan: Plan, reader: Reader, parent: str) -> bool:
@@ -192,24 +188,25 @@ def measured_of(experiment: Experiment, children: Sequence[Child]) -> dict[str, 
     """Variant → what it has brought with the seeds of the search, of those that are complete."""
     search, seeds = experiment.spec.search, experiment.spec.seeds
     assert search
+    needed = dict.fromkeys((*search.objectives, *(limit.metric for limit in search.constraints)))
     found = {}
     for variant, by_seed in _finished(children).items():
-        values = [_mean(by_seed, seeds, metric) for metric in search.objectives]
-        limits = {limit.metric: limit for limit in search.constraints}
-        excess = {metric: _mean(by_seed, seeds, metric) for metric in limits}
-        if all(value is not None for value in (*values, *excess.values())):
-            found[variant] = Measured(
-                tuple(float(value) for value in values if value is not None),
-                {m: limits[m].excess(value) for m, value in excess.items() if value is not None},
-                {seed: by_seed[seed].run_id for seed in seeds},
-            )
+        means = {m: value for m in needed if (value := _mean(by_seed, seeds, m)) is not None}
+        if len(means) < len(needed):
+            continue
+        excess: dict[str, float] = {}
+        for limit in search.constraints:  # a metric may have a limit on each side
+            beyond = limit.excess(means[limit.metric])
+            excess[limit.metric] = max(beyond, excess.get(limit.metric, beyond))
+        runs = {seed: by_seed[seed].run_id for seed in seeds}
+        found[variant] = Measured(tuple(means[metric] for metric in search.objectives), excess, runs)
     return found
 
 
 def _finished(children: Sequence[Child]) -> dict[str, dict[int, Child]]:
     found: dict[str, dict[int, Child]] = {}
     for child in children:
-        if child.status == "FINISHED":
+        if child.status == FINISHED:
             found.setdefault(child.variant, {})[child.seed] = child
     return found
 
@@ -227,11 +224,9 @@ def best_of(experiment: Experiment, measured: Mapping[str, Measured]) -> list[st
     assert search
     signs = [1.0 if experiment.vocabulary.figures[m].lower_is_better else -1.0 for m in search.objectives]
     points = {
-        proposal.name: [sign * value for sign, value in zip(signs, found.values, strict=True)]
-        for proposal in experiment.proposals
-        if proposal.kind == "trial"
-        and (found := measured.get(proposal.name))
-        and all(excess <= 0 for excess in found.excess.values())
+        trial.name: [sign * value for sign, value in zip(signs, found.values, strict=True)]
+        for trial in experiment.trials
+        if (found := measured.get(trial.name)) and all(excess <= 0 for excess in found.excess.values())
     }
     return best_first(points)
 
@@ -252,9 +247,8 @@ def next_step(experiment: Experiment, children: Sequence[Child]) -> list[Proposa
     by_name = {proposal.name: proposal for proposal in experiment.proposals}
     winner = by_name[min(experiment.confirmed, key=value)]
     steps: dict[int, list[Proposal]] = {}
-    for proposal in experiment.proposals:
-        if proposal.kind == PATH:
-            steps.setdefault(proposal.round, []).append(proposal)
+    for step in experiment.steps:
+        steps.setdefault(step.round, []).append(step)
     here = {} if not steps else min(steps[max(steps)], key=lambda proposal: value(proposal.name)).params
     config, _ = resolve(experiment, here)
     number = max(steps, default=0) + 1

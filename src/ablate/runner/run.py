@@ -15,7 +15,7 @@ from ablate.progress import Together
 from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
-from ablate.records import Call
+from ablate.records import FINISHED, Call
 from ablate.report.numbers import duration
 from ablate.runner.alone import HOUSEKEEPING, alone
 from ablate.runner.beforehand import Asked, look_ahead, try_variants
@@ -165,7 +165,7 @@ def _run(
         writer.mend_parent(before.run_id, plan)
         # Unless the process that had recorded all was killed, both have been done long ago.
         studies = study_storage(uri, plan.store, options.studies)
-        if writer.status(before.run_id) != "FINISHED" or is_lost(studies):
+        if writer.status(before.run_id) != FINISHED or is_lost(studies):
             agree(plan, studies, before, writer, progress.say)
             writer.end_parent(before.run_id, failed=False)
         return Outcome(runs=len(plan.runs))
@@ -231,9 +231,8 @@ def agree(plan: Plan, studies: Storage, parent: Parent, writer: Writer, say: Cal
     """Makes the study of a finished experiment say what MLflow says."""
     children = writer.children(parent.run_id)
     if plan.experiment.spec.search:
-        trials = [proposal for proposal in plan.experiment.proposals if proposal.kind == "trial"]
         study = open_search_study(plan, studies, parent, say)
-        study.agree(trials, measured_of(plan.experiment, children), set())
+        study.agree(plan.experiment.trials, measured_of(plan.experiment, children), set())
     else:
         results = results_of(children, plan.experiment.spec.seeds)
         open_study(plan, studies, parent, say).agree(results)

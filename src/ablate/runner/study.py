@@ -17,6 +17,7 @@ from ablate.patience import Note, UnreachableError, log
 from ablate.record.addresses import SQLITE, answers, check_address, database_of
 from ablate.record.databases import provide_database
 from ablate.record.patience import patient_with, secrets_of, shown
+from ablate.records import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -219,7 +220,7 @@ def results_of(children: Collection[Child], seeds: Sequence[int]) -> dict[str, R
     """Variant → what MLflow has of it, from the child runs of an experiment."""
     results = {}
     for variant in dict.fromkeys(child.variant for child in children):
-        finished = {c.seed: c for c in children if c.variant == variant and c.status == "FINISHED"}
+        finished = {c.seed: c for c in children if c.variant == variant and c.status == FINISHED}
         values = [child.metrics[OBJECTIVE] for child in finished.values() if OBJECTIVE in child.metrics]
         runs = {seed: child.run_id for seed, child in finished.items()}
         results[variant] = Result(runs, fmean(values) if len(values) == len(seeds) else None)

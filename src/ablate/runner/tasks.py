@@ -68,6 +68,8 @@ class Took:
 
 Event = Note | EpochDone | Took | Cluster
 Emit = Callable[[Event], None]
+Ask = Callable[[str, str], bool]
+"""Whether there is an entry: by its stage and its key."""
 
 
 def show(event: Event, progress: RunProgress) -> None:
@@ -84,11 +86,13 @@ SILENCE = 10.0
 """Seconds of an epoch after which a word is due on how far it is."""
 
 
-def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
+def tasks_of(plan: Plan, runs: Sequence[Run], there: Ask | None = None) -> Iterator[Task]:
     """The tasks that give ``runs`` their results, each after those it needs.
 
     Seed by seed: the first seed of all variants has its results before the second is begun, so that there
     is something to look at early. A training that one run alone stands on and its measuring are one task.
+
+    ``there``: whether the store has an entry; by default all files of it are looked at.
     """
     by_data: dict[str, list[Run]] = {}
     for run in runs:
@@ -102,14 +106,14 @@ def tasks_of(plan: Plan, runs: Sequence[Run]) -> Iterator[Task]:
         by_seed.setdefault(run.seed, []).append(run)
     missing = plan.epochs_to_train()
     for turn, some in enumerate(by_seed.values()):
-        for task in _tasks_of_seed(plan, some, missing):
+        for task in _tasks_of_seed(plan, some, missing, there or plan.store.sound):
             yield replace(task, turn=turn)
 
 
-def _tasks_of_seed(plan: Plan, runs: Sequence[Run], missing: Mapping[str, int]) -> Iterator[Task]:
+def _tasks_of_seed(plan: Plan, runs: Sequence[Run], missing: Mapping[str, int], there: Ask) -> Iterator[Task]:
     trained: dict[str, Task] = {}
-    to_sample = [run for run in runs if not plan.store.sound("sample", run.keys.sample)]
-    for task in trainings(plan, [run for run in to_sample if not run.has_weights(plan.store.sound)], missing):
+    to_sample = [run for run in runs if not there("sample", run.keys.sample)]
+    for task in trainings(plan, [run for run in to_sample if not run.has_weights(there)], missing):
         trained |= dict.fromkeys(task.runs, task)  # a branch comes after its trunk
         if len(task.runs) > 1:
             yield task

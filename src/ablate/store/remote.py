@@ -23,7 +23,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ablate.errors import RunError
+from ablate.errors import GO_ON, RunError
 from ablate.store import DAMAGED, DAY, KEPT, LOCKS, Store, mark
 from ablate.store.bucket import CHUNK, Bucket
 from ablate.store.cache import cache_folder, evict, limit, use
@@ -99,10 +99,12 @@ class BucketStore(Store):
         """As ``Store.writing``; then the entry is uploaded."""
         with self.cache.writing(stage, key, ingredients) as folder:
             yield folder
-        self._upload(stage, key)
+        if not self._upload(stage, key):
+            raise RunError(f"{stage}/{key} is damaged in the bucket", where=self.address, fix=GO_ON)
 
-    def _upload(self, stage: str, key: str) -> None:
-        """Gives the bucket what the cache has. If another process was first, its files are taken instead."""
+    def _upload(self, stage: str, key: str) -> bool:
+        """Gives the bucket what the cache has. If another process was first, its files are taken instead.
+        Gives whether the entry is sound now."""
         folder, attempt = self.path(stage, key), uuid.uuid4().hex[:8]
         content = content_of(folder) | {"attempt": attempt}
         places = {name: _place(stage, key, attempt, name) for name in content["files"]}
@@ -112,9 +114,11 @@ class BucketStore(Store):
             self._looked_at.add(folder)
         else:
             self._bucket.delete(list(places.values()))
-            self._download(stage, key)
+            if not self._download(stage, key):
+                return False
         self._listed.entries.add((stage, key))
         evict(self.cache, self._listed.entries)
+        return True
 
     def remove(self, stage: str, key: str) -> None:
         """Removes the entry from the bucket and from this machine's cache."""
@@ -130,12 +134,10 @@ class BucketStore(Store):
         """As ``Store.sound``. What only the bucket has is downloaded; what only the cache has is uploaded."""
         folder = self.path(stage, key)
         if folder in self._looked_at and self.cache.has(stage, key):
+            use(folder)
             return True
         if (stage, key) not in self._listed.entries:
-            if not self.cache.sound(stage, key):
-                return False
-            self._upload(stage, key)
-            return True
+            return self.cache.sound(stage, key) and self._upload(stage, key)
         if not self._is_cached(stage, key):
             return self._download(stage, key)
         use(folder)

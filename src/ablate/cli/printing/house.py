@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from ablate.cli.printing import count_of, duration, in_bytes, print_table, say
+from ablate.cli.printing import duration, in_bytes, print_table, say
 from ablate.records import Cluster
+from ablate.report.words import plural
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +66,7 @@ def _print_command(command: Command) -> None:
         say("  it looks at what there is to do")
     if account.cluster and not command.killed:
         seen = Cluster(**account.cluster)
-        say(f"  on a cluster with {machines_of(seen)}; {count_of(seen.tasks, 'task')} at work")
+        say(f"  on a cluster with {machines_of(seen)}; {plural(seen.tasks, 'task')} at work")
     for task, text in account.tasks.items() if not command.killed else ():
         say(f"  now: {task}: {text}")
     for task, reason in account.failed.items():
@@ -74,7 +75,7 @@ def _print_command(command: Command) -> None:
 
 def machines_of(seen: Cluster) -> str:
     """``2 nodes, 16 CPUs, 4 GPUs``."""
-    parts = (count_of(seen.nodes, "node"), count_of(seen.cpus, "CPU"), count_of(seen.gpus, "GPU"))
+    parts = (plural(seen.nodes, "node"), plural(seen.cpus, "CPU"), plural(seen.gpus, "GPU"))
     return ", ".join(parts)
 
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from ablate.cli.printing import duration, in_bytes, out, print_table
 from ablate.experiment.designs import describe
-from ablate.plan import expected, warnings
+from ablate.plan import drawn_at_random, warnings
 
 if TYPE_CHECKING:
     from ablate.plan import Plan
@@ -28,7 +28,7 @@ def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
         f"([bold]{unique / asked:.1%}[/] of those asked for), {missing} still to train."
     )
     if spec.search:
-        guess = expected(plan)
+        guess = drawn_at_random(plan)
         out().print(
             f"The search asks for {guess.steps_asked} steps in all, the baseline's included. If its "
             f"{spec.search.trials} trials were drawn at random, {guess.steps_unique} "

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
+from ablate.records import FINISHED
 from ablate.report import numbers
 from ablate.report.blocks import Block, Figure, Heading, Table, Text
 from ablate.report.drawing import legend_beside, log_if_wide, looks, panel_grid
 from ablate.report.metrics import Metric, values_of
 from ablate.report.numbers import NONE
-from ablate.report.results import FINISHED, Results
 from ablate.report.section import Section
 from ablate.report.words import plural, variant_name
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
     from ablate.records import RunRecord, Verification
+    from ablate.report.results import Results
 
 
 @dataclass

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING
 
+from ablate.records import FINISHED
 from ablate.report.blocks import Block, Heading, Table, code
 from ablate.report.numbers import NONE
-from ablate.report.results import FINISHED, Results
 from ablate.report.section import Section
 from ablate.report.words import line, shorten
+
+if TYPE_CHECKING:
+    from ablate.report.results import Results
 
 RUNNING = "RUNNING"
 MISSING = "MISSING"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ablate.records import FINISHED
 from ablate.report.blocks import Block, Heading, Notes, Text, bold
-from ablate.report.results import FINISHED, Results, unmet
+from ablate.report.results import Results, unmet
 from ablate.report.section import Section
 from ablate.report.sections import audit
 from ablate.report.sections.gaps import find_gaps

@@ -156,9 +156,10 @@ def draw_grid(grid: Grid, baseline: str, variants: Sequence[str] | None = None) 
     Of some ``variants`` alone, the columns are where they are with all.
     """
     rows = grid.folders if variants is None else variants
-    cells = {cell: _read(file) for cell, file in grid.files().items()}
+    files = grid.files()
+    cells = {cell: _read(file) for cell, file in files.items() if cell[0] in rows}
     # Whole multiples of the image's pixels, so that every pixel of a small image is the same square.
-    size = next(iter(cells.values())).width
+    size = _read(next(iter(files.values()))).width
     cell = size * max(1, round(CELL / size))
     step, label = cell + 0.06 * CELL, 0.2 * CELL + 15.0 * max(map(len, grid.folders))
     captions = [textwrap.fill(prompt, 17) for _, prompt in grid.prompts]
