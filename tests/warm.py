@@ -9,6 +9,7 @@ ended: its number, and its exit code.
     log        a file for what it prints
     points     a file that gets a line for each write point that it passes
     kill_at    the number of the write point at which it kills itself with SIGKILL, before it writes
+    kill_kind  then it does so at the first write point of this kind from that number on
     file_size  bytes that no file may exceed, as with a quota
     patience   seconds for which MLflow is waited for, instead of minutes
 """
@@ -96,7 +97,7 @@ def _run(request: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"], request["file_size"]))
     if "points" in request:
         with Path(request["points"]).open("w") as points:
-            _count_points(Path(request["folder"]), points, request.get("kill_at"))
+            _count_points(Path(request["folder"]), points, request.get("kill_at"), request.get("kill_kind"))
             _end(main)
     _end(main)
 
@@ -118,7 +119,7 @@ def _end(main: Any) -> None:
         os._exit(code)
 
 
-def _count_points(folder: Path, points: TextIO, kill_at: int | None) -> None:
+def _count_points(folder: Path, points: TextIO, kill_at: int | None, kill_kind: str | None) -> None:
     """Writes a line for each point at which something below ``folder`` is about to change."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
@@ -131,7 +132,7 @@ def _count_points(folder: Path, points: TextIO, kill_at: int | None) -> None:
             count += 1
             points.write(f"{what}\n")
             points.flush()
-            if count == kill_at:
+            if kill_at and count >= kill_at and kill_kind in (None, what):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def on_audit(name: str, arguments: tuple[Any, ...]) -> None:

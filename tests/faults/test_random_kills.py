@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tests.faults.conftest import Warm
 
 
+SEQUENCES = 30
+"""Folders in which commands are killed one after another."""
+
+
 def survey(warm: Warm, folder: Path) -> list[str]:
     """The write points that the command passes in a folder, to its end."""
     points = folder / "points.txt"
@@ -31,9 +35,10 @@ def first_and_last_of_each_kind(points: list[str]) -> list[int]:
     return sorted({*first.values(), *last.values()})
 
 
-def killed_at(warm: Warm, folder: Path, number: int) -> bool:
-    """Whether the command reached the write point with this number, at which it kills itself."""
-    process = warm.start(folder, "run", "tiny.yaml", points=str(folder / "points.txt"), kill_at=number)
+def killed_at(warm: Warm, folder: Path, number: int, kind: str | None = None) -> bool:
+    """Whether the command reached the write point with this number, or the first of a kind from there on."""
+    points = str(folder / "points.txt")
+    process = warm.start(folder, "run", "tiny.yaml", points=points, kill_at=number, kill_kind=kind)
     code = process.wait()
     assert code in (0, -signal.SIGKILL), process.printed()
     return code != 0
@@ -51,15 +56,32 @@ def test_killed_when_it_writes_the_same_command_goes_on_to_the_same_result(
 def test_killed_at_each_kind_of_write_point_the_same_command_goes_on_to_the_same_result(
     warm: Warm, new_workplace: Callable[[], Path], run_to_the_end: Callable[[Path], None]
 ) -> None:
+    """Some 10 kills one after another in each folder, the first and the last of its kind among them.
+
+    A command that goes on passes the points of its beginning again, so a kill may fall before the very last
+    point of its kind. One that is not reached any more is tried in a folder of its own.
+    """
     points = survey(warm, new_workplace())
     numbers = first_and_last_of_each_kind(points)
-    kills = 0
-    for number in numbers:
+    kills, unreached = 0, []
+    for start in range(SEQUENCES):
+        folder, passed = new_workplace(), 0
+        for number in numbers[start::SEQUENCES]:
+            if killed_at(warm, folder, number - passed, points[number - 1]):
+                kills, passed = kills + 1, number
+            else:
+                unreached.append(number)
+                run_to_the_end(folder)
+                folder, passed = new_workplace(), 0
+        run_to_the_end(folder)
+    for number in unreached:
         folder = new_workplace()
         kills += killed_at(warm, folder, number)
         run_to_the_end(folder)
     kinds = len(set(points))
-    print(f"{kills} kills at {len(numbers)} points of {kinds} kinds; {len(points)} points in all")
+    print(
+        f"{kills} kills at {len(numbers)} points of {kinds} kinds, {len(unreached)} in folders of their own"
+    )
 
 
 @pytest.mark.faults
