@@ -39,6 +39,7 @@ def test_help_imports_nothing_heavy() -> None:
         "ablate.cli.options",
         "ablate.cli.parts",
         "ablate.cli.results",
+        "ablate.cli.starting",
         "ablate.errors",
     }
 
@@ -46,6 +47,7 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        "examples",
         "run",
         "plan",
         "report",

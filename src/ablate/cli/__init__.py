@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from ablate.cli import data, experiment, keeping, kit, looking, parts, results
+from ablate.cli import data, experiment, keeping, kit, looking, parts, results, starting
 
 app = typer.Typer(
     help="Find out which training choices helped, by how much, and how sure you can be.",
@@ -19,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
+    starting.examples,
     experiment.run,
     experiment.plan,
     experiment.audit,
