@@ -240,10 +240,13 @@ def claims(*directions: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def warned(write_spec: Callable[..., Path], contents: Contents, tmp_path: Path) -> Callable[..., list[str]]:
-    """What is warned of, with the claims' directions, the number of seeds and α."""
+    """What is warned of, with the claims' directions, the number of seeds and other fields."""
 
-    def warn(directions: Sequence[str], seeds: int, alpha: float = 0.05) -> list[str]:
-        file = write_spec(tmp_path, claims=claims(*directions), seeds=list(range(seeds)), alpha=alpha)
+    def warn(
+        directions: Sequence[str], seeds: int, alpha: float = 0.05, looks: Sequence[int] = ()
+    ) -> list[str]:
+        spec = {"claims": claims(*directions), "seeds": list(range(seeds)), "alpha": alpha, "looks": [*looks]}
+        file = write_spec(tmp_path, **spec)
         return warnings(make_plan(load_experiment(file), Store(tmp_path / "store"), contents))
 
     return warn
@@ -295,6 +298,20 @@ def test_without_a_direction_to_decide_nothing_is_warned_of(warned: Callable[...
 def test_the_hardest_spec_that_is_read_can_still_be_decided(warned: Callable[..., list[str]]) -> None:
     (warning,) = warned(["lower"] * MOST_CLAIMS, seeds=2, alpha=0.001)
     assert warning.endswith("17 seeds could.")
+
+
+def test_a_look_that_can_decide_nothing_is_warned_of(warned: Callable[..., list[str]]) -> None:
+    (warning,) = warned(["lower"], seeds=12, looks=[6, 12])
+    assert warning.startswith("the look at 6 seeds cannot decide whether something is higher or lower")
+    assert warning.endswith(" 7 seeds could.")
+    assert warned(["lower"], seeds=12, looks=[8, 12]) == []
+
+
+def test_seeds_between_two_looks_are_warned_of(warned: Callable[..., list[str]]) -> None:
+    assert warned([], seeds=9, looks=[8, 12]) == [
+        "no look is planned at 9 seeds (but at 8, 12), so the claims are judged with the first 8."
+    ]
+    assert warned([], seeds=3, looks=[8, 12])[0].endswith("so no claim is judged.")
 
 
 def test_variants_on_several_classes_of_device_are_warned_of(plan: Callable[..., Plan]) -> None:

@@ -18,7 +18,7 @@ from ablate.experiment.trials import Proposal, grown, trial_name
 from ablate.hardware import gpus, words
 from ablate.stages.keys import RunKeys
 from ablate.stages.trained import newest_stored_state
-from ablate.stats import seeds_for_alpha, smallest_p
+from ablate.stats import seeds_for_alpha, smallest_p, spend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -252,7 +252,7 @@ def reasons(plan: Plan) -> dict[str, list[str]]:
 
 def warnings(plan: Plan) -> list[str]:
     """What to know before the run: entries of the store that are ignored, too few seeds for the claims."""
-    return [*_ignored(plan.store), *_several_devices(plan), *_too_few_seeds(plan)]
+    return [*_ignored(plan.store), *_several_devices(plan), *_too_few_seeds(plan), *_between_looks(plan)]
 
 
 def _ignored(store: Store) -> list[str]:
@@ -287,16 +287,39 @@ def _several_devices(plan: Plan) -> list[str]:
 def _too_few_seeds(plan: Plan) -> list[str]:
     """Says that no p value can be small enough. Claims of "equal" have another test, without such a limit."""
     spec = plan.experiment.spec
-    seeds, claims = len(spec.seeds), len(spec.claims)
-    directed = any(claim.direction != "equal" for claim in spec.claims)
-    if not directed or smallest_p(seeds) <= spec.alpha / claims:
+    claims = len(spec.claims)
+    if all(claim.direction == "equal" for claim in spec.claims):
         return []
+    if not spec.looks:
+        seeds, too_few = len(spec.seeds), _cannot_decide(claims, len(spec.seeds), spec.alpha)
+        return [f"{_count(seeds, 'seed')} cannot decide {too_few}"] if too_few else []
     return [
-        f"{_count(seeds, 'seed')} cannot decide whether something is higher or lower: the exact sign-flip "
-        f"test gives no p below {smallest_p(seeds):.2g}, and α = {spec.alpha:g} over "
-        f"{_count(claims, 'claim')} (Holm) asks for {spec.alpha / claims:.2g}. "
-        f"{seeds_for_alpha(claims, spec.alpha)} seeds could."
+        f"the look at {_count(look.seeds, 'seed')} cannot decide {too_few}"
+        for look in spend(spec.looks, spec.alpha)
+        if (too_few := _cannot_decide(claims, look.seeds, look.alpha))
     ]
+
+
+def _cannot_decide(claims: int, seeds: int, alpha: float) -> str:
+    """Why no claim can be decided with so many seeds at this level; empty if one can."""
+    if smallest_p(seeds) <= alpha / claims:
+        return ""
+    return (
+        f"whether something is higher or lower: the exact sign-flip test gives no p below "
+        f"{smallest_p(seeds):.2g}, and α = {alpha:.3g} over {_count(claims, 'claim')} (Holm) asks for "
+        f"{alpha / claims:.2g}. {seeds_for_alpha(claims, alpha)} seeds could."
+    )
+
+
+def _between_looks(plan: Plan) -> list[str]:
+    """Says that some seeds are in no look."""
+    looks, seeds = plan.experiment.spec.looks, len(plan.experiment.spec.seeds)
+    if not looks or seeds in looks:
+        return []
+    seen = max((n for n in looks if n < seeds), default=0)
+    judged = f"the claims are judged with the first {seen}" if seen else "no claim is judged"
+    planned = ", ".join(map(str, looks))
+    return [f"no look is planned at {_count(seeds, 'seed')} (but at {planned}), so {judged}."]
 
 
 def _count(number: int, what: str) -> str:

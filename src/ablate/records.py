@@ -76,8 +76,8 @@ class Call:
     hours: float
 
 
-FINISHED = "FINISHED"
-"""MLflow's word for a run that came to its end."""
+FINISHED, FAILED = "FINISHED", "FAILED"
+"""MLflow's words for a run that came to its end, and for one that did not."""
 
 EpochRow = dict[str, float]
 """What one epoch measured: ``loss``, ``loss_mse``, ``loss_lpips``, ``loss_kl``, ``gradient_norm``,

@@ -125,3 +125,34 @@ def test_a_claim_on_runs_that_are_not_there_is_inconclusive(record: ExperimentRe
 def test_a_record_without_claims_has_no_verdicts(record: ExperimentRecord) -> None:
     assert SECTIONS["verdicts"].blocks(gathered(claiming(record))) == []
     assert "## Verdicts" not in rendered(claiming(record))
+
+
+def looking(record: ExperimentRecord, *looks: int) -> ExperimentRecord:
+    return replace(record, spec={**record.spec, "looks": looks})
+
+
+def test_claims_are_judged_at_each_look_that_was_taken(make_record: MakeRecord) -> None:
+    record = looking(make_record(seeds=range(9)), 9, 12)
+    text = rendered(record)
+    assert "after 9 and 12 seeds, which may spend 0.0375 and 0.0125 of this probability." in text
+    assert "1 of 2 were taken." in text
+    assert "Measured over 9 seeds (look at 9 seeds, where it was decided, at level 0.0375)" in text
+    assert [claim.level for claim in gathered(record).claims] == [pytest.approx(0.0375)] * 5
+
+
+def test_seeds_after_a_look_count_at_the_next_one(make_record: MakeRecord) -> None:
+    record = make_record(seeds=range(11))
+    nine = replace(record, runs=[run for run in record.runs if run.seed < 9])
+    then, later = gathered(looking(nine, 9, 12)), gathered(looking(record, 9, 12))
+    assert [claim.judgement for claim in then.claims] == [claim.judgement for claim in later.claims]
+
+
+def test_before_the_first_look_nothing_is_decided(make_record: MakeRecord) -> None:
+    record = looking(make_record(seeds=range(8)), 9, 12)
+    assert {str(claim.verdict) for claim in gathered(record).claims} == {"inconclusive"}
+    assert "None was taken yet, so nothing is decided." in rendered(record)
+
+
+def test_a_look_waits_for_runs_that_are_open(make_record: MakeRecord) -> None:
+    record = make_record(seeds=range(9))
+    assert gathered(looking(replace(record, runs=record.runs[1:]), 9, 12)).looks.taken == 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ablate.stats import Question, Verdict, detectable_effect, judge, seeds_for_alpha
+from ablate.stats import Question, Verdict, detectable_effect, judge, seeds_for_alpha, spend
 from ablate.stats.verdicts import Evidence, conclude, weigh
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 EXPERIMENTS = 2000
 CLAIMS = 4
+LOOKS = (6, 9, 12)
 
 
 def at_most(rate: float, experiments: int) -> float:
@@ -163,3 +164,24 @@ def test_large_effects_get_the_right_verdicts(n: int) -> None:
         supported, *refuted = [verdict for _, verdict in conclude([weigh(q) for q in questions], ALPHA)]
         right += supported is Verdict.SUPPORTED and refuted == [Verdict.REFUTED] * 3
     assert right == 20
+
+
+def wrong_at(evidence: list[list[Evidence]], levels: list[float]) -> bool:
+    """Whether any look at an experiment without effects comes to a verdict."""
+    return any(
+        min(one.p for one in found) <= level
+        and any(verdict != Verdict.INCONCLUSIVE for _, verdict in conclude(found, level))
+        for found, level in zip(evidence, levels, strict=True)
+    )
+
+
+@pytest.mark.parametrize("claims", [1, 4])
+def test_with_planned_looks_wrong_verdicts_are_as_rare_as_alpha_and_without_they_are_not(claims: int) -> None:
+    experiments = [
+        [evidence_of(differences[:claims, :n]) for n in LOOKS]
+        for differences in null_experiments("normal", LOOKS[-1])
+    ]
+    planned = [look.alpha for look in spend(LOOKS, ALPHA)]
+    assert np.mean([wrong_at(each, planned) for each in experiments]) <= at_most(ALPHA, EXPERIMENTS)
+    unplanned = [ALPHA] * len(LOOKS)
+    assert np.mean([wrong_at(each, unplanned) for each in experiments]) > at_most(ALPHA, EXPERIMENTS)

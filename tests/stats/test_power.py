@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ablate.stats import detectable_effect, seeds_for_alpha, seeds_needed, smallest_p
+from ablate.stats import chance, detectable_effect, seeds_for_alpha, seeds_needed, smallest_p
 
 
 @pytest.mark.parametrize(
@@ -101,3 +101,19 @@ def test_planning_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("n", "claims"), [(8, 1), (12, 4), (30, 2)])
+def test_the_chance_to_see_a_detectable_effect_is_80_percent(n: int, claims: int) -> None:
+    effect = detectable_effect(2.0, n, claims, 0.05)
+    assert chance(effect, 2.0, n, claims, 0.05) == pytest.approx(0.8)
+    assert chance(-effect, 2.0, n, claims, 0.05) == pytest.approx(0.8)
+
+
+def test_fewer_seeds_than_can_decide_have_no_chance() -> None:
+    assert chance(100.0, 1.0, 5, 1, 0.05) == 0
+    assert chance(100.0, 1.0, 6, 1, 0.05) == pytest.approx(1)
+
+
+def test_the_chance_is_unknown_where_nothing_is_known_about_the_noise() -> None:
+    assert math.isnan(chance(1.0, 0.0, 8, 1, 0.05))

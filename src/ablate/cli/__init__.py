@@ -27,6 +27,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     results.report,
     looking.show,
     looking.compare,
+    looking.next_,
     looking.open_,
     results.sample,
     results.ui,

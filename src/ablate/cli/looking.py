@@ -1,4 +1,5 @@
-"""``ablate show``, ``compare`` and ``open``: recorded runs, by themselves, beside others, in a browser."""
+"""``ablate show``, ``compare``, ``next`` and ``open``: recorded runs, by themselves, beside others, what may
+follow, in a browser."""
 
 from __future__ import annotations
 
@@ -9,11 +10,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.options import REPORTS, STORE, AsJson, Reports, StoreAddress, TrackingUri, bare_plan_of
+from ablate.cli.options import (
+    REPORTS,
+    STORE,
+    AsJson,
+    Plugins,
+    Profile,
+    Reports,
+    Seeds,
+    Sets,
+    SpecFile,
+    StoreAddress,
+    TrackingUri,
+    bare_plan_of,
+    not_recorded,
+    plan_of,
+)
 from ablate.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ablate.looking.chosen import Chosen
+    from ablate.plan import Plan
 
 WHICH = "An experiment (its YAML file or its name), name/variant, name/variant/seed, or MLflow's run id."
 SPEC = re.compile(r"(?P<file>.*\.ya?ml)(?P<path>(/[^/]+)*)")
@@ -56,6 +75,42 @@ def compare(
         print_json(comparison_as_data(found))
     else:
         print_comparison(found)
+
+
+def next_(
+    spec: SpecFile,
+    profile: Profile = None,
+    sets: Sets = None,
+    seeds: Seeds = None,
+    plugins: Plugins = None,
+    as_json: AsJson = False,
+    store: StoreAddress = STORE,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Say which runs would decide the claims that are still open, how likely that is, and what they cost."""
+    made = plan_of(spec, profile, sets, seeds, plugins, store)
+    from ablate.cli.printing import print_json
+    from ablate.cli.printing.claims import print_coming
+    from ablate.looking.coming import coming, coming_as_data
+    from ablate.record.addresses import tracking_address
+    from ablate.record.read import read_experiment
+    from ablate.report.results import gather
+
+    if made.experiment.spec.search:
+        fix = "Add seeds to search.confirm.seeds, which nothing was chosen by."
+        raise UserError("the claims of a search are about its confirmation", where=str(spec), fix=fix)
+    record = read_experiment(tracking_address(tracking_uri), made)
+    if record is None:
+        raise not_recorded(spec)
+
+    def plan_with(others: Sequence[int]) -> Plan:
+        return plan_of(spec, profile, sets, ",".join(map(str, others)), plugins, store)
+
+    found = coming(gather(record, made.experiment.vocabulary), plan_with)
+    if as_json:
+        print_json(coming_as_data(found))
+    else:
+        print_coming(found, spec)
 
 
 def open_(

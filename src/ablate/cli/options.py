@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ablate.errors import UserError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -107,6 +109,15 @@ def bare_plan_of(
         plugins=plugins or (),
     )
     return Plan(experiment, (), open_store(store, say), training_images=0)
+
+
+def not_recorded(spec: Path) -> UserError:
+    """What to say of an experiment that MLflow does not have."""
+    return UserError(
+        "MLflow has no record of this experiment with these settings",
+        where=str(spec),
+        fix=f"Run it first: ablate run {spec} (with the same --profile, --set and --seeds).",
+    )
 
 
 def open_store(address: str, note: Callable[[str], None] = lambda text: None) -> Store:

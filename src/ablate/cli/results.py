@@ -21,9 +21,9 @@ from ablate.cli.options import (
     StoreAddress,
     TrackingUri,
     bare_plan_of,
+    not_recorded,
     plan_of,
 )
-from ablate.errors import UserError
 
 if TYPE_CHECKING:
     from ablate.plan import Plan
@@ -61,11 +61,7 @@ def report(
     check_place(reports, made.experiment.name, form.value)
     record = read_experiment(tracking_address(tracking_uri), made)
     if record is None:
-        raise UserError(
-            "MLflow has no record of this experiment with these settings",
-            where=str(spec),
-            fix=f"Run it first: ablate run {spec} (with the same --profile, --set and --seeds).",
-        )
+        raise not_recorded(spec)
     page = write_report(record, made.experiment.vocabulary, reports, format=form.value, note=say)
     say(f"Report: {page}")
     if check and (failing := unmet(gather(record, made.experiment.vocabulary))):

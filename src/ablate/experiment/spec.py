@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,7 +11,8 @@ from pydantic import Field, model_validator
 from ablate.experiment.config import choice, retyped
 from ablate.experiment.names import MetricName, Name, Overrides
 from ablate.experiment.search import Constraint, Search
-from ablate.fields import FieldError, Finite, Model, Seed
+from ablate.fields import FieldError, Finite, Model, Positive, Seed
+from ablate.stats import SMALLEST_P, spend
 from ablate.vocabulary import OWN, Vocabulary
 
 DEFAULT_PROFILE = "sprites"
@@ -97,12 +99,36 @@ class ExperimentSpec(Model):
     """Each variant runs once with each seed; the same seed pairs them."""
     alpha: Annotated[float, Field(ge=0.001, lt=1)] = 0.05
     """Largest share of experiments in which any verdict may be wrong, where nothing has an effect."""
+    looks: Annotated[tuple[Positive, ...], Field(strict=False, max_length=100)] = ()
+    """Numbers of seeds after which the claims are judged, each with a part of ``alpha``. ``seeds`` may then
+    grow up to the last number, whatever earlier looks have said. By default once, after all seeds."""
     claims: Annotated[tuple[Claim, ...], Field(strict=False, max_length=MOST_CLAIMS)] = ()
     """What was expected before the run."""
     expect: dict[str, Literal["inert"]] = {}
     """Variants that are known to hold something that does nothing; the audit stops at any other."""
     published: Published | None = None
     """Figures of a publication, to be printed beside the measured ones."""
+
+    @model_validator(mode="after")
+    def _looks_can_be_taken(self) -> Self:
+        if not self.looks:
+            return self
+        if self.search:
+            raise FieldError("a search looks at its trials round by round", "looks")
+        if any(later <= earlier for earlier, later in pairwise(self.looks)):
+            raise FieldError("must be numbers of seeds that rise, such as [6, 9, 12]", "looks")
+        if len(self.seeds) > self.looks[-1]:
+            raise FieldError(
+                f"{len(self.seeds)} seeds are more than the last look, at {self.looks[-1]}, may see", "seeds"
+            )
+        strictest = min(look.alpha for look in spend(self.looks, self.alpha)) / max(1, len(self.claims))
+        if strictest < SMALLEST_P:
+            raise FieldError(
+                f"a look has {strictest:.1g} of alpha for a claim, and the sign-flip test gives no p below "
+                f"{SMALLEST_P:.1g}: plan fewer looks, or make fewer claims",
+                "looks",
+            )
+        return self
 
 
 @cache

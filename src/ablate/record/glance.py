@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ablate.record import names
 from ablate.record.addresses import database_of
+from ablate.records import FAILED
 
 QUERY = f"""
 select experiments.name, folder.value, runs.name, runs.status, reason.value
@@ -50,6 +51,6 @@ def glance(uri: str) -> list[Glance]:
     for experiment, folder, run, status, reason in rows:
         one = found.setdefault((experiment, folder or ""), Glance(experiment, folder or ""))
         one.counts[status] = one.counts.get(status, 0) + 1
-        if status == "FAILED":
+        if status == FAILED:
             one.failed[run] = next(iter((reason or "").splitlines()), "")
     return list(found.values())

@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ablate.stats import Judgement, Question, Verdict, judge, seeds_for_alpha, smallest_p
+from ablate.records import FAILED, FINISHED
+from ablate.stats import (
+    Judgement,
+    Look,
+    Question,
+    Verdict,
+    judge,
+    judge_at_looks,
+    seeds_for_alpha,
+    smallest_p,
+    spend,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ablate.metrics.base import Figure
+    from ablate.records import RunRecord
     from ablate.report.metrics import Metric
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The looks that a spec has planned, and how far they are."""
+
+    planned: tuple[Look, ...]
+    seeds: tuple[int, ...]
+    """In the spec's order: a look sees the first of them."""
+    taken: int
+
+    @property
+    def so_far(self) -> tuple[Look, ...]:
+        """Those whose seeds are complete."""
+        return self.planned[: self.taken]
+
+    @property
+    def to_come(self) -> tuple[Look, ...]:
+        """The others."""
+        return self.planned[self.taken :]
+
+
+def looks_of(spec: Mapping[str, Any], alpha: float, runs: Mapping[tuple[str, int], RunRecord]) -> Looks:
+    """The looks of a recorded spec. One is taken when none of its runs, (variant, seed) → run, is open."""
+    planned, seeds = spec.get("looks") or (), tuple(spec["seeds"])
+    ended = {pair for pair, run in runs.items() if run.status in (FINISHED, FAILED)}
+    complete = [{(v, seed) for v in spec["variants"] for seed in seeds[:n]} <= ended for n in planned]
+    taken = sum(n <= len(seeds) and done for n, done in zip(planned, complete, strict=True))
+    return Looks(spend(planned, alpha) if planned else (), seeds, taken)
 
 
 @dataclass(frozen=True)
@@ -35,6 +76,10 @@ class Claim:
     """What the sign-flip test can reach with so many seeds."""
     least_seeds: int
     """Seeds with which the sign-flip test can decide the first of all claims (Holm)."""
+    level: float
+    """At which all claims were judged: ``alpha``, or the part of it that a planned look may spend."""
+    look: Look | None
+    """The planned look that the verdict is from; None without any, or before the first."""
 
     @property
     def verdict(self) -> Verdict:
@@ -63,15 +108,33 @@ def judge_claims(
     metrics: Iterable[Metric],
     figures: Mapping[str, Figure],
     alpha: float,
+    looks: Looks,
 ) -> tuple[Claim, ...]:
-    """Judge all claims of the experiment together, at level ``alpha``."""
+    """Judge all claims of the experiment together: once at level ``alpha``, or at each look so far."""
+    if not claims:
+        return ()
     by_key = {metric.key: metric for metric in metrics}
-    questions = []
-    for claim in claims:
-        metric = by_key.get(claim["metric"])
-        paired = metric.paired(claim["variant"], claim["against"]) if metric else {}
-        questions.append(Question(tuple(paired.values()), claim["direction"], claim.get("margin") or 0.0))
-    least = seeds_for_alpha(len(claims), alpha) if claims else 0
+
+    def asked(seeds: Collection[int] | None = None) -> list[Question]:
+        """The claims as questions to these seeds, by default to all."""
+        questions = []
+        for claim in claims:
+            metric = by_key.get(claim["metric"])
+            paired = metric.paired(claim["variant"], claim["against"]) if metric else {}
+            differences = tuple(d for seed, d in paired.items() if seeds is None or seed in seeds)
+            questions.append(Question(differences, claim["direction"], claim.get("margin") or 0.0))
+        return questions
+
+    found: list[tuple[Judgement, float, Look | None]]
+    if looks.taken:
+        each = [asked(looks.seeds[: look.seeds]) for look in looks.so_far]
+        found = [(judged, look.alpha, look) for judged, look in judge_at_looks(each, looks.so_far)]
+    elif looks.planned:  # what is there is described, and decides nothing yet
+        level = looks.planned[0].alpha
+        so_far = judge(asked(), level)
+        found = [(replace(judged, verdict=Verdict.INCONCLUSIVE), level, None) for judged in so_far]
+    else:
+        found = [(judged, alpha, None) for judged in judge(asked(), alpha)]
     return tuple(
         Claim(
             text=claim["text"],
@@ -85,7 +148,9 @@ def judge_claims(
             must=claim.get("must") == Verdict.SUPPORTED,
             judgement=judgement,
             smallest_p=smallest_p(judgement.difference.n) if judgement.difference else None,
-            least_seeds=least,
+            least_seeds=seeds_for_alpha(len(claims), level),
+            level=level,
+            look=look,
         )
-        for claim, judgement in zip(claims, judge(questions, alpha), strict=True)
+        for claim, (judgement, level, look) in zip(claims, found, strict=True)
     )

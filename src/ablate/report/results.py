@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ablate.metrics import COSTS
 from ablate.records import FINISHED
-from ablate.report.claims import Claim, judge_claims
+from ablate.report.claims import Claim, Looks, judge_claims, looks_of
 from ablate.report.metrics import Metric, measure
 from ablate.report.search import Searched, apart
 from ablate.stats import Verdict
@@ -44,6 +44,8 @@ class Results:
     costs: tuple[Metric, ...]
     """Of time, in the order of COSTS."""
     claims: tuple[Claim, ...]
+    looks: Looks
+    """At which the claims are judged, if the spec has planned any."""
     searched: Searched | None = None
     """What a search has tried; of it, ``variants`` has only what was confirmed."""
 
@@ -73,6 +75,7 @@ def gather(record: ExperimentRecord, vocabulary: Vocabulary, now: datetime | Non
         tuple(filter(None, (measure(key, figure, finished, baseline) for key, figure in kind.items())))
         for kind in (vocabulary.metrics, COSTS)
     )
+    looks = looks_of(spec, alpha, runs)
     return Results(
         record=record,
         vocabulary=vocabulary,
@@ -85,7 +88,8 @@ def gather(record: ExperimentRecord, vocabulary: Vocabulary, now: datetime | Non
         finished=finished,
         metrics=metrics,
         costs=costs,
-        claims=judge_claims(spec.get("claims") or (), (*metrics, *costs), vocabulary.figures, alpha),
+        claims=judge_claims(spec.get("claims") or (), (*metrics, *costs), vocabulary.figures, alpha, looks),
+        looks=looks,
         searched=searched,
     )
 

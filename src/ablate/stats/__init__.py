@@ -6,28 +6,40 @@ Nothing here imports scipy or statsmodels before a function needs it, so plannin
 from ablate.stats.effects import Effect, effects
 from ablate.stats.fronts import best_first, front
 from ablate.stats.intervals import LEVEL, Interval, bca_interval, mean_interval
-from ablate.stats.paired import PairedDifference, mean_difference, paired_difference, sign_flip_p, smallest_p
-from ablate.stats.power import POWER, detectable_effect, seeds_for_alpha, seeds_needed
+from ablate.stats.looks import Look, judge_at_looks, spend
+from ablate.stats.paired import (
+    SMALLEST_P,
+    PairedDifference,
+    mean_difference,
+    paired_difference,
+    sign_flip_p,
+    smallest_p,
+)
+from ablate.stats.power import POWER, chance, detectable_effect, seeds_for_alpha, seeds_needed
 from ablate.stats.variance import VarianceSplit, variance_split
 from ablate.stats.verdicts import Direction, Judgement, Question, Verdict, judge
 
 __all__ = [
     "LEVEL",
     "POWER",
+    "SMALLEST_P",
     "Direction",
     "Effect",
     "Interval",
     "Judgement",
+    "Look",
     "PairedDifference",
     "Question",
     "VarianceSplit",
     "Verdict",
     "bca_interval",
     "best_first",
+    "chance",
     "detectable_effect",
     "effects",
     "front",
     "judge",
+    "judge_at_looks",
     "mean_difference",
     "mean_interval",
     "paired_difference",
@@ -35,5 +47,6 @@ __all__ = [
     "seeds_needed",
     "sign_flip_p",
     "smallest_p",
+    "spend",
     "variance_split",
 ]

@@ -23,6 +23,9 @@ EXACT_UP_TO = 16
 MONTE_CARLO_DRAWS = 100_000
 """Sign patterns drawn where there are more pairs: more than 2^16 and fewer than 2^17."""
 
+SMALLEST_P = 1 / (1 + MONTE_CARLO_DRAWS)
+"""The smallest p-value that ``sign_flip_p`` can give with any number of pairs."""
+
 
 @dataclass(frozen=True)
 class PairedDifference(Interval):
@@ -99,4 +102,4 @@ def smallest_p(n: int) -> float:
 
     A pattern and its mirror image always have the same ``|Σ sᵢdᵢ|``, so at least two of 2^n count.
     """
-    return float(2.0 ** (1 - n)) if n <= EXACT_UP_TO else 1 / (1 + MONTE_CARLO_DRAWS)
+    return float(2.0 ** (1 - n)) if n <= EXACT_UP_TO else SMALLEST_P

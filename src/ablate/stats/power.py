@@ -55,6 +55,23 @@ def detectable_effect(sd: float, n: int, claims: int, alpha: float) -> float:
     return float(noncentrality * sd / math.sqrt(n))
 
 
+def chance(effect: float, sd: float, n: int, claims: int, alpha: float) -> float:
+    """The probability, 0 to 1, that ``n`` seeds show a true mean difference of ``effect``, on its side.
+
+    The power whose inverse is ``detectable_effect``; zero below ``seeds_for_alpha``, whatever the effect.
+    NaN where nothing is known about the noise: ``sd`` not above zero. Raises as ``seeds_for_alpha``.
+    """
+    level = _level(claims, alpha)
+    if n < max(seeds_for_alpha(claims, alpha), 2):
+        return 0.0
+    if not sd > 0:
+        return math.nan
+
+    from scipy.special import nctdtr, stdtrit
+
+    return float(1 - nctdtr(n - 1, math.sqrt(n) * abs(effect) / sd, stdtrit(n - 1, 1 - level / 2)))
+
+
 def seeds_needed(effect: float, sd: float, claims: int, alpha: float) -> int | None:
     """The smallest number of seeds that shows a true mean difference of ``effect`` with 80 % power.
 

@@ -73,8 +73,9 @@ class Judgement:
     ``difference`` and ``bca`` describe the differences themselves, whatever the margin, and are None
     without any; ``difference.p`` is against zero. ``p`` is that of ``test``, against the margin;
     ``p_corrected`` (Holm) decides. ``detectable`` is ``detectable_effect`` in the unit of the metric (NaN
-    if unknown). ``seeds_needed`` is the number of seeds that would show the observed distance of the
-    mean from the margin, if that were the true one.
+    if unknown). ``distance`` is that of the mean from the nearest margin that decides, and ``sd`` the
+    standard deviation of the differences (0 if they do not vary). ``seeds_needed`` is the number of seeds
+    that would show this distance, if it were the true one.
     """
 
     verdict: Verdict
@@ -84,6 +85,8 @@ class Judgement:
     p_corrected: float
     test: Test
     detectable: float
+    distance: float
+    sd: float
     seeds_needed: int | None
 
 
@@ -167,6 +170,7 @@ def _describe(
 
     d = np.asarray(question.differences, dtype=np.float64)
     sd = float(d.std(ddof=1)) if d.size > 1 and not is_constant(d) else 0.0
+    distance = _distance(question) if d.size else math.nan
     return Judgement(
         verdict=verdict,
         difference=mean_difference(question.differences) if d.size else None,
@@ -175,7 +179,9 @@ def _describe(
         p_corrected=corrected,
         test=found.test,
         detectable=detectable_effect(sd, d.size, claims, alpha),
-        seeds_needed=seeds_needed(_distance(question), sd, claims, alpha) if d.size > 1 else None,
+        distance=distance,
+        sd=sd,
+        seeds_needed=seeds_needed(distance, sd, claims, alpha) if d.size > 1 else None,
     )
 
 

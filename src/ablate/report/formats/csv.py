@@ -75,6 +75,7 @@ def _claim(claim: Claim) -> dict[str, Any]:
         "test": judgement.test,
         "p": judgement.p,
         "p_corrected": judgement.p_corrected,
+        "level": claim.level,
         "smallest_p": claim.smallest_p,
         "detectable": judgement.detectable,
         "seeds_needed": judgement.seeds_needed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ablate.records import FINISHED
+from ablate.records import FAILED, FINISHED
 from ablate.report.blocks import Block, Heading, Notes, Text, bold
 from ablate.report.results import Results, unmet
 from ablate.report.section import Section
@@ -12,7 +12,6 @@ from ablate.report.sections.results import image_counts
 from ablate.report.sections.variants import same_noise
 from ablate.report.words import line, listed, plural, shorten
 
-FAILED = "FAILED"
 MOST_FAILURES = 3
 """That are told at the top of the page."""
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from ablate.report import numbers
 from ablate.report.blocks import Block, Heading, Items, Table, Text, bold
 from ablate.report.section import Section
-from ablate.report.words import line
+from ablate.report.words import line, listed, plural
 from ablate.stats import Verdict
 
 if TYPE_CHECKING:
-    from ablate.report.claims import Claim
+    from ablate.report.claims import Claim, Looks
     from ablate.report.results import Results
 
 
@@ -34,6 +34,7 @@ class Verdicts(Section):
                 "Claims are written before the runs. The probability that any verdict is wrong is at most "
                 f"{results.alpha:g}{holm}. *Inconclusive* means neither shown nor refuted."
             ),
+            *([Text(said)] if (said := _looks(results.looks)) else []),
             Items([[_quoted(claim), *how(claim, len(claims))] for claim in claims], numbered=True),
         ]
 
@@ -79,10 +80,33 @@ def how(claim: Claim, claims: int) -> list[str]:
     if difference.low == difference.high == 0:
         measured, intervals = f"{claim.variant} − {claim.against} = 0 in each", ""
     return [
-        f"Measured over {difference.n} seeds: {measured}{intervals}.",
+        f"Measured over {difference.n} seeds{_when(claim)}: {measured}{intervals}.",
         _test(claim, claims),
         *_power(claim, claims),
     ]
+
+
+def _looks(looks: Looks) -> str:
+    """The looks that were planned, and how many of them were taken; empty without any."""
+    if not looks.planned:
+        return ""
+    counts = listed([str(look.seeds) for look in looks.planned])
+    levels = listed([f"{look.alpha:.3g}" for look in looks.planned])
+    words = (
+        f"The claims are judged at {plural(len(looks.planned), 'planned look')}, after {counts} seeds, which "
+        f"may spend {levels} of this probability. A verdict of an earlier look stays. "
+    )
+    if not looks.taken:
+        return f"{words}None was taken yet, so nothing is decided."
+    return f"{words}{looks.taken} of {len(looks.planned)} were taken."
+
+
+def _when(claim: Claim) -> str:
+    """The look that a verdict is from."""
+    if not claim.look:
+        return ""
+    decided = "" if claim.verdict == Verdict.INCONCLUSIVE else ", where it was decided"
+    return f" (look at {claim.look.seeds} seeds{decided}, at level {claim.level:.3g})"
 
 
 def _test(claim: Claim, claims: int) -> str:

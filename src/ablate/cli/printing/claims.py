@@ -1,0 +1,100 @@
+"""What is printed of claims that are open: what would decide them."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from ablate.cli.printing import duration, print_table, say
+from ablate.report.sections.verdicts import says
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ablate.looking.coming import Coming, Step
+
+
+def print_coming(found: Coming, spec: Path) -> None:
+    """The open claims, the chances of each at what could be run next, the cost, and how to do it."""
+    if found.missing:
+        say(f"{found.missing} runs of the experiment itself are missing: ablate run {spec}")
+    if not found.open:
+        say(f"All {found.claims} claims are decided." if found.claims else "The spec makes no claim.")
+        return
+    say(f"{len(found.open)} of {found.claims} claims are open.")
+    where = "at {} seeds" if found.looks else "with {} fresh seeds"
+    head = [
+        "",
+        "claim",
+        "p (Holm)",
+        "level",
+        "seeds for 80 %",
+        *(where.format(len(s.seeds)) for s in found.steps),
+    ]
+    rows = []
+    for number, claim in found.open.items():
+        p, needed = claim.judgement.p_corrected, claim.judgement.seeds_needed
+        chances = [_share(step.chances[number]) for step in found.steps]
+        rows.append(
+            [
+                f"{number}.",
+                escape(says(claim)),
+                f"{p:.3g}",
+                f"{claim.level:.3g}",
+                str(needed or "–"),
+                *chances,
+            ]
+        )
+    print_table(head, rows)
+    say(
+        "Seeds and chances hold if the measured differences are the true ones. Those that made somebody look "
+        "closer are often smaller."
+    )
+    for step in found.steps:
+        say(_cost(step, planned=bool(found.looks)))
+    _print_how(found, spec)
+
+
+def _print_how(found: Coming, spec: Path) -> None:
+    """What to do, and why it keeps the probability of a wrong verdict."""
+    if found.looks and found.steps:
+        seeds = found.steps[0].seeds
+        say(
+            f"To take the next look: ablate run {spec} --seeds {_ranges(seeds)} "
+            f"(or write `seeds: [{', '.join(map(str, seeds))}]` into it)"
+        )
+    elif found.looks:
+        say("The last look has been taken, and all of alpha is spent. Only fresh seeds can say more.")
+    else:
+        say(
+            "The spec has planned no further look, so all of its alpha is spent: the same seeds, judged "
+            "again together with more, would be wrong more often than alpha. Fresh seeds by themselves are "
+            "not. (`looks: [6, 9, 12]` in a spec plans looks before the first run.)"
+        )
+        for step in found.steps:
+            say(f"ablate run {spec} --seeds {_ranges(step.seeds)}")
+
+
+def _cost(step: Step, *, planned: bool) -> str:
+    what = f"The look at {len(step.seeds)} seeds" if planned else f"Seeds {_ranges(step.seeds)} by themselves"
+    time = ""
+    if step.hours:
+        time = f", {duration(step.hours * 3600)} of a {step.device}"
+    elif step.hours is None:
+        time = "; nobody has measured how long that takes"
+    return f"{what}, at level {step.level:.3g}: {step.runs} runs, {step.steps} optimizer steps{time}."
+
+
+def _share(chance: float) -> str:
+    return "–" if math.isnan(chance) else f"{chance:.0%}"
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """As ``--seeds`` reads them: ``0-5,8``."""
+    starts = [0, *(i for i, (a, b) in enumerate(pairwise(seeds), start=1) if b != a + 1), len(seeds)]
+    parts = [seeds[a:b] for a, b in pairwise(starts)]
+    return ",".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)
