@@ -11,6 +11,7 @@ from synthetic import written
 
 from ablate.errors import UserError
 from ablate.experiment.load import load_experiment
+from ablate.report import write
 from ablate.report.drawn import settings_of
 from ablate.report.ours import check_place
 from ablate.report.write import about_to_replace, write_report
@@ -54,6 +55,25 @@ def test_what_somebody_has_edited_is_kept_under_another_name(
     again(record, tmp_path)
     assert kept.read_text() == "mine"
     assert kept.with_name(kept.stem + "-2" + kept.suffix).read_text() == "mine too"
+
+
+@pytest.mark.parametrize("before", ["no report", "another report"])
+def test_files_of_a_report_that_was_killed_on_the_way_to_their_place_are_known_as_its_own(
+    record: ExperimentRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    def move_half(folder: Path, out: Path, files: list[str]) -> None:
+        move(folder, out, files[: len(files) // 2 + 1])
+        raise KeyboardInterrupt
+
+    if before == "another report":
+        again(record, tmp_path)
+    move = write._move
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("ablate.report.write._move", move_half)
+        written(record, tmp_path)
+    check_place(tmp_path, "synthetic", "markdown")
+    assert again(record, tmp_path) == []
+    assert not list(tmp_path.rglob("*.kept*"))
 
 
 def test_a_picture_that_was_there_first_is_kept(record: ExperimentRecord, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def _is_report(page: Path) -> bool:
 
 
 def memories(out: Path, name: str) -> list[Path]:
-    """The hidden files that remember a report, one for each format."""
+    """The hidden files that remember a report, one for each format, and what a killed command was writing."""
     pattern = rf"\.{re.escape(name)}\.\w+\.json"
     return [f for f in (out.iterdir() if out.is_dir() else ()) if re.fullmatch(pattern, f.name)]
 

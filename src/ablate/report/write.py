@@ -49,7 +49,6 @@ def write_report(
         if drawn and drawn.run not in ("", record.parent_run_id):
             note(_replaced(out, drawn))
         drawn = _draw(record, vocabulary, out, format, now, source, note)
-        drawn.write(memory)
     return out / drawn.page
 
 
@@ -93,14 +92,20 @@ def _draw(
         (aside / record.name).mkdir()
         shown = FORMATS[format](results, aside)
         files = _files(aside)
+        settings = settings_of(record.spec, record.configs)
+        drawn = Drawn(source, str(shown), digests(aside, files), record.parent_run_id, settings)
         for place, kept in make_way(out, files, ours).items():
             note(f"{place} was not as ablate wrote it: it is kept as {kept.name}")
+        # Remembered before they move: after a kill in between, the files are still known as ablate's.
+        memory = memory_of(out, record.name, format)
+        coming = memory_of(out, record.name, f"{format}_coming")
+        drawn.write(coming)
         _move(aside, out, files)
         for figure in ours.figures - set(files) if format == "markdown" else ():
             (out / figure).unlink(missing_ok=True)
         write_index(out, aside)
-        settings = settings_of(record.spec, record.configs)
-        return Drawn(source, str(shown), digests(out, files), record.parent_run_id, settings)
+        coming.replace(memory)
+        return drawn
 
 
 def update_index(out: Path) -> None:
