@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ablate import fingerprint
+from ablate import factors, fingerprint
 from ablate.data.place import place_of
 from ablate.errors import DataError
 from ablate.experiment.config import Config, kit_parts
@@ -78,6 +78,18 @@ passive = st.fixed_dictionaries(
 
 def all_keys(keys: RunKeys) -> tuple[str, ...]:
     return (keys.prepare, *keys.chain, keys.sample, keys.evaluate)
+
+
+@quick
+@given(timeline=timelines)
+def test_what_acts_in_an_epoch_is_what_has_begun_by_then(
+    make_keys: MakeKeys, timeline: dict[str, Any]
+) -> None:
+    keys = make_keys(LONG, timeline)
+    for epoch in range(EPOCHS):
+        acting = factors.acting(keys.config, epoch)
+        assert keys.acting(epoch) == acting
+        assert list(keys.timeline[epoch]) == [factor.name for factor in acting]
 
 
 @quick

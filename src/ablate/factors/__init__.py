@@ -79,6 +79,13 @@ def switched_on(config: Any) -> dict[str, Factor]:
     return {name: factor for name, factor in found.items() if factor is not None}
 
 
+def onsets(config: Any) -> list[int]:
+    """The epochs before the end in which other factors act than before: 0 first, then later ones."""
+    epochs = config.train.epochs
+    others = (factor for factor in switched_on(config).values() if not isinstance(factor, Observer))
+    return sorted({0, *(first for factor in others if (first := factor.first_epoch(epochs)) < epochs)})
+
+
 def acting(config: Any, epoch: int) -> Acting:
     """What acts in ``epoch`` of a configuration. What has not begun is absent, as if it were not there."""
     found: dict[str, Any] = {

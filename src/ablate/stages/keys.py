@@ -10,6 +10,7 @@ state keys are equal.
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ablate import factors, fingerprint
@@ -77,12 +78,20 @@ class RunKeys:
     @cached_property
     def timeline(self) -> tuple[dict[str, Any], ...]:
         """What each epoch adds to the chain: factor → its contribution, its parts and its source."""
-        epochs = range(self.config.train.epochs)
-        return tuple({f.name: self._contribution(f) for f in self.acting(epoch)} for epoch in epochs)
+        epochs: list[dict[str, Any]] = []
+        for begin, end in pairwise([*self._acting_from, self.config.train.epochs]):
+            added = {factor.name: self._contribution(factor) for factor in self._acting_from[begin]}
+            epochs += [added] * (end - begin)
+        return tuple(epochs)
 
     def acting(self, epoch: int) -> Acting:
         """The factors that act in an epoch."""
-        return factors.acting(self.config, epoch)
+        return self._acting_from[max(onset for onset in self._acting_from if onset <= epoch)]
+
+    @cached_property
+    def _acting_from(self) -> dict[int, Acting]:
+        """Each epoch from which other factors act than before → those that do."""
+        return {epoch: factors.acting(self.config, epoch) for epoch in factors.onsets(self.config)}
 
     def _contribution(self, factor: Factor) -> dict[str, Any]:
         parts = {name: self.part(name) for name in factor.parts}
