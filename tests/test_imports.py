@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plan",),
     ("record", "audit", "kit"),
     ("doctor", "testing"),
-    ("runner",),
+    ("runner", "first_spec"),
     ("keeping", "looking"),
     ("cli",),
     ("__main__",),

@@ -56,7 +56,7 @@ def diagnose(config: Config, profile: str, store: Path, uri: str) -> Iterator[An
     for part in named_parts(config):
         yield _part(part, profile, needed=part.needed(config))
     yield Answer("data", *place_of(config.data.path).look())
-    yield _processor()
+    yield processor()
     yield from _libraries()
     yield _mlflow(uri)
     yield _disk(config, store)
@@ -117,7 +117,8 @@ def _disk(config: Config, store: Path) -> Answer:
     return Answer("disk", "ok", found)
 
 
-def _processor() -> Answer:
+def processor() -> Answer:
+    """Cores that this process may use, and memory."""
     memory = "an unknown size"
     if hasattr(os, "sysconf"):
         memory = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.1f} GB"

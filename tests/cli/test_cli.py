@@ -47,6 +47,7 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        "init",
         "examples",
         "run",
         "plan",

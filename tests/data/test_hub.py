@@ -92,7 +92,7 @@ def test_images_are_written_as_they_are_in_their_order(tmp_path: Path) -> None:
 
 def test_a_data_set_without_a_test_split_gets_one(tmp_path: Path) -> None:
     write_splits({"train": loaded([png(n) for n in range(20)], text=["A bat."] * 20)}, tmp_path, ignore, "it")
-    assert (len(read(tmp_path).train), len(read(tmp_path).prompts)) == (19, 1)
+    assert (len(read(tmp_path).train), len(read(tmp_path).prompts)) == (16, 4)
 
 
 def test_images_without_a_text_are_left_out_and_counted(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tiny import save, train_lines, write_lines
 
 from ablate.data.captions import read
 from ablate.data.entries import caption
+from ablate.data.imagefolder import _room
 from ablate.errors import DataError
 
 if TYPE_CHECKING:
@@ -169,18 +170,24 @@ def split(root: Path) -> tuple[list[str], list[str]]:
 
 
 def test_one_image_in_twenty_is_held_out(tmp_path: Path) -> None:
-    write_flat(tmp_path, [None] * 200)
+    write_flat(tmp_path, [None] * 1600)
     train, test = split(tmp_path)
-    assert len(test) == 10
-    assert sorted(train + test) == sorted(f"{number}.png" for number in range(200))
+    assert len(test) == 80
+    assert sorted(train + test) == sorted(f"{number}.png" for number in range(1600))
+
+
+@pytest.mark.parametrize(("images", "held_out"), [(2, 1), (50, 10), (320, 64), (1280, 64)])
+def test_of_few_images_more_are_held_out(images: int, held_out: int) -> None:
+    assert _room(images) == held_out
 
 
 def test_the_same_images_are_held_out_for_ever(tmp_path: Path) -> None:
     write_flat(tmp_path, [None] * 60)
-    assert split(tmp_path)[1] == ["6.png", "33.png", "40.png"]
+    assert split(tmp_path)[1][:6] == ["0.png", "6.png", "7.png", "8.png", "14.png", "18.png"]
 
 
 def test_no_more_than_two_thousand_are_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ablate.data.imagefolder.FEW_HELD_OUT", 1)
     monkeypatch.setattr("ablate.data.imagefolder.MOST_HELD_OUT", 3)
     write_flat(tmp_path, [None] * 200)
     assert len(split(tmp_path)[1]) == 3
@@ -188,7 +195,7 @@ def test_no_more_than_two_thousand_are_held_out(tmp_path: Path, monkeypatch: pyt
 
 def test_a_held_out_image_is_a_prompt_with_a_real_image(tmp_path: Path) -> None:
     write_flat(tmp_path, [None] * 20)
-    (prompt,) = read(tmp_path).prompts
+    prompt = read(tmp_path).prompts[0]
     assert (prompt.text, prompt.reference) == ("A bat.", tmp_path / prompt.image_name)
 
 
@@ -212,6 +219,6 @@ def test_groups_stay_together_and_nothing_is_lost(
     assert len(train) + len(test) == len(groups)
     assert train
     assert test
-    # Over 5 % only where even the smallest group is larger.
+    # More only where even the smallest group is larger.
     smallest = min(sum(g == group for g in groups) if group is not None else 1 for group in groups)
-    assert len(test) <= max(1, round(0.05 * len(groups)), smallest)
+    assert len(test) <= max(_room(len(groups)), smallest)

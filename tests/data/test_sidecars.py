@@ -18,7 +18,7 @@ TAGS = "1girl, solo, (red hair:1.2), looking at viewer, <lora:x:0.8>"
 
 @pytest.fixture
 def flat(tmp_path: Path) -> Path:
-    """Forty images with tags beside them, two of which are held out."""
+    """Forty images with tags beside them, eight of which are held out."""
     for number in range(40):
         save(tmp_path / f"{number}.png", number)
         (tmp_path / f"{number}.txt").write_text(f"{TAGS}, {number}\n")
@@ -38,7 +38,7 @@ def test_the_whole_file_is_the_caption(flat: Path) -> None:
     assert {image.path.name: image.descriptions for image in found.train} == {
         image.path.name: (f"{TAGS}, {image.path.stem}",) for image in found.train
     }
-    assert (len(found.train), len(found.prompts)) == (38, 2)
+    assert (len(found.train), len(found.prompts)) == (32, 8)
     assert found.held_out
 
 
@@ -62,8 +62,8 @@ def test_splits_may_lie_in_folders(tmp_path: Path, ending: str) -> None:
 
 def test_lines_are_joined(flat: Path) -> None:
     (flat / "0.txt").write_bytes("\ufeffa bat,\r\n  at night\r\n\r\n".encode())
-    texts = {image.path.name: image.descriptions for image in read(flat).train}
-    assert texts["0.png"] == ("a bat, at night",)
+    texts = {prompt.image_name: prompt.text for prompt in read(flat).prompts}
+    assert texts["0.png"] == "a bat, at night"
 
 
 def test_images_without_a_caption_are_named_with_the_numbers(flat: Path) -> None:

@@ -31,6 +31,9 @@ MARKERS = (*TABLES, *(f"{split}/{name}" for split in SPLITS for name in TABLES))
 HELD_OUT_SHARE = 0.05
 MOST_HELD_OUT = 2000
 """Of the images without a test split, what becomes one."""
+FEW_HELD_OUT = 64
+LARGEST_SHARE = 0.2
+"""Of few images a larger share, for so many held-out ones: fewer measure nothing."""
 
 
 def read(root: Path, on_problem: OnProblem) -> Captioned:
@@ -168,7 +171,7 @@ def _text_field(entry: Entry) -> str:
 
 def _hold_out(rows: Sequence[_Row]) -> tuple[list[_Row], list[_Row]]:
     """Training rows and held-out rows: whole groups, in the order of a hash of their names, as many as
-    fit into 5 % of the images and 2000. The same rows always give the same split.
+    fit into ``_room``. The same rows always give the same split.
     """
     groups: dict[str, list[_Row]] = {}
     for row in rows:
@@ -180,7 +183,7 @@ def _hold_out(rows: Sequence[_Row]) -> tuple[list[_Row], list[_Row]]:
             fix="Add test/ with its captions, or give the images several groups.",
         )
     by_hash = sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest())
-    room = max(1, min(MOST_HELD_OUT, round(HELD_OUT_SHARE * len(rows))))
+    room = _room(len(rows))
     held_out: set[str] = set()
     for name in by_hash:
         if len(groups[name]) <= room:
@@ -188,3 +191,9 @@ def _hold_out(rows: Sequence[_Row]) -> tuple[list[_Row], list[_Row]]:
             room -= len(groups[name])
     held_out = held_out or {min(by_hash, key=lambda name: len(groups[name]))}
     return [row for row in rows if row.group not in held_out], [row for row in rows if row.group in held_out]
+
+
+def _room(images: int) -> int:
+    """How many of so many images may be held out: 5 % and at most 2000, or a fifth and at most 64."""
+    few = min(FEW_HELD_OUT, round(LARGEST_SHARE * images))
+    return max(1, few, min(MOST_HELD_OUT, round(HELD_OUT_SHARE * images)))

@@ -331,6 +331,19 @@ def _scalar(node: ScalarNode) -> Any:
     return text
 
 
+def dump(data: Mapping[str, Any]) -> str:
+    """Plain data as YAML that ``parse`` reads, in their order: lines, but the innermost in braces."""
+
+    def of(key: str, value: Any) -> str:
+        inner = None if isinstance(value, (dict, list)) else False
+        text: str = yaml.safe_dump(
+            {key: value}, default_flow_style=inner, sort_keys=False, allow_unicode=True, width=100
+        )
+        return text
+
+    return "".join(of(key, value) for key, value in data.items())
+
+
 def cut(text: str, length: int = 40) -> str:
     """``text`` on one line of at most ``length`` characters that a terminal can show."""
     text = "".join(character if character.isprintable() else "?" for character in text[: length + 1])

@@ -88,6 +88,22 @@ def build_kit(
     return qualities
 
 
+def trained_on(kit: Path, data: Path) -> bool:
+    """Whether a kit is there that was trained on these data.
+
+    Raises:
+        ComponentError: something else is there, or a kit that was changed or trained on other data.
+    """
+    _refuse_other(kit)
+    if not (kit / "kit.json").is_file():
+        return False
+    known = json.loads((kit / "kit.json").read_text(encoding="utf-8"))["data"]["sha256"]
+    if known != load(data).sha256():
+        fix = f"Move it away; or train it anew: ablate kit build --data {data} --out {kit}"
+        raise ComponentError("this kit was trained on other data", where=str(kit), fix=fix)
+    return True
+
+
 def _refuse_other(out: Path) -> None:
     """Refuses to replace what is no kit, or a kit in which somebody has changed something."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
