@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("doctor", "testing"),
     ("runner", "first_spec"),
     ("keeping", "looking"),
+    ("api",),
     ("cli",),
     ("__main__",),
 )

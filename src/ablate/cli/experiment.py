@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -22,13 +21,7 @@ from ablate.cli.options import (
     TrackingUri,
     plan_of,
 )
-from ablate.errors import AblateError, UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ablate.cli.screens import RunScreen
-    from ablate.plan import Plan
+from ablate.errors import UserError
 
 
 def run(
@@ -70,62 +63,20 @@ def run(
     If it is interrupted, give the same command again: it goes on from there.
     """
     made = plan_of(spec, profile, sets, seeds, plugins, store)
-    from ablate.cli.printing import say
+    from ablate.api import execute
     from ablate.cli.printing.house import print_outcome
     from ablate.cli.printing.plans import print_warnings
     from ablate.cli.screens import RunScreen
     from ablate.record.addresses import tracking_address
-    from ablate.runner.run import Options, run_experiment
+    from ablate.runner.run import Options
 
-    _check_report(made, reports)
     print_warnings(made)
-    uri = tracking_address(tracking_uri)
     options = Options(workers, executor, address, audited, fail_fast, reports, study_storage)
     with RunScreen() as screen:
-        outcome = run_experiment(
-            made, uri, screen, options, lambda: _report_so_far(made, uri, reports, screen)
-        )
-    print_outcome(outcome, outcome.runs, _write_report(made, uri, reports, say))
+        outcome = execute(made, tracking_address(tracking_uri), reports, options, screen)
+    print_outcome(outcome)
     if outcome.failed:
         raise typer.Exit(1)
-
-
-def _check_report(made: Plan, reports: Path) -> None:
-    """Refuses, before there is any work, a place for the report that is somebody else's; names a report that
-    will be replaced."""
-    from ablate.cli.printing import say
-    from ablate.record.provenance import spec_record
-    from ablate.report.drawn import settings_of
-    from ablate.report.ours import check_place
-    from ablate.report.write import about_to_replace
-
-    spec = spec_record(made)
-    check_place(reports, made.experiment.name, "markdown")
-    figures = reports / made.experiment.name
-    for data in {config.data.path for config in made.experiment.variants.values()}:
-        if Path(data).expanduser().resolve() == figures.resolve():
-            fix = "Choose another folder with --reports."
-            raise UserError("figures would be written into the data", where=str(figures), fix=fix)
-    settings = settings_of(spec["spec"], spec["configs"])
-    if replaced := about_to_replace(reports, made.experiment.name, "markdown", settings):
-        say(replaced)
-
-
-def _write_report(made: Plan, uri: str, reports: Path, say: Callable[[str], None]) -> Path:
-    from ablate.record.read import read_experiment
-    from ablate.report.write import write_report
-
-    record = read_experiment(uri, made)
-    assert record, "it has just been recorded"
-    return write_report(record, made.experiment.vocabulary, reports, note=say)
-
-
-def _report_so_far(made: Plan, uri: str, reports: Path, screen: RunScreen) -> None:
-    """A report of the seeds that are complete. What keeps it from being written ends no training."""
-    try:
-        screen.say(f"a seed is complete; the report so far: {_write_report(made, uri, reports, screen.say)}")
-    except (AblateError, OSError) as error:
-        screen.say(f"the report cannot be written yet: {error}")
 
 
 def plan(

@@ -3,9 +3,7 @@ follow, in a browser."""
 
 from __future__ import annotations
 
-import re
 import webbrowser
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,7 +20,6 @@ from ablate.cli.options import (
     SpecFile,
     StoreAddress,
     TrackingUri,
-    bare_plan_of,
     not_recorded,
     plan_of,
 )
@@ -35,8 +32,6 @@ if TYPE_CHECKING:
     from ablate.plan import Plan
 
 WHICH = "An experiment (its YAML file or its name), name/variant, name/variant/seed, or MLflow's run id."
-SPEC = re.compile(r"(?P<file>.*\.ya?ml)(?P<path>(/[^/]+)*)")
-"""A spec file, and perhaps a variant and a seed."""
 
 
 def show(
@@ -138,21 +133,7 @@ def _choose(text: str, tracking_uri: str | None, store: str) -> Chosen:
     Raises:
         UserError: there is nothing like it.
     """
-    from ablate.looking.chosen import Chosen, choose, narrowed
-    from ablate.record.addresses import tracking_address
-    from ablate.record.read import read_experiment
+    from ablate.api import find
+    from ablate.cli.printing import say
 
-    uri = tracking_address(tracking_uri)
-    if not (named := SPEC.fullmatch(text)):
-        return choose(text, uri)
-    made = bare_plan_of(Path(named["file"]), None, None, None, None, store)
-    record = read_experiment(uri, made)
-    if record is None:
-        raise UserError(
-            "MLflow has no record of this experiment with the settings in its file",
-            where=named["file"],
-            fix=f"Run it: ablate run {named['file']}. Or give its name alone, {made.experiment.name}: "
-            "that is the newest record, whatever its settings.",
-        )
-    whole = Chosen(made.experiment.name, record, vocabulary=made.experiment.vocabulary)
-    return narrowed(whole, [part for part in named["path"].split("/") if part])
+    return find(text, tracking_uri, store, say)

@@ -73,14 +73,9 @@ def plan_of(
     Raises:
         UserError: the spec, an override or the data are wrong.
     """
-    from ablate.fingerprint import DIGESTS, Contents
-    from ablate.plan import make_plan
+    from ablate.api import planned
 
-    bare = bare_plan_of(spec, profile, sets, seeds, plugins, store)
-    contents = Contents(bare.store.root / DIGESTS)
-    made = make_plan(bare.experiment, bare.store, contents)
-    contents.save()
-    return made
+    return planned(bare_plan_of(spec, profile, sets, seeds, plugins, store))
 
 
 def bare_plan_of(
@@ -97,18 +92,18 @@ def bare_plan_of(
     Raises:
         UserError: the spec or an override is wrong.
     """
+    from ablate.api import bare_plan, load
     from ablate.cli.printing import say
-    from ablate.experiment.load import load_experiment, parse_seeds
-    from ablate.plan import Plan
+    from ablate.experiment.load import parse_seeds
 
-    experiment = load_experiment(
+    experiment = load(
         spec,
         profile=profile,
         sets=sets or (),
         seeds=None if seeds is None else parse_seeds(seeds),
         plugins=plugins or (),
     )
-    return Plan(experiment, (), open_store(store, say), training_images=0)
+    return bare_plan(experiment, store, say)
 
 
 def not_recorded(spec: Path) -> UserError:

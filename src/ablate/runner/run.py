@@ -53,6 +53,8 @@ class Outcome:
     """Run name → reason."""
     runs: int = 0
     """How many the experiment has; a search may have made it larger."""
+    report: Path | None = None
+    """Its page, where one was written."""
 
 
 def audit_experiment(plan: Plan, progress: RunProgress) -> list[Finding]:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from ablate.runner.run import Outcome
 
 
-def print_outcome(outcome: Outcome, runs: int, page: Path) -> None:
-    """What ``ablate run`` has done of so many runs, where the report is, and what failed and why."""
+def print_outcome(outcome: Outcome) -> None:
+    """What ``ablate run`` has done, where the report is, and what failed and why."""
     finished, failed = len(outcome.finished), len(outcome.failed)
-    there = runs - finished - failed
-    say(f"{finished} runs finished, {there} were already there, {failed} failed. Report: {page}")
+    there = outcome.runs - finished - failed
+    say(f"{finished} runs finished, {there} were already there, {failed} failed. Report: {outcome.report}")
     for name, reason in outcome.failed.items():
         say(f"failed: {name}: {reason.splitlines()[0]}")
     if failed:

@@ -1,0 +1,51 @@
+"""Chosen runs as a pandas table: a row a run."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ablate.looking.chosen import Chosen
+
+
+def table(chosen: Chosen) -> pd.DataFrame:
+    """Variant, seed, status and id of each run; its levels of a factorial; the fields in which variants
+    differ; its final figures."""
+    record = chosen.record
+    factors, fields = levels(record.spec.get("factors") or {}), varied(record.configs)
+    rows = [
+        {"variant": run.variant, "seed": run.seed, "status": run.status, "run_id": run.run_id}
+        | factors.get(run.variant, {})
+        | fields.get(run.variant, {})
+        | dict(sorted(run.metrics.items()))
+        for run in chosen.runs
+    ]
+    return pd.DataFrame(rows, columns=None if rows else ["variant", "seed", "status", "run_id"])
+
+
+def levels(factors: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Variant of a factorial → factor → its level."""
+    cells = (dict(zip(factors, some, strict=True)) for some in product(*factors.values()))
+    return {".".join(f"{factor}-{level}" for factor, level in cell.items()): cell for cell in cells}
+
+
+def varied(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Variant → the fields in which not all variants agree, by their paths: ``ema.decay``. What a variant
+    does not have is None."""
+    flat = {variant: dict(_leaves(config)) for variant, config in configs.items()}
+    names = list(dict.fromkeys(name for fields in flat.values() for name in fields))
+    differing = [name for name in names if len({repr(fields.get(name)) for fields in flat.values()}) > 1]
+    return {variant: {name: fields.get(name) for name in differing} for variant, fields in flat.items()}
+
+
+def _leaves(config: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in config.items():
+        path = f"{above}{name}"
+        found += _leaves(value, f"{path}.") if isinstance(value, dict) else [(path, value)]
+    return found
