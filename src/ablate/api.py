@@ -104,7 +104,7 @@ def read(which: Path | str, *, tracking_uri: str | None = None, store: str = ".a
     """What MLflow has of an experiment, a row a run.
 
     The columns: ``variant``, ``seed``, ``status``, ``run_id``; of a factorial, each factor with its level;
-    the fields in which the variants differ (``losses.lpips.weight``; None where it does not exist); and the
+    the fields in which the variants differ (``losses.lpips.weight``; NaN where there is none); and the
     final figures by their keys (``fid``, ``clip_t``, ``train_seconds``).
 
     Args:
