@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,23 +48,43 @@ def test_a_dead_worker_is_an_error_and_not_a_wait() -> None:
 
 PROGRAM = """
 import multiprocessing, time
-from ablate.data.parallel import map_chunks
+from ablate.data.parallel import map_chunks, worker_processes
+from ablate.interrupts import caught, check
 
-if __name__ == "__main__":
+def idle():
     for _ in map_chunks(sorted, range(9), chunk=1, workers=1):
         print(multiprocessing.active_children()[0].pid, flush=True)
         time.sleep(600)
+
+def busy():
+    with worker_processes(1) as pool:
+        working = pool.submit(time.sleep, 600)
+        print(multiprocessing.active_children()[0].pid, flush=True)
+        while not working.done():
+            check()
+            time.sleep(0.1)
+
+if __name__ == "__main__":
+    with caught():
+        {what}()
 """
 
 
-def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
-    (tmp_path / "program.py").write_text(PROGRAM)
-    parent = subprocess.Popen([sys.executable, tmp_path / "program.py"], stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM], ids=lambda stop: stop.name)
+@pytest.mark.parametrize("what", ["idle", "busy"])
+def test_workers_end_with_a_parent_that_is_stopped(tmp_path: Path, what: str, stop: signal.Signals) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM.replace("{what}", what))
+    parent = subprocess.Popen(
+        [sys.executable, tmp_path / "program.py"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     assert parent.stdout
     worker = psutil.Process(int(parent.stdout.readline()))
     assert worker.is_running()
-    parent.kill()
-    parent.wait()
+    parent.send_signal(stop)
+    parent.wait(PATIENCE)
     parent.stdout.close()
     _, alive = psutil.wait_procs([worker], timeout=PATIENCE)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]

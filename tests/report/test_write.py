@@ -100,6 +100,16 @@ def test_a_report_that_would_become_the_same_is_not_drawn_again(
     assert len(drawings) == count
 
 
+def test_what_a_killed_command_was_drawing_is_cleared_away_where_nothing_has_to_be_drawn(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    record = make_record(variants=["none"], seeds=[0])
+    written(record, tmp_path)
+    (tmp_path / ".drawing-left").mkdir()
+    written(record, tmp_path)
+    assert not list(tmp_path.glob(".drawing-*"))
+
+
 def test_a_report_is_drawn_again_if_anything_has_changed(
     make_record: MakeRecord, tmp_path: Path, drawings: list[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Calls a function on chunks of a long list, in worker processes, and gives the results in order."""
+"""Worker processes that end with their parent, and a function called in them on chunks of a long list."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ablate.errors import RunError
 
@@ -36,19 +38,42 @@ def map_chunks(
     if workers == 0:
         yield from map(function, chunks)
         return
-    # Spawned, not forked: forked children of a threaded torch process can hang.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
     try:
-        running = deque(pool.submit(function, some) for some in islice(chunks, 2 * workers))
-        while running:
-            result = running.popleft().result()
-            running.extend(pool.submit(function, some) for some in islice(chunks, 1))
-            yield result
+        with worker_processes(workers) as pool:
+            running = deque(pool.submit(function, some) for some in islice(chunks, 2 * workers))
+            while running:
+                result = running.popleft().result()
+                running.extend(pool.submit(function, some) for some in islice(chunks, 1))
+                yield result
     except BrokenProcessPool as error:
         raise RunError(
             "a process that reads images died",
             fix="It may have run out of memory. Free some, and give the same command again.",
         ) from error
+
+
+# Spawned, not forked: forked children of a threaded torch process can hang.
+CONTEXT = multiprocessing.get_context("spawn")
+
+
+def _nothing() -> None:
+    """What a worker starts with unless told otherwise."""
+
+
+@contextmanager
+def worker_processes(
+    workers: int, start: Callable[..., None] = _nothing, *arguments: Any
+) -> Iterator[ProcessPoolExecutor]:
+    """A pool of processes. They end at once when an exception leaves the block, and when this process is
+    killed; else when they have nothing left to do. Each calls ``start`` with ``arguments`` first.
+    """
+    stop = CONTEXT.RawValue("b", 0)  # no lock, which one that was killed might hold
+    pool = ProcessPoolExecutor(workers, CONTEXT, _start_worker, (stop, start, arguments))
+    try:
+        yield pool
+    except BaseException:
+        stop.value = 1
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -59,13 +84,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _start_worker() -> None:
+def _start_worker(stop: Any, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
+    start(*arguments)
 
 
-def _end_with_parent() -> None:
-    """A killed parent tells nobody, and its workers would wait for ever."""
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)
+def _end_with_parent(stop: Any) -> None:
+    """A killed parent tells nobody, and its workers would go on, or wait for ever."""
+    parent = multiprocessing.parent_process()
+    while parent and parent.is_alive() and not stop.value:
+        time.sleep(0.2)
+    os._exit(1)

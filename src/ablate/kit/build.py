@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import wait
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -22,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ablate import interrupts
 from ablate.data import sprites
+from ablate.data.parallel import CONTEXT, cores, worker_processes
 from ablate.errors import ComponentError
 from ablate.kit import clip, perceptual, vae
 from ablate.kit.check import PARTS, KitQualities, measure, names_in, require_test_images
@@ -30,7 +30,7 @@ from ablate.kit.dataset import KitData, load
 from ablate.kit.training import Course
 
 if TYPE_CHECKING:
-    from queue import Queue
+    from multiprocessing.queues import SimpleQueue
 
 Progress = Callable[[str, int, int, float], None]
 """Called with (training, step, steps, loss)."""
@@ -143,14 +143,11 @@ def attributes(content: KitData) -> dict[str, dict[str, str]]:
 
 def _train_all(job: Job, workers: int | None, progress: Progress) -> None:
     """Train all parts in worker processes and pass on what they report."""
-    context = multiprocessing.get_context("spawn")
-    with (
-        context.Manager() as manager,  # its queue can be sent to a worker as an argument
-        ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=context) as pool,
-    ):
-        reports: Queue[tuple[str, int, int, float]] = manager.Queue()
-        pending = {pool.submit(_train_in_worker, training, job, reports) for training in TRAININGS}
+    reports: SimpleQueue[tuple[str, int, int, float]] = CONTEXT.SimpleQueue()
+    with worker_processes(workers or cores(), _listen, reports) as pool:
+        pending = {pool.submit(_train_in_worker, training, job) for training in TRAININGS}
         while pending:
+            interrupts.check()
             done, pending = wait(pending, timeout=0.5)
             while not reports.empty():
                 progress(*reports.get())
@@ -158,9 +155,17 @@ def _train_all(job: Job, workers: int | None, progress: Progress) -> None:
                 finished.result()
 
 
-def _train_in_worker(training: str, job: Job, reports: Queue[tuple[str, int, int, float]]) -> None:
+def _listen(reports: SimpleQueue[tuple[str, int, int, float]]) -> None:
+    """Keeps, in a worker, where its reports go."""
     torch.set_num_threads(1)
-    train_part(training, load(job.data), job, lambda *report: reports.put(report))
+    _reports.append(reports)
+
+
+_reports: list[SimpleQueue[tuple[str, int, int, float]]] = []
+
+
+def _train_in_worker(training: str, job: Job) -> None:
+    train_part(training, load(job.data), job, lambda *report: _reports[0].put(report))
 
 
 def _manifest(job: Job, content: KitData, qualities: KitQualities) -> dict[str, Any]:

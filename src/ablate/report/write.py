@@ -49,6 +49,9 @@ def write_report(
         if drawn and drawn.run not in ("", record.parent_run_id):
             note(_replaced(out, drawn))
         drawn = _draw(record, vocabulary, out, format, now, source, note)
+    elif any(out.glob(f"{DRAWING}*")):
+        with _aside(out):  # of a command that was killed when all was in its place
+            pass
     return out / drawn.page
 
 
