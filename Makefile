@@ -15,6 +15,7 @@ help:  ## Show this list
 
 run: $(STAMP)  ## Run the shipped experiment and write its report (another: SPEC=my.yaml)
 	$(BIN)/ablate run $(SPEC)
+	@echo 'Here, ablate is $(BIN)/ablate; make ui opens MLflow.'
 
 test: export OMP_NUM_THREADS = 1
 test: export PYTHONDONTWRITEBYTECODE =  # each file is compiled once, not in each process

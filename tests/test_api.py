@@ -57,6 +57,15 @@ def test_a_table_has_the_fields_in_which_variants_differ_and_the_figures(study: 
     assert set(package.read("tiny/late")["variant"]) == {"late"}
 
 
+@pytest.mark.usefixtures("blank_figures")
+def test_the_command_does_the_same_and_says_how_to_go_on(study: Path, ablate: Ablate) -> None:
+    done = ablate("run", "tiny.yaml", folder=study)
+    assert "0 runs finished, 4 were already there, 0 failed. Report: reports/tiny.md" in done.out
+    assert "ablate open tiny.yaml" in done.out and "ablate next tiny.yaml" in done.out
+    done = ablate("run", "tiny.yaml", "--reports", "pages", folder=study)
+    assert "Report: pages/tiny.md" in done.out and "ablate open" not in done.out
+
+
 def test_levels_of_a_factorial_are_columns() -> None:
     factors = {"lpips": {"off": {}, "on": {}}, "ema": {"off": {}, "on": {}}}
     assert levels(factors)["lpips-on.ema-off"] == {"lpips": "on", "ema": "off"}

@@ -39,8 +39,30 @@ def test_doctor_of_a_store_says_what_is_damaged(ablate: Ablate, tmp_path: Path) 
     assert any(answer["state"] == "wrong" for answer in answers)
 
 
+def test_a_plan_says_what_would_run_and_why(ablate: Ablate, finished: Path) -> None:
+    plan = json.loads(ablate("plan", "tiny.yaml", "--seeds", "0,1,2", "--json", folder=finished).out)
+    assert [run["measured"] for run in plan["runs"] if run["variant"] == "late"] == [True, True, False]
+    # Of the third seed: epoch 0 for both, then two epochs for each.
+    assert sum(part["epochs_to_train"] for part in plan["segments"] if part["seed"] == 2) == 5
+    assert plan["steps"] == {"asked": 36, "unique": 30, "to_train": 10}
+    assert plan["variants"]["late"]["ema"] == {"decay": 0.9, "start": 1}
+    assert "train" in plan["reasons"] and len(plan["warnings"]) == 1
+    assert plan["cost"]["hours"] > 0 and plan["cost"]["workers"][0]["workers"] == 1
+    done = json.loads(ablate("plan", "tiny.yaml", "--json", folder=finished).out)
+    assert done["cost"] is None and done["reasons"] == {}
+
+
+def test_an_audit_says_what_acts_and_exits_as_without(ablate: Ablate, finished: Path) -> None:
+    done = ablate("audit", "tiny.yaml", "--json", folder=finished)
+    acts = {finding["about"]: finding["act"] for finding in json.loads(done.out)}
+    assert done.code == 0
+    assert (acts["losses.lpips"], acts["ema"]) == ("active", "passive")
+
+
 @pytest.mark.parametrize(
-    "arguments", [("status",), ("show", "tiny"), ("compare", "tiny/late", "tiny/plain")], ids=lambda a: a[0]
+    "arguments",
+    [("status",), ("gc",), ("rm", "tiny"), ("show", "tiny"), ("compare", "tiny/late", "tiny/plain")],
+    ids=lambda a: a[0],
 )
 def test_all_that_is_printed_is_one_document(
     ablate: Ablate, finished: Path, arguments: tuple[str, ...]

@@ -10,6 +10,7 @@ import typer
 from ablate.cli.options import (
     REPORTS,
     STORE,
+    AsJson,
     Plugins,
     Profile,
     Reports,
@@ -64,7 +65,7 @@ def run(
     """
     made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.api import execute
-    from ablate.cli.printing.house import print_outcome
+    from ablate.cli.printing.house import print_outcome, print_what_follows
     from ablate.cli.printing.plans import print_warnings
     from ablate.cli.screens import RunScreen
     from ablate.record.addresses import tracking_address
@@ -75,6 +76,12 @@ def run(
     with RunScreen() as screen:
         outcome = execute(made, tracking_address(tracking_uri), reports, options, screen)
     print_outcome(outcome)
+    elsewhere = tracking_uri or (store, reports) != (STORE, REPORTS)
+    if not (
+        profile or sets or seeds or plugins or elsewhere
+    ):  # or these commands would need the same options
+        settings = made.experiment.spec
+        print_what_follows(spec, claims=bool(settings.claims) and not settings.search)
     if outcome.failed:
         raise typer.Exit(1)
 
@@ -93,20 +100,29 @@ def plan(
         float | None,
         typer.Option("--price-per-hour", min=0, help="What a GPU costs an hour, or without one a core."),
     ] = None,
+    as_json: AsJson = False,
     store: StoreAddress = STORE,
 ) -> None:
     """Show the runs, the training they share, what the store has, why a stage has to run, and the cost."""
     made = plan_of(spec, profile, sets, seeds, plugins, store)
+    from ablate.cli.printing import print_json
     from ablate.cli.printing.plans import print_cost, print_plan
     from ablate.plan import reasons
     from ablate.runner.forecast import forecast
     from ablate.runner.times import Times
 
-    why = reasons(made)
-    print_plan(made, why)
+    why, expected = reasons(made), None
     if why:
         waiting = [run for run in made.runs if not made.store.has("evaluate", run.keys.evaluate)]
-        print_cost(made, forecast(made, waiting, Times(made.store, made.experiment.name)), workers, price)
+        expected = forecast(made, waiting, Times(made.store, made.experiment.name))
+    if as_json:
+        from ablate.looking.planned import plan_as_data
+
+        print_json(plan_as_data(made, why, expected, workers, price))
+        return
+    print_plan(made, why)
+    if expected:
+        print_cost(made, expected, workers, price)
 
 
 def audit(
@@ -115,6 +131,7 @@ def audit(
     sets: Sets = None,
     seeds: Seeds = None,
     plugins: Plugins = None,
+    as_json: AsJson = False,
     store: StoreAddress = STORE,
 ) -> None:
     """Check, with a few real training steps, that what each variant changes has an effect.
@@ -122,10 +139,16 @@ def audit(
     Exits with 2 if something has no effect that should have one, unless the spec expects it.
     """
     made = plan_of(spec, profile, sets, seeds, plugins, store)
+    from ablate.cli.printing import print_json
     from ablate.cli.screens import RunScreen
+    from ablate.looking.shown import findings_as_data
+    from ablate.progress import Together
     from ablate.runner.run import audit_experiment, refuse_inert
 
-    refuse_inert(audit_experiment(made, RunScreen()))
+    findings = audit_experiment(made, Together() if as_json else RunScreen())
+    if as_json:
+        print_json(findings_as_data(findings))
+    refuse_inert(findings)
 
 
 def verify(
@@ -135,6 +158,7 @@ def verify(
     seeds: Seeds = None,
     plugins: Plugins = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed to train. Default: the first one.")] = None,
+    as_json: AsJson = False,
     store: StoreAddress = STORE,
     tracking_uri: TrackingUri = None,
 ) -> None:
@@ -147,15 +171,23 @@ def verify(
         raise UserError(
             f"there is no seed {seed}", where=f"--seed {seed}", fix="Choose one of the spec's seeds."
         )
+    from ablate.cli.printing import print_json
     from ablate.cli.printing.checks import print_verification
     from ablate.cli.screens import RunScreen
+    from ablate.looking.shown import verification_as_data
+    from ablate.progress import Together
     from ablate.record.addresses import tracking_address
     from ablate.record.write import record_verification
     from ablate.runner.verify import verify as train_both
 
-    with RunScreen() as screen:
-        measured = train_both(made, made.experiment.spec.seeds[0] if seed is None else seed, screen)
-    print_verification(measured)
+    chosen = made.experiment.spec.seeds[0] if seed is None else seed
+    if as_json:
+        measured = train_both(made, chosen, Together())
+        print_json(verification_as_data(measured))
+    else:
+        with RunScreen() as screen:
+            measured = train_both(made, chosen, screen)
+        print_verification(measured)
     record_verification(tracking_address(tracking_uri), made, measured)
     if not all(measured.equal.values()):
         raise typer.Exit(1)

@@ -35,18 +35,24 @@ def gc(
         bool, typer.Option("--weights", help="Also the weights that `ablate sample` draws from.")
     ] = False,
     do: Do = False,
+    as_json: AsJson = False,
 ) -> None:
     """Free what no finished experiment needs any more: optimizer states, samples that MLflow has, leftovers.
 
     Without --do it only says what that would be, and why it may go. Reports, results and what a command that
     was interrupted goes on from always stay.
     """
+    from ablate.cli.printing import print_json
     from ablate.cli.printing.house import print_found
     from ablate.keeping.gc import collect, find
     from ablate.record.addresses import tracking_address
 
     act = collect if do else find
-    print_found(act(open_store(store), tracking_address(tracking_uri), weights=weights), store, done=do)
+    found = act(open_store(store), tracking_address(tracking_uri), weights=weights)
+    if as_json:
+        print_json({"done": do, **found.as_json()})
+    else:
+        print_found(found, store, done=do)
 
 
 def rm(
@@ -58,12 +64,14 @@ def rm(
     study_storage: StudyStorage = None,
     reports: Reports = REPORTS,
     do: Do = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove an experiment: its runs in MLflow, its trials, its report, and what only it needs of the store.
 
     Without --do it only says what would go. With a YAML file only the runs with the settings that it has now,
     recorded from this folder; with a name all that are recorded under it. The YAML file itself stays.
     """
+    from ablate.cli.printing import print_json
     from ablate.cli.printing.house import print_doomed
     from ablate.keeping.rm import delete, find
     from ablate.record.addresses import tracking_address
@@ -74,7 +82,11 @@ def rm(
         name = made.experiment.name
     uri = tracking_address(tracking_uri)
     act = delete if do else find
-    print_doomed(act(open_store(store), uri, reports, name, made, study_storage), uri, store, done=do)
+    doomed = act(open_store(store), uri, reports, name, made, study_storage)
+    if as_json:
+        print_json({"done": do, **doomed.as_json()})
+    else:
+        print_doomed(doomed, uri, store, done=do)
 
 
 def export(

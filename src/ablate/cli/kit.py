@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ablate.cli.options import Effort, RandomSeed
+from ablate.cli.options import AsJson, Effort, RandomSeed
 
 app = typer.Typer(
     help="Train or check a kit: VAE, text encoder, evaluator, LPIPS backbone.", no_args_is_help=True
@@ -37,10 +37,16 @@ def build(
 def check(
     kit: Annotated[Path | None, typer.Option("--kit", help="Kit folder. Default: the embedded kit.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Data set. Default: the embedded one.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure how good a kit is."""
+    from ablate.cli.printing import print_json
     from ablate.cli.printing.checks import print_qualities
     from ablate.kit.check import check_kit
     from ablate.parts.base import EMBEDDED_KIT
 
-    print_qualities(check_kit(kit or EMBEDDED_KIT, data))
+    qualities = check_kit(kit or EMBEDDED_KIT, data)
+    if as_json:
+        print_json(qualities.to_json())
+    else:
+        print_qualities(qualities)

@@ -12,7 +12,7 @@ import math
 import shutil
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ablate.record.read import find_experiment
 from ablate.runner.alone import HOUSEKEEPING, experiment_lock
@@ -60,6 +60,10 @@ class Item:
     mark: str = ""
     """Its name, where it is a mark."""
 
+    def as_json(self) -> dict[str, Any]:
+        """What it is, where, and how large, as plain data."""
+        return {"kind": self.kind, "path": str(self.path), "bytes": self.bytes}
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -99,6 +103,16 @@ class Found:
     """Experiments of which MLflow lacks runs: all that they need stays."""
     begins_again: Sequence[str]
     """Experiments whose training, if it is to be longer, will begin again."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {
+            "bytes": sum(item.bytes for item in self.items),
+            "items": [item.as_json() for item in self.items],
+            "running": list(self.running),
+            "unfinished": list(self.unfinished),
+            "begins_again": list(self.begins_again),
+        }
 
 
 def experiments_of(store: Store, uri: str) -> dict[str, Experiment]:

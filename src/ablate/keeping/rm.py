@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import Timeout
 
@@ -52,6 +52,20 @@ class Doomed:
     """Files of the report that somebody has changed: they stay."""
     items: list[Item] = field(default_factory=list)
     """In the store: what no other experiment needs."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {
+            "experiment": self.experiment,
+            "runs": list(self.runs),
+            "studies": list(self.studies),
+            "report": [str(file) for file in self.report],
+            "edited": [str(file) for file in self.edited],
+            "other_experiments": self.others,
+            "recorded_elsewhere": [str(parent) for parent in self.elsewhere],
+            "bytes": sum(item.bytes for item in self.items),
+            "items": [item.as_json() for item in self.items],
+        }
 
 
 def find(

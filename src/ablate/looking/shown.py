@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ablate.looking.compare import A, B
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ablate.looking.chosen import Chosen
     from ablate.looking.compare import Comparison, Pair
-    from ablate.records import RunRecord
+    from ablate.records import Finding, RunRecord, Verification
     from ablate.report.metrics import Metric
     from ablate.stats import Interval
 
@@ -81,6 +83,25 @@ def _interval(interval: Interval | None) -> dict[str, Any] | None:
         return None
     low, high = finite(interval.low), finite(interval.high)
     return {"mean": finite(interval.mean), "low": low, "high": high, "n": interval.n}
+
+
+def findings_as_data(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """What the audit found, an object for each thing that was looked at."""
+    return [
+        {**vars(finding), "changes": {layer: finite(share) for layer, share in finding.changes.items()}}
+        for finding in findings
+    ]
+
+
+def verification_as_data(measured: Verification) -> dict[str, Any]:
+    """Which weights are equal, and how long training took."""
+    return {
+        "seed": measured.seed,
+        "equal": dict(measured.equal),
+        "shared_seconds": measured.shared_seconds,
+        "separate_seconds": dict(measured.separate_seconds),
+        "ratio": measured.ratio,
+    }
 
 
 def finite(value: float) -> float | None:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from ablate.stages.keys import RunKeys
 
 HOUR = 3600
+SIZES = (1, 2, 4, 8, 16, 32, 64)
+"""Numbers of workers that a time is predicted for."""
+GAIN = 0.95
+"""A larger number that leaves more than this share of the time is no gain, and left out."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,22 @@ class Forecast:
     def on(self, workers: int) -> Schedule:
         """The walk on so many workers, in seconds."""
         return schedule(self.tasks, workers)
+
+    def worthwhile(self, workers: int | None = None) -> dict[int, Schedule]:
+        """The walk on numbers of workers, as long as more of them save time; or on so many ``workers``."""
+        if workers:
+            return {workers: self.on(workers)}
+        found: dict[int, Schedule] = {}
+        for size in SIZES:
+            walk = self.on(size)
+            if found and walk.makespan > GAIN * min(other.makespan for other in found.values()):
+                break
+            found[size] = walk
+        return found
+
+    def price(self, walk: Schedule, an_hour: float) -> float:
+        """Of all workers of a walk, paid to its end."""
+        return an_hour * walk.workers * self.devices * walk.makespan / HOUR
 
 
 def forecast(plan: Plan, runs: Sequence[Run], times: Times) -> Forecast:

@@ -31,6 +31,15 @@ def print_outcome(outcome: Outcome) -> None:
         say("The same command tries what failed again, and keeps what is finished.")
 
 
+def print_what_follows(spec: Path, *, claims: bool) -> None:
+    """How to look at a finished experiment, and to go on."""
+    file = shlex.quote(str(spec))
+    say(f"Read it in a browser:     ablate open {file}")
+    if claims:
+        say(f"What is still undecided:  ablate next {file}")
+    say("All runs in MLflow:       ablate ui")
+
+
 def print_status(status: Status, store: str) -> None:
     """What runs, how far it is, and what failed; then the failures that MLflow has of experiments that do
     not run."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -52,14 +51,6 @@ def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
     print_warnings(plan)
 
 
-SIZES = (1, 2, 4, 8, 16, 32, 64)
-"""Numbers of workers that a time is predicted for."""
-
-
-GAIN = 0.95
-"""A larger number that leaves more than this share of the time is no gain, and not shown."""
-
-
 def print_cost(plan: Plan, expected: Forecast, workers: int | None, price: float | None) -> None:
     """What a plan takes: hours, time for numbers of workers, disk, money; or what of it nobody knows."""
     from ablate.runner.forecast import disk
@@ -80,15 +71,10 @@ def print_cost(plan: Plan, expected: Forecast, workers: int | None, price: float
     head = ["workers", "time", "no order can beat"]
     head += ["price, all paid to the end"] if price is not None else []
     rows: list[list[str]] = []
-    shortest = math.inf
-    for size in (workers,) if workers else SIZES:
-        found = expected.on(size)
-        if found.makespan > GAIN * shortest:
-            break
-        shortest = found.makespan
+    for size, found in expected.worthwhile(workers).items():
         rows.append([str(size), duration(found.makespan), duration(found.bound)])
         if price is not None:
-            rows[-1].append(f"{price * size * expected.devices * found.makespan / 3600:.2f}")
+            rows[-1].append(f"{expected.price(found, price):.2f}")
     print_table(head, rows)
 
 
