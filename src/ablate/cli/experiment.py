@@ -76,14 +76,14 @@ def run(
     with RunScreen() as screen:
         outcome = execute(made, tracking_address(tracking_uri), reports, options, screen)
     print_outcome(outcome)
+    if outcome.failed:
+        raise typer.Exit(1)
     elsewhere = tracking_uri or (store, reports) != (STORE, REPORTS)
     if not (
         profile or sets or seeds or plugins or elsewhere
     ):  # or these commands would need the same options
         settings = made.experiment.spec
         print_what_follows(spec, claims=bool(settings.claims) and not settings.search)
-    if outcome.failed:
-        raise typer.Exit(1)
 
 
 def plan(
