@@ -21,6 +21,7 @@ from ablate.experiment.config import (
     UNet,
 )
 from ablate.experiment.load import load_profile, profile_names
+from ablate.experiment.pruners import Pruner
 from ablate.experiment.schema import json_schema
 from ablate.experiment.search import Confirm, Constraint, Domain, Search
 from ablate.experiment.spec import Claim, ExperimentSpec, Published, PublishedResult
@@ -37,6 +38,7 @@ OUTER: dict[str, type[BaseModel]] = {
     "A search": Search,
     "A domain": Domain,
     "A constraint": Constraint,
+    "A pruner": Pruner,
     "A confirmation": Confirm,
     "A claim": Claim,
     "Published figures": Published,

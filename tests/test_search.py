@@ -13,12 +13,14 @@ import pytest
 
 from ablate.experiment.merge import merge
 from ablate.runner.run import run_round
+from ablate.stages.train import train_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from ablate.records import ExperimentRecord
+    from ablate.stages.training import Training
     from tests.conftest import Ablate
 
 pytestmark = [
@@ -44,6 +46,15 @@ SAMPLING: dict[str, Any] = {
     "constraints": [{"metric": "clip_t", "at_least": -1}],
     "trials": 5,
     "round": 2,
+}
+
+
+PRUNED: dict[str, Any] = {
+    "fields": {"train.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
+    "objectives": ["fid"],
+    "trials": 5,
+    "round": 3,
+    "pruner": {"kind": "successive-halving", "marks": [1, 2], "reduction": 2},
 }
 
 
@@ -150,3 +161,72 @@ def test_a_search_that_is_interrupted_goes_on_to_the_same_trials_and_trains_noth
         **{n: 0 for n, _ in proposed(record)},
     }
     assert "Pareto front" in (folder / "reports" / "tiny.md").read_text()
+
+
+def test_a_pruned_trial_ends_at_its_mark_and_the_others_go_on_from_there(
+    workplace: Callable[..., Path],
+    ablate: Ablate,
+    read_record: Callable[[Path], ExperimentRecord],
+    monkeypatch: pytest.MonkeyPatch,
+    databases: Path,
+) -> None:
+    trained: list[str] = []
+
+    def counted(training: Training, epoch: int, progress: Any) -> None:
+        trained.append(training.keys.chain[epoch + 1])
+        train_epoch(training, epoch, progress)
+
+    monkeypatch.setattr("ablate.stages.train.train_epoch", counted)
+    calls = 0
+
+    def interrupted(*arguments: Any, **named: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:  # after the first mark, before any trial has gone on to the second
+            raise KeyboardInterrupt
+        run_round(*arguments, **named)
+
+    folder = workplace(PRUNED)
+    assert "That is the most: trials are pruned after 1 epoch, 2 epochs" in ablate(
+        "plan", "tiny.yaml", folder=folder
+    ).out.replace("\n", " ")
+    with monkeypatch.context() as patch:
+        patch.setattr("ablate.runner.run.run_round", interrupted)
+        assert ablate("run", "tiny.yaml", "--no-audit", folder=folder).code == 130
+    begun = read_record(folder)
+    assert begun.search and [(s["trial"], s["step"]) for s in begun.search["scored"]] == [
+        ("trial-0000", 1),
+        ("trial-0001", 1),
+        ("trial-0002", 1),
+    ]
+    done = ablate("run", "tiny.yaml", "--no-audit", folder=folder)
+    assert done.code == 0 and "pruned, 0 failed" in done.out, done.shown
+
+    # What was pruned says so; each epoch was trained once, those behind the marks of pruned trials never.
+    record = read_record(folder)
+    assert record.search and record.search["scored"][:3] == begun.search["scored"]
+    ended = {s["trial"]: s["step"] for s in record.search["scored"] if s["pruned"]}
+    assert 0 < len(ended) < 5
+    statuses = {run.variant: (run.status, run.reason) for run in record.runs}
+    for name, _ in proposed(record):
+        after = f"pruned after {ended.get(name)} epoch{'s' * (ended.get(name) != 1)}"
+        assert statuses[name] == (("KILLED", after) if name in ended else ("FINISHED", ""))
+    assert dict(states(folder)) == {"COMPLETE": 5 - len(ended), "PRUNED": len(ended)}
+    assert len(trained) == len(set(trained)) == 3 * (6 - len(ended)) + sum(ended.values())
+    assert sum(record.search["trained"].values()) == 2 * len(trained)
+    page = (folder / "reports" / "tiny.md").read_text()
+    assert f"{len(ended)} of them were pruned by `successive-halving`" in page
+    assert f"| the search | 6 | 36 | {2 * len(trained)} |" in page and "Pruned trials" in page
+
+    # Undisturbed, the search proposes and prunes the same; with this store it has nothing to train.
+    count = len(trained)
+    other = folder / "undisturbed"
+    other.mkdir()
+    for name in ("mlflow.db", "optuna.db"):
+        shutil.copy(databases / name, other / name)
+    shutil.copy(folder / "tiny.yaml", other / "tiny.yaml")
+    again = ablate("run", "tiny.yaml", "--no-audit", "--store", str(folder / ".ablate"), folder=other)
+    assert again.code == 0 and len(trained) == count, again.shown
+    undisturbed = read_record(other)
+    assert undisturbed.search and undisturbed.search["scored"] == record.search["scored"]
+    assert proposed(undisturbed) == proposed(record)

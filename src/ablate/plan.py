@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ablate.experiment.load import Experiment
+    from ablate.experiment.pruners import Mark
     from ablate.factors.observer import Observer
     from ablate.fingerprint import Contents
     from ablate.store import Store
@@ -41,6 +42,10 @@ class Run:
     def name(self) -> str:
         """As it is called in tables and in MLflow."""
         return f"{self.variant} seed {self.seed}"
+
+    def at(self, mark: Mark) -> Run:
+        """The run as far as a pruner's mark; itself where it has ended by then."""
+        return replace(self, keys=self.keys.at(mark.epoch))
 
     def has_weights(self, ask: Callable[[str, str], bool]) -> bool:
         """Whether all is there that images are drawn from: the end of the training, and an average."""
@@ -194,10 +199,12 @@ def make_plan(experiment: Experiment, store: Store, contents: Contents) -> Plan:
 
 def _runs(experiment: Experiment, contents: Contents, known: Sequence[Run] = ()) -> tuple[Run, ...]:
     made = {(run.variant, run.seed): run for run in known}
-    return tuple(
+    runs = (
         made.get(pair) or Run(*pair, RunKeys(experiment.variants[pair[0]], pair[1], contents))
         for pair in experiment.runs
     )
+    pruned = experiment.pruned
+    return tuple(run.at(pruned[run.variant]) if run.variant in pruned else run for run in runs)
 
 
 def regrown(plan: Plan, experiment: Experiment) -> Plan:
@@ -224,7 +231,7 @@ def steps_per_epoch(images: int, batch: int, accumulation: int) -> int:
 
 STAGES: dict[str, Callable[[RunKeys], tuple[str, dict[str, Any]]]] = {
     "prepare": lambda keys: (keys.prepare, keys.prepare_ingredients),
-    "train": lambda keys: (keys.chain[-1], keys.state_ingredients(keys.config.train.epochs)),
+    "train": lambda keys: (keys.chain[-1], keys.state_ingredients(keys.epochs)),
     "sample": lambda keys: (keys.sample, keys.sample_ingredients),
     "evaluate": lambda keys: (keys.evaluate, keys.evaluate_ingredients),
 }

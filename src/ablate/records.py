@@ -155,5 +155,7 @@ class ExperimentRecord:
     calls: Sequence[Call] = ()
     """The calls of ``ablate run`` that did some work and came to their end, oldest first."""
     search: Mapping[str, Any] | None = None
-    """Of a search: ``proposals`` (name, params, kind, round, reason), ``confirmed`` (names) and ``trained``
-    (variant or stage → optimizer steps that nobody had trained before it)."""
+    """Of a search: ``proposals`` (name, params, kind, round, reason), ``confirmed`` (names), ``trained``
+    (variant or stage → optimizer steps that nobody had trained before it) and ``scored`` (trial, step, value,
+    pruned: trials at the marks of the pruner, in the order in which they were judged) and ``asked`` (trial
+    that was pruned → optimizer steps of it in full); records of older versions lack these two."""

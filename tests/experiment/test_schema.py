@@ -35,7 +35,7 @@ def test_config_variants_parts_and_levels_are_partial_configurations() -> None:
     assert fields["factors"]["additionalProperties"]["additionalProperties"] == config
     assert list(schema["$defs"]["Config"]["properties"]) == list(Config.model_fields)
     for name, part in schema["$defs"].items():
-        own = ("Claim", "Published", "PublishedResult", "Search", "Confirm", "Constraint")
+        own = ("Claim", "Published", "PublishedResult", "Search", "Confirm", "Constraint", "Pruner")
         assert name in own or "required" not in part
 
 

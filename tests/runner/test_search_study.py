@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 import pytest
 
+from ablate.experiment.pruners import Scored
 from ablate.experiment.samplers import SAMPLERS
 from ablate.experiment.search import Search
 from ablate.runner.search_study import Measured, SearchStudy
@@ -123,4 +124,26 @@ def test_a_lost_study_is_put_together_from_what_is_recorded(folder: Path) -> Non
         (t.params, t.values, t.constraints, t.distributions) for t in second.trials
     ]
     going_on = [points(study.propose(known, 3, 2)) for study in (open_study(folder), anew)]
+    assert going_on[0] == going_on[1]
+
+
+SCORED = [Scored("trial-0000", 1, 7.0, False), Scored("trial-0001", 1, 8.0, True)]
+"""Of the first round: one goes on to its end, one is pruned at the mark."""
+
+
+def test_a_pruned_trial_is_pruned_in_a_study_that_is_put_together_too(folder: Path) -> None:
+    search = open_study(folder)
+    known = rounds(search, [], 1)
+    for name in ("search", "anew"):
+        open_study(folder, name=name).agree(known, measured(known), set(), SCORED)
+    first, second = (
+        optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'optuna.db'}")
+        for name in ("search", "anew")
+    )
+    assert [trial.state.name for trial in first.trials] == ["COMPLETE", "PRUNED", "FAIL"]
+    assert [trial.intermediate_values for trial in first.trials] == [{1: 7.0}, {1: 8.0}, {}]
+    assert [(t.state, t.values, t.intermediate_values) for t in first.trials] == [
+        (t.state, t.values, t.intermediate_values) for t in second.trials
+    ]
+    going_on = [points(open_study(folder, name=name).propose(known, 3, 1)) for name in ("search", "anew")]
     assert going_on[0] == going_on[1]

@@ -76,6 +76,19 @@ passive = st.fixed_dictionaries(
 )
 
 
+def test_a_run_as_it_stands_on_the_way_is_a_run_of_so_many_epochs(make_keys: MakeKeys) -> None:
+    late = {"losses": {"lpips": {"weight": 0.1, "start": 4}}, "ema": {"decay": 0.9, "start": 6}}
+    whole, short = make_keys(LONG, late), make_keys(LONG, late, {"train": {"epochs": 5}})
+    on_the_way = whole.at(5)
+    assert all_keys(on_the_way) == all_keys(short) and on_the_way.weights == short.weights
+    assert all_keys(on_the_way.whole) == all_keys(whole)
+    assert whole.at(EPOCHS) is whole.at(None) is whole.whole is whole
+    # What looks ahead, or begins at a share of all epochs, does not take the mark for the end.
+    shares = {"ema": {"decay": 0.9, "start": "50%"}, "lr_schedule": {"kind": "cosine"}}
+    assert make_keys(LONG, shares).at(8).chain == make_keys(LONG, shares).chain[:9]
+    assert make_keys(LONG, shares).at(6).observer is None and make_keys(LONG, shares).at(7).observer
+
+
 def all_keys(keys: RunKeys) -> tuple[str, ...]:
     return (keys.prepare, *keys.chain, keys.sample, keys.evaluate)
 

@@ -39,6 +39,7 @@ from ablate.vocabulary import OWN, Vocabulary, vocabulary_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from ablate.experiment.pruners import Mark, Scored
     from ablate.experiment.trials import Proposal
 
 PROFILES = Path(__file__).parent / "profiles"
@@ -70,6 +71,8 @@ class Experiment:
     """The trials of a search that run again with fresh seeds."""
     trained: Mapping[str, int] = field(default_factory=dict)
     """Variant of a search, or stage after it → optimizer steps that nobody had trained before it."""
+    scored: tuple[Scored, ...] = ()
+    """The trials of a search at the marks of its pruner, in the order in which they were judged."""
 
     @property
     def trials(self) -> list[Proposal]:
@@ -82,12 +85,27 @@ class Experiment:
         return [proposal for proposal in self.proposals if proposal.kind == "path"]
 
     @property
+    def marks(self) -> tuple[Mark, ...]:
+        """Where the trials of a search are judged; () without a pruner."""
+        pruner = self.spec.search and self.spec.search.pruner
+        epochs = self.variants[self.spec.baseline].train.epochs
+        return pruner.marks_of(epochs, self.spec.seeds) if pruner else ()
+
+    @property
+    def pruned(self) -> dict[str, Mark]:
+        """Trial that was pruned → the mark at which it ended."""
+        marks = {mark.step: mark for mark in self.marks}
+        return {each.trial: marks[each.step] for each in self.scored if each.pruned}
+
+    @property
     def runs(self) -> Iterator[tuple[str, int]]:
-        """Variant and seed of each run. What a search confirms and explains has seeds of its own."""
+        """Variant and seed of each run. What a search confirms and explains has seeds of its own; what was
+        pruned after some seeds has no others."""
         explaining = {step.name for step in self.steps}
+        ended = {name: mark.step for name, mark in self.pruned.items() if mark.epoch is None}
         for variant in self.variants:
             if variant not in explaining:
-                yield from ((variant, seed) for seed in self.spec.seeds)
+                yield from ((variant, seed) for seed in self.spec.seeds[: ended.get(variant)])
         confirm = self.spec.search and self.spec.search.confirm
         if confirm and self.confirmed:
             for variant in self.variants:

@@ -13,6 +13,7 @@ from ablate.experiment.config import config_model
 from ablate.experiment.designs import DESIGNS
 from ablate.experiment.load import profile_names
 from ablate.experiment.names import NAME
+from ablate.experiment.pruners import PRUNERS
 from ablate.experiment.spec import spec_model
 from ablate.fields import meanings
 from ablate.vocabulary import OWN, Vocabulary
@@ -61,6 +62,7 @@ def json_schema(vocabulary: Vocabulary = OWN) -> dict[str, Any]:
     searched["factors"] = _named(searched["factors"], levels)
     domain = searched["fields"]["additionalProperties"]
     searched["fields"]["additionalProperties"] = {"anyOf": [{"type": "array"}, domain]}
+    searched["pruner"]["anyOf"].insert(0, {"enum": list(PRUNERS)})
     return {
         **schema,
         "oneOf": [{"required": [design]} for design in DESIGNS],

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from ablate.experiment.config import choice
 from ablate.experiment.names import MetricName, Name, Overrides
+from ablate.experiment.pruners import Pruner
 from ablate.experiment.samplers import ONE_OBJECTIVE, SAMPLERS
 from ablate.fields import FieldError, Finite, Model, Positive, Seed
 
@@ -142,6 +143,8 @@ class Search(Model):
     """Who proposes the trials."""
     seed: Seed = 0
     """Of the sampler."""
+    pruner: Pruner | None = None
+    """Who ends trials early that look bad."""
     trials: Annotated[int, Field(ge=1, le=10_000)]
     """How many are made in all."""
     round: Positive = 4
@@ -163,6 +166,8 @@ class Search(Model):
             raise FieldError("an objective is there twice", "objectives")
         if self.sampler in ONE_OBJECTIVE and len(self.objectives) > 1:
             raise FieldError(f"{self.sampler} can search for one objective only", "sampler")
+        if self.pruner and len(self.objectives) > 1:
+            raise FieldError("trials can be pruned by one objective only", "pruner")
         if len(self.enqueue) > self.trials:
             raise FieldError(f"these are more than the {self.trials} trials", "enqueue")
         if self.confirm and self.confirm.best > self.trials:

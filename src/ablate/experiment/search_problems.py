@@ -69,6 +69,8 @@ def problems_of_search(
                 what = "is not fresh: the search has it, or it is there twice"
                 yield problem(("search", "confirm", "seeds", number), f"seed {seed} {what}")
 
+    yield from (problem(*fault) for fault in _faults_of_pruner(spec, search, shared, model))
+
     points = list(_ends(space))
     for number, params in enumerate(search.enqueue):
         path: FieldPath = ("search", "enqueue", number)
@@ -78,6 +80,27 @@ def problems_of_search(
         else:
             points.append((path, params))
     yield from _no_configurations(points, space, document, shared, model)
+
+
+def _faults_of_pruner(
+    spec: ExperimentSpec, search: Search, shared: Sequence[Layer], model: type[Config]
+) -> Iterator[tuple[FieldPath, str]]:
+    """(Path, what is wrong) of a pruner that would never end a trial."""
+    pruner = search.pruner
+    if pruner is None:
+        return
+    config, _ = validate(model, put_together(shared))
+    if config and pruner.marks and "train.epochs" not in search.fields:
+        for number, mark in enumerate(pruner.marks):
+            if mark >= config.train.epochs:
+                what = f"is no mark on the way: trials have {config.train.epochs} epochs"
+                yield ("search", "pruner", "marks", number), what
+    if config and not pruner.by_seeds and not pruner.marks_of(config.train.epochs, spec.seeds):
+        yield ("search", "pruner"), f"there is no mark on the way of {config.train.epochs} epochs"
+    if pruner.by_seeds and 0.5 ** (len(spec.seeds) - 1) >= pruner.p:
+        needed = next(n for n in range(2, 1000) if 0.5 ** (n - 1) < pruner.p)
+        seeds = f"{len(spec.seeds)} seeds, of which the last comes too late,"
+        yield ("search", "pruner"), f"{seeds} give no p below {pruner.p:g}: {needed} could"
 
 
 def _ends(space: Space) -> Iterator[tuple[FieldPath, Params]]:

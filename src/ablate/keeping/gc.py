@@ -72,7 +72,7 @@ class Experiment:
     needs: Needs
     running: bool
     recorded: set[tuple[str, str]]
-    """Name and key of each run that MLflow has, with its files."""
+    """Name and key of each run that MLflow has, with its files, or that was pruned."""
 
     @property
     def finished(self) -> bool:
@@ -126,8 +126,8 @@ def experiments_of(store: Store, uri: str) -> dict[str, Experiment]:
     for key, needs in read_needs(store):
         reader = find_experiment(uri, needs.experiment)
         parents = reader.parents(key) if reader else []
-        whole = [child for parent in parents for child in reader.whole(parent.run_id)] if reader else []
-        recorded = {(child.name, child.key) for child in whole}
+        done = [child for parent in parents for child in reader.done(parent.run_id)] if reader else []
+        recorded = {(child.name, child.key) for child in done}
         found[key] = Experiment(needs, store.held(experiment_lock(key)), recorded)
     return found
 

@@ -10,12 +10,14 @@ from ablate.record import names
 from ablate.record.addresses import database_of
 from ablate.records import FAILED
 
+STATUS = "case when runs.status = 'KILLED' and pruned.value is not null then 'PRUNED' else runs.status end"
 QUERY = f"""
-select experiments.name, folder.value, runs.name, runs.status, reason.value
+select experiments.name, folder.value, runs.name, {STATUS}, reason.value
 from runs join experiments using (experiment_id)
 join tags kind on kind.run_uuid = runs.run_uuid and kind.key = '{names.KIND}' and kind.value = 'run'
 left join tags old on old.run_uuid = runs.run_uuid and old.key = '{names.SUPERSEDED}'
 left join tags reason on reason.run_uuid = runs.run_uuid and reason.key = '{names.REASON}'
+left join tags pruned on pruned.run_uuid = runs.run_uuid and pruned.key = '{names.PRUNED}'
 left join tags parent on parent.run_uuid = runs.run_uuid and parent.key = '{names.PARENT}'
 left join tags folder on folder.run_uuid = parent.value and folder.key = '{names.FOLDER}'
 where old.value is null and runs.lifecycle_stage = 'active' and experiments.lifecycle_stage = 'active'
@@ -31,7 +33,7 @@ class Glance:
     folder: str = ""
     """Host and path; empty where nobody knows."""
     counts: dict[str, int] = field(default_factory=dict)
-    """MLflow's status → how many runs have it."""
+    """MLflow's status → how many runs have it; PRUNED for those that a search has ended early."""
     failed: dict[str, str] = field(default_factory=dict)
     """Run → why it failed, in a line."""
 

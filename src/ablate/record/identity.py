@@ -67,7 +67,7 @@ def content_tags(plan: Plan) -> dict[str, str]:
     proposed = {proposal.name for proposal in plan.experiment.proposals}
     seeds = plan.experiment.spec.seeds
     runs = sorted(
-        (run.name, run.keys.evaluate)
+        (run.name, run.keys.whole.evaluate)
         for run in plan.runs
         if run.variant not in proposed and run.seed in seeds  # what a search adds is its result
     )
@@ -120,7 +120,7 @@ def own(
     if mine := [parent for parent in parents if parent.place == place]:
         return mine[0]
     content = content_tags(plan)[names.CONTENT]
-    keys = {run.keys.evaluate for run in plan.runs}
+    keys = {run.keys.whole.evaluate for run in plan.runs}
     for parent in parents:
         if parent.content == content or (not parent.content and set() != keys_of(parent.run_id) <= keys):
             return parent

@@ -27,10 +27,17 @@ def spec_record(plan: Plan) -> dict[str, Any]:
         "configs": {name: config.model_dump(mode="json") for name, config in experiment.variants.items()},
     }
     if searching:
+        seeds, pruned = len(experiment.spec.seeds), experiment.pruned
         made["search"] = {
             "proposals": [asdict(proposal) for proposal in experiment.proposals],
             "confirmed": list(experiment.confirmed),
             "trained": dict(experiment.trained),
+            "scored": [asdict(scored) for scored in experiment.scored],
+            "asked": {
+                run.variant: seeds * run.keys.config.train.epochs * plan.steps_per_epoch(run)
+                for run in plan.runs
+                if run.variant in pruned
+            },
         }
     return made
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ablate.record.client import PatientClient
     from ablate.record.runs import Curves, Row
 
-CURVES = ("loss", "gradient_norm", "epoch_")
+CURVES = ("loss", "gradient_norm", "epoch_", names.AT_MARK)
 """How the names of metrics begin that have a value for each epoch."""
 
 
@@ -51,6 +51,8 @@ class Child:
     metrics: Mapping[str, float]
     """The newest value of each metric."""
     params: Mapping[str, str]
+    pruned: bool = False
+    """Whether it belongs to a trial that was pruned."""
 
 
 def find_experiment(uri: str, name: str, note: Note = log) -> Reader | None:
@@ -150,6 +152,10 @@ class Reader:
         """The child runs of a parent that count, have finished and have their files, oldest first."""
         return [child for child in self.children(parent) if self.is_whole(child)]
 
+    def done(self, parent: str) -> list[Child]:
+        """The child runs of a parent that nothing will be added to: those that are whole, and the pruned."""
+        return [child for child in self.children(parent) if child.pruned or self.is_whole(child)]
+
     def is_whole(self, child: Child) -> bool:
         """Whether a run has finished and its files are there."""
         if child.status != FINISHED:
@@ -165,6 +171,12 @@ class Reader:
         """Run → how many epochs its curves hold already."""
         curves = self.runs.curves({run_id: ["epoch_seconds"] for run_id in run_ids})
         return {run_id: len(curves[run_id].get("epoch_seconds", ())) for run_id in run_ids}
+
+    def at_marks(self, run_ids: Sequence[str], metric: str) -> dict[str, dict[int, float]]:
+        """Run → epoch → a metric that was taken on the way, at the marks of a pruner."""
+        name = names.AT_MARK + metric
+        curves = self.runs.curves({run_id: [name] for run_id in run_ids})
+        return {run_id: dict(curves[run_id].get(name, ())) for run_id in run_ids}
 
     def searched(self, parent: str) -> dict[str, Any]:
         """What a search has proposed so far, as ``spec_record`` writes it; {} if nothing."""
@@ -273,6 +285,7 @@ def _child(run: Row) -> Child:
         superseded=names.SUPERSEDED in run.tags,
         reason=run.tags.get(names.REASON, ""),
         device=run.tags.get(names.DEVICE, ""),
+        pruned=names.PRUNED in run.tags,
         metrics=run.metrics,
         params=run.params,
     )

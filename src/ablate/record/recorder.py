@@ -73,7 +73,7 @@ class Recorder:
         existing = {(child.variant, child.seed, child.key): child for child in children}
         epochs = self.writer.epochs_logged([child.run_id for child in existing.values()])
         for run in runs:
-            child = existing.get((run.variant, run.seed, run.keys.evaluate))
+            child = existing.get((run.variant, run.seed, run.keys.whole.evaluate))
             run_id = self.writer.begin_child(self.parent, run, child)
             known = child.metrics if child else {}
             self._logged[run.name] = Logged(run, run_id, epochs.get(run_id, 0), known)
@@ -85,7 +85,7 @@ class Recorder:
             self._calls.put(partial(self._log_epoch, name, history, preview, now))
 
     def finish(self, name: str) -> None:
-        """Logs all that a run has brought and ends it."""
+        """Logs all that a run has brought and ends it; of a run as far as a mark, what it is worth there."""
         self._calls.put(partial(self._finish, name, _now()))
 
     def fail(self, names: Iterable[str], reason: str) -> None:
@@ -156,6 +156,11 @@ class Recorder:
         for epoch, preview in run.keys.previews():
             self._log_preview(logged, preview, epoch)
         metrics = {**evaluated.figures.metrics, **training_costs(run.keys.timeline, sampled.history)}
+        search = self.plan.experiment.spec.search
+        if search and run.keys is not run.keys.whole:
+            objectives = {metric: metrics[metric] for metric in search.objectives if metric in metrics}
+            self.writer.log_mark(logged.run_id, run.keys.epochs, objectives, now)
+            return
         self.writer.finish_child(
             logged.run_id,
             {metric: value for metric, value in metrics.items() if metric not in logged.metrics},

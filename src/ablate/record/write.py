@@ -167,7 +167,7 @@ class Writer(Reader):
             # The variant too: two variants of equal configurations have equal keys.
             identity = {
                 names.PARENT: parent,
-                names.KEY: run.keys.evaluate,
+                names.KEY: run.keys.whole.evaluate,
                 names.VARIANT: run.variant,
                 names.SEED: str(run.seed),
             }
@@ -260,6 +260,25 @@ class Writer(Reader):
             contents["samples.png"] = encoded(page, "PNG")
         self.save(run_id, contents | {names.RUN: as_json(record)})
         self.client.set_terminated(run_id, FINISHED)
+
+    def log_mark(self, run_id: str, epoch: int, metrics: Mapping[str, float], now: int) -> None:
+        """Logs figures of a run that goes on, as it stood after ``epoch`` epochs."""
+        from mlflow.entities import Metric
+
+        points = [Metric(f"{names.AT_MARK}{name}", value, now, epoch) for name, value in metrics.items()]
+        self.client.log_batch(run_id, metrics=points)
+
+    def prune_child(self, child: Child, after: str) -> None:
+        """Says of a run that its trial was pruned, and ends it as KILLED if it has not finished.
+
+        Args:
+            after: how much of the trial had run: ``3 epochs``.
+        """
+        if not child.pruned:
+            self.client.set_tag(child.run_id, names.PRUNED, after)
+            self.client.set_tag(child.run_id, names.REASON, f"pruned after {after}")
+        if child.status != FINISHED:
+            self.client.set_terminated(child.run_id, "KILLED")
 
     def fail_child(self, run_id: str, reason: str) -> None:
         """Ends a run as FAILED with its reason."""

@@ -40,7 +40,11 @@ class Trial:
     trained: int
     """Optimizer steps that nobody had trained before it."""
     reason: str
-    """Why it has no results, if it has none."""
+    """Why it has no results, if it has none and was not pruned."""
+    pruned: int = 0
+    """The step of the mark at which it was pruned; 0 if it was not."""
+    score: float = math.nan
+    """The objective there."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Searched:
     """A search, apart from what was confirmed of it."""
 
     sampler: str
+    pruner: str
+    """Its name; "" without one."""
     objectives: Mapping[str, Figure]
     seeds: tuple[int, ...]
     fresh: tuple[int, ...]
@@ -94,6 +100,11 @@ class Searched:
         named = {trial.name: trial for trial in self.complete}
         return [named[name] for name in front(self._points())]
 
+    @property
+    def pruned(self) -> list[Trial]:
+        """The trials that were ended early."""
+        return [trial for trial in self.trials if trial.pruned]
+
     def _points(self) -> dict[str, list[float]]:
         return {t.name: [self.better(key, t.values[key]) for key in self.objectives] for t in self.complete}
 
@@ -126,6 +137,8 @@ def _searched(record: ExperimentRecord, figures: Mapping[str, Figure]) -> Search
     finished = {(run.variant, run.seed): run for run in record.runs if run.status == FINISHED}
     failed = {run.variant: run.reason for run in record.runs if run.status != FINISHED}
     objectives = {key: figures[key] for key in spec["objectives"]}
+    ended = {each["trial"]: each for each in found.get("scored", ()) if each["pruned"]}
+    asked: dict[str, int] = found.get("asked", {})
 
     def trial(proposal: Mapping[str, Any]) -> Trial:
         name = proposal["name"]
@@ -139,7 +152,9 @@ def _searched(record: ExperimentRecord, figures: Mapping[str, Figure]) -> Search
             {key: fmean(run.metrics[key] for run in runs) for key in objectives} if whole else {},
             whole and all(_keeps(limit, runs) for limit in spec["constraints"]),
             trained.get(name, 0),
-            proposal["reason"] or ("" if whole else failed.get(name) or "not finished yet"),
+            proposal["reason"] or ("" if whole or name in ended else failed.get(name) or "not finished yet"),
+            ended[name]["step"] if name in ended else 0,
+            ended[name]["value"] if name in ended else math.nan,
         )
 
     trials = tuple(trial(p) for p in found["proposals"] if p["kind"] == "trial")
@@ -148,17 +163,19 @@ def _searched(record: ExperimentRecord, figures: Mapping[str, Figure]) -> Search
     baseline = record.spec["baseline"]
     base = [finished[baseline, seed] for seed in seeds if (baseline, seed) in finished]
     base = [run for run in base if objectives.keys() <= run.metrics.keys()]
-    first = [run for (_, seed), run in finished.items() if seed in seeds]
+    first = [run for (v, seed), run in finished.items() if seed in seeds and v not in asked]
+    cut_off = Stage("", sum(run.variant in asked for run in record.runs), sum(asked.values()), 0)
     second = [run for (v, seed), run in finished.items() if seed in fresh and v not in on_path]
     third = [run for (v, _), run in finished.items() if v in on_path]
     of_trials = sum(steps for name, steps in trained.items() if name not in ("confirmation", "path"))
     stages = (
-        _stage("the search", first, of_trials),
+        _stage("the search", first, of_trials, cut_off),
         _stage("confirmation", second, trained.get("confirmation", 0)),
         _stage("path", third, trained.get("path", 0)),
     )
     return Searched(
         spec["sampler"],
+        (spec.get("pruner") or {}).get("kind", ""),
         objectives,
         seeds,
         fresh,
@@ -177,8 +194,10 @@ def _keeps(limit: Mapping[str, Any], runs: Sequence[RunRecord]) -> bool:
     return bool(value <= most if most is not None else value >= least)
 
 
-def _stage(name: str, runs: Sequence[RunRecord], trained: int) -> Stage:
-    return Stage(name, len(runs), sum(len(run.links) * run.steps_per_epoch for run in runs), trained)
+def _stage(name: str, runs: Sequence[RunRecord], trained: int, cut_off: Stage = Stage("", 0, 0, 0)) -> Stage:
+    """A stage of runs that have finished, and of those that were ``cut_off``."""
+    asked = sum(len(run.links) * run.steps_per_epoch for run in runs)
+    return Stage(name, len(runs) + cut_off.runs, asked + cut_off.asked, trained)
 
 
 def _path(

@@ -98,6 +98,7 @@ def needs_of(plan: Plan) -> Needs:
     states: set[str] = set()
     inputs: set[Entry] = set()
     runs = {}
+    trials = {trial.name for trial in plan.experiment.trials}
     for run in plan.runs:
         keys = run.keys
         states |= set(keys.chain[1:])
@@ -107,10 +108,13 @@ def needs_of(plan: Plan) -> Needs:
             *([("augmented", keys.augmented)] if keys.augmented else []),
         }
         previews = [("preview", key) for _, key in keys.previews()]
+        marks = plan.experiment.marks if run.variant in trials else ()
+        looked_at = dict.fromkeys([*(keys.at(mark.epoch) for mark in marks), keys])
+        drawn = [entry for k in looked_at for entry in (("sample", k.sample), ("evaluate", k.evaluate))]
         runs[run.name] = RunNeeds(
-            keys.evaluate,
+            keys.whole.evaluate,
             weights=sorted({("train", keys.chain[-1]), keys.weights}),
-            results=[("sample", keys.sample), ("evaluate", keys.evaluate), *previews],
+            results=[*drawn, *previews],
         )
     return Needs(plan.experiment.name, sorted(states), sorted(inputs), runs)
 

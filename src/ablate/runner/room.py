@@ -23,7 +23,8 @@ def bytes_of_store(plan: Plan, weights: Mapping[str, int], prompts: Mapping[str,
     """What the store will hold more than now, at its fullest.
 
     Args:
-        weights: variant → bytes of its U-Net's weights.
+        weights: variant → bytes of its U-Net's weights; of a trial of a search that goes on they are not
+            known, and the least of the others count.
         prompts: key of the data → how many prompts they have, as far as that is known.
     """
     missing = plan.epochs_to_train()
@@ -43,7 +44,7 @@ def bytes_of_samples(runs: Sequence[Run], prompts: Mapping[str, int]) -> int:
 def _state(segment: Segment, weights: Mapping[str, int]) -> int:
     """Weights, AdamW's two moments, and the average of each observer that has begun at the segment's end."""
     averages = sum(observer.begins < segment.end for observer in segment.observers)
-    return weights[segment.runs[0].variant] * (3 + averages)
+    return weights.get(segment.runs[0].variant, min(weights.values())) * (3 + averages)
 
 
 def _prepared(plan: Plan) -> int:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from ablate.experiment.pruners import Scored
 from ablate.experiment.space import Space
 from ablate.experiment.trials import Proposal, branch_points, grown, resolve
 from ablate.plan import regrown
 from ablate.records import FINISHED
 from ablate.runner.needs import write_needs
+from ablate.runner.pruning import end_pruned, judged, values_at
 from ablate.runner.search_study import Measured, SearchStudy
 from ablate.runner.study import results_of
 from ablate.stats import best_first
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ablate.experiment.load import Experiment
+    from ablate.experiment.pruners import Mark
     from ablate.plan import Plan, Run
     from ablate.record.read import Child, Reader
     from ablate.record.write import Writer
@@ -50,7 +54,9 @@ def resumed(plan: Plan, reader: Reader, parent: str) -> Plan:
     found = reader.searched(parent)
     proposals = [Proposal(**proposal) for proposal in found.get("proposals", ())]
     confirmed, trained = found.get("confirmed", ()), found.get("trained", {})
-    return regrown(plan, grown(plan.experiment, proposals, confirmed, trained))
+    experiment = grown(plan.experiment, proposals, confirmed, trained)
+    scored = tuple(Scored(**scored) for scored in found.get("scored", ()))
+    return regrown(plan, replace(experiment, scored=scored))
 
 
 class SearchRounds:
@@ -79,7 +85,7 @@ class SearchRounds:
             children = self._writer.children(self._parent)
             left = {run.variant for run in todo if run.variant != self.plan.experiment.spec.baseline}
             measured = measured_of(self.plan.experiment, children)
-            study.agree(self.plan.experiment.trials, measured, left)
+            study.agree(self.plan.experiment.trials, measured, left, self.plan.experiment.scored)
             if not left:
                 before = self.plan
                 self._grow(study, measured, children)
@@ -87,9 +93,76 @@ class SearchRounds:
                 if self.plan is before and not todo:
                     return
                 self._announce(todo)
-            if todo:  # of a round that is no configuration at all, there is none
-                yield self.plan, todo
+            yield from self._from_mark_to_mark(todo)
             todo = []
+
+    def _from_mark_to_mark(self, todo: Sequence[Run]) -> Iterator[tuple[Plan, list[Run]]]:
+        """The runs of a round: without a pruner all at once; else those of trials as far as each mark in
+        turn. A trial that is pruned or fails goes no further."""
+        left = list(todo)
+        for mark, following in pairwise([*self.plan.experiment.marks, None]):
+            assert mark
+            trials = self._to_judge(mark, left)
+            known = self._values_at(mark, trials)
+            some = [
+                run
+                for run in self._cut(left, mark)
+                if not self._is_trial(run) or (run.variant in trials and (run.variant, run.seed) not in known)
+            ]
+            if some:
+                yield with_runs(self.plan, some), some
+            going_on = self._judge(mark, trials, left, following)
+            done = {run.name for run in some if run.keys is run.keys.whole}
+            left = [
+                r for r in left if r.name not in done and (r.variant not in trials or r.variant in going_on)
+            ]
+        if left:  # of a round that is no configuration at all, there is none
+            yield self.plan, left
+
+    def _is_trial(self, run: Run) -> bool:
+        """Whether a run is one of a trial's with the seeds of the search."""
+        experiment = self.plan.experiment
+        return run.seed in experiment.spec.seeds and any(run.variant == t.name for t in experiment.trials)
+
+    def _cut(self, runs: Sequence[Run], mark: Mark | None) -> list[Run]:
+        """What a mark asks for of ``runs``: those of trials with its seeds and as far as its epoch."""
+        if mark is None:
+            return list(runs)
+        asked = [run for run in runs if run.seed in mark.seeds or not self._is_trial(run)]
+        return [run.at(mark) if self._is_trial(run) else run for run in asked]
+
+    def _to_judge(self, mark: Mark, left: Sequence[Run]) -> list[str]:
+        """The trials that are to be judged at a mark: neither before, nor where it lies behind their end."""
+        experiment = self.plan.experiment
+        judged_before = {each.trial for each in experiment.scored if each.step == mark.step}
+        on_the_way = {run.variant for run in left if mark.epoch is None or mark.epoch < run.keys.epochs}
+        return [t.name for t in experiment.trials if t.name in on_the_way - judged_before]
+
+    def _values_at(self, mark: Mark, trials: Sequence[str]) -> dict[tuple[str, int], float]:
+        search = self.plan.experiment.spec.search
+        assert search
+        return values_at(mark, trials, search.objectives[0], self._writer, self._parent) if trials else {}
+
+    def _judge(
+        self, mark: Mark, trials: Sequence[str], left: Sequence[Run], following: Mark | None
+    ) -> set[str]:
+        """Judges trials at a mark, and records it with what is trained next. Gives those that go on."""
+        if not trials:
+            return set()
+        experiment = self.plan.experiment
+        measured = measured_of(experiment, self._writer.children(self._parent))
+        scored = judged(experiment, mark, trials, self._values_at(mark, trials), measured)
+        going_on = {each.trial for each in scored if not each.pruned}
+        trained = dict(experiment.trained)
+        next_runs = self._cut([run for run in left if run.variant in going_on], following)
+        for (name, _), steps in _by_stage(self.plan, next_runs).items():
+            trained[name] = trained.get(name, 0) + steps
+        grown_by = replace(experiment, scored=(*experiment.scored, *scored), trained=trained)
+        self.plan = regrown(self.plan, grown_by)
+        write_needs(self.plan)
+        self._writer.describe_parent(self._parent, self.plan)
+        end_pruned(self.plan.experiment, self._writer, self._parent)
+        return going_on
 
     def _grow(self, study: SearchStudy, measured: Mapping[str, Measured], children: Sequence[Child]) -> None:
         experiment, search = self.plan.experiment, self.plan.experiment.spec.search
@@ -131,7 +204,8 @@ class SearchRounds:
         experiment = self.plan.experiment
         trained = dict(experiment.trained)
         explaining = {step.name for step in experiment.steps}
-        for (name, fresh), steps in _by_stage(self.plan, todo).items():
+        first = self._cut(todo, next(iter(experiment.marks), None))
+        for (name, fresh), steps in _by_stage(self.plan, first).items():
             stage = PATH if name in explaining else CONFIRMATION if fresh else name
             if stage in (PATH, CONFIRMATION) or stage not in trained:
                 trained[stage] = trained.get(stage, 0) + steps
@@ -143,6 +217,12 @@ class SearchRounds:
             self.plan.store.keep("train", segment.key)
         write_needs(self.plan)
         self._writer.describe_parent(self._parent, self.plan)
+
+
+def with_runs(plan: Plan, runs: Sequence[Run]) -> Plan:
+    """The plan with ``runs`` in the place of those that have their names."""
+    named = {run.name: run for run in runs}
+    return replace(plan, runs=tuple(named.get(run.name, run) for run in plan.runs))
 
 
 def trials_left(experiment: Experiment) -> int:

@@ -24,6 +24,7 @@ from ablate.runner.forecast import HOUR, Forecast, forecast
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
 from ablate.runner.needs import taken_back, write_needs
+from ablate.runner.pruning import end_pruned
 from ablate.runner.rounds import SearchRounds, fixed_rounds, has_ended, measured_of, resumed
 from ablate.runner.search_study import SearchStudy
 from ablate.runner.study import Study, is_lost, reach, results_of, study_name, study_storage
@@ -53,6 +54,8 @@ class Outcome:
     """Run name → reason."""
     runs: int = 0
     """How many the experiment has; a search may have made it larger."""
+    pruned: int = 0
+    """How many of them belong to trials that a search has ended early."""
     report: Path | None = None
     """Its page, where one was written."""
 
@@ -161,6 +164,7 @@ def _run(
     before = writer.own_parent(plan, key)
     if search and before:
         plan = resumed(plan, writer, before.run_id)
+        end_pruned(plan.experiment, writer, before.run_id)
     waiting = waiting_runs(plan, writer, before, progress.say)
     if before and not waiting and (not search or has_ended(plan, writer, before.run_id)):
         write_needs(plan)
@@ -170,7 +174,7 @@ def _run(
         if writer.status(before.run_id) != FINISHED or is_lost(studies):
             agree(plan, studies, before, writer, progress.say)
             writer.end_parent(before.run_id, failed=False)
-        return Outcome(runs=len(plan.runs))
+        return Outcome(runs=len(plan.runs), pruned=_pruned(plan))
     if not before:
         _say_others(plan, writer, progress.say)
 
@@ -197,7 +201,7 @@ def _run(
         foreseen = expected.known and not search  # nobody knows which trials will be proposed
         if foreseen:
             _say_forecast(expected, workers, progress.say)
-        epochs, names, grown, began = 0, list[str](), plan, time.monotonic()
+        epochs, names, began = 0, list[str](), time.monotonic()
         with Recorder(plan, writer, parent) as recorder, times:
             for grown, some in rounds(plan, studies, begun, writer, waiting, progress.say):
                 recorder.begin(some)
@@ -211,7 +215,12 @@ def _run(
         seconds = time.monotonic() - began
         writer.log_call(parent, _call(expected, workers, times.worked, seconds, foreseen=foreseen))
     writer.end_parent(parent, failed=bool(recorder.failed))
-    return Outcome(recorder.finished, recorder.failed, len(grown.runs))
+    done = resumed(plan, writer, parent) if search else plan
+    return Outcome(recorder.finished, recorder.failed, len(done.runs), _pruned(done))
+
+
+def _pruned(plan: Plan) -> int:
+    return sum(run.keys is not run.keys.whole for run in plan.runs)
 
 
 def rounds(
@@ -234,7 +243,8 @@ def agree(plan: Plan, studies: Storage, parent: Parent, writer: Writer, say: Cal
     children = writer.children(parent.run_id)
     if plan.experiment.spec.search:
         study = open_search_study(plan, studies, parent, say)
-        study.agree(plan.experiment.trials, measured_of(plan.experiment, children), set())
+        measured = measured_of(plan.experiment, children)
+        study.agree(plan.experiment.trials, measured, set(), plan.experiment.scored)
     else:
         results = results_of(children, plan.experiment.spec.seeds)
         open_study(plan, studies, parent, say).agree(results)
@@ -245,7 +255,7 @@ def waiting_runs(plan: Plan, writer: Writer, parent: Parent | None, say: Callabl
     named."""
     if parent is None:
         return list(plan.runs)
-    keys = {run.keys.evaluate for run in plan.runs}
+    keys = {run.keys.whole.evaluate for run in plan.runs}
     if old := sorted({child.name for child in writer.children(parent.run_id) if child.key not in keys}):
         say(
             f"{plan.experiment.name}: the code or the data have changed. What MLflow has of {', '.join(old)} "
@@ -253,7 +263,12 @@ def waiting_runs(plan: Plan, writer: Writer, parent: Parent | None, say: Callabl
         )
     complete = writer.keep_current(parent.run_id, keys)
     writer.keep_content(parent, plan)
-    return [run for run in plan.runs if (run.variant, run.keys.evaluate) not in complete]
+    pruned = plan.experiment.pruned
+    return [
+        run
+        for run in plan.runs
+        if run.variant not in pruned and (run.variant, run.keys.evaluate) not in complete
+    ]
 
 
 def _say_others(plan: Plan, writer: Writer, say: Callable[[str], None]) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +25,23 @@ if TYPE_CHECKING:
 
     import optuna
 
+    from ablate.experiment.pruners import Scored
     from ablate.experiment.search import Search
     from ablate.experiment.space import Params
     from ablate.runner.study import Storage
 
 VARIANT = "variant"
 """Attribute of a trial: the variant that it is."""
+
+
+@dataclass(frozen=True)
+class OnTheWay:
+    """What a trial was worth at the marks of the pruner."""
+
+    values: Mapping[int, float] = field(default_factory=dict)
+    """Step of the mark → the objective."""
+    pruned: bool = False
+    """Whether it ended at the last of them."""
 
 
 @dataclass(frozen=True)
@@ -111,51 +123,70 @@ class SearchStudy:
             warnings.simplefilter("ignore")  # "group is experimental"
             return SAMPLERS[search.sampler](seed, search.round)
 
-    def agree(self, trials: Sequence[Proposal], measured: Mapping[str, Measured], open_: set[str]) -> None:
+    def agree(
+        self,
+        trials: Sequence[Proposal],
+        measured: Mapping[str, Measured],
+        open_: set[str],
+        scored: Sequence[Scored] = (),
+    ) -> None:
         """Makes the study say what MLflow says, for all recorded trials.
 
         Args:
             measured: what each complete one has brought.
-            open_: those that are still to run. All others without results have failed.
+            open_: those that are still to run. All others without results have failed, if they were not
+                pruned.
+            scored: what trials were worth at marks, and which of them ended there.
         """
+        on_the_way: dict[str, OnTheWay] = {}
+        for each in scored:
+            seen = on_the_way.get(each.trial, OnTheWay())
+            on_the_way[each.trial] = OnTheWay({**seen.values, each.step: each.value}, each.pruned)
         states: dict[str, dict[str, int]] = {}
         for trial in self._patiently(lambda: self._study.get_trials(deepcopy=False)):
             states.setdefault(trial.user_attrs.get(VARIANT, ""), {})[trial.state.name] = trial.number
         for proposal in trials:
             has, result = states.get(proposal.name, {}), measured.get(proposal.name)
-            if "COMPLETE" in has or proposal.name in open_ or (result is None and "FAIL" in has):
+            seen = on_the_way.get(proposal.name, OnTheWay())
+            state = "PRUNED" if seen.pruned else "COMPLETE" if result else "FAIL"
+            if {"COMPLETE", "PRUNED", state} & has.keys() or proposal.name in open_:
                 continue
             if "RUNNING" in has:
-                self._patiently(lambda number=has["RUNNING"], result=result: self._tell(number, result))  # type: ignore[misc]
+                self._patiently(partial(self._tell, has["RUNNING"], state, result, seen.values))
             else:  # the database was lost, or the trial was tried again after it had failed
-                self._patiently(lambda proposal=proposal, result=result: self._add(proposal, result))  # type: ignore[misc]
+                self._patiently(partial(self._add, proposal, state, result, seen.values))
 
-    def _tell(self, number: int, result: Measured | None) -> None:
+    def _tell(self, number: int, state: str, result: Measured | None, seen: Mapping[int, float]) -> None:
         import optuna
         from optuna.trial import TrialState
 
         # What samplers do after a trial is for `optimize`: brute force would stop its loop.
         self._study.sampler = optuna.samplers.RandomSampler()
-        if result is None:
-            self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
-            return
         frozen = next(trial for trial in self._study.get_trials(deepcopy=False) if trial.number == number)
         trial = optuna.trial.Trial(self._study, frozen._trial_id)
+        for step in sorted(seen.keys() - frozen.intermediate_values.keys()):
+            trial.report(seen[step], step)
+        if result is None or state == "PRUNED":
+            self._study.tell(number, state=TrialState[state], skip_if_finished=True)
+            return
         for metric, excess in result.excess.items():
             if metric not in frozen.constraints:
                 trial.set_constraint(metric, excess)
         trial.set_user_attr("mlflow_runs", {str(seed): run for seed, run in result.runs.items()})
         self._study.tell(number, list(result.values), skip_if_finished=True)
 
-    def _add(self, proposal: Proposal, result: Measured | None) -> None:
+    def _add(
+        self, proposal: Proposal, state: str, result: Measured | None, seen: Mapping[int, float]
+    ) -> None:
         from optuna.trial import TrialState, create_trial
 
         known = Known(proposal.params)
         params = self._space.suggest(known)
         self._study.add_trial(
             create_trial(
-                state=TrialState.COMPLETE if result else TrialState.FAIL,
-                values=list(result.values) if result else None,
+                state=TrialState[state],
+                values=[seen[max(seen)]] if state == "PRUNED" else list(result.values) if result else None,
+                intermediate_values=dict(seen),
                 params=params,
                 distributions=known.distributions,
                 user_attrs={VARIANT: proposal.name},

@@ -35,6 +35,7 @@ def pack_trials(storage: Storage, name: str) -> list[dict[str, Any]]:
             "values": None if trial.values is None else [repr(float(value)) for value in trial.values],
             "params": dict(trial.params),
             "distributions": {key: distribution_to_json(d) for key, d in trial.distributions.items()},
+            "intermediate": {str(step): value for step, value in trial.intermediate_values.items()},
             "user": dict(trial.user_attrs),
             "system": dict(trial.system_attrs),
             "started": trial.datetime_start and trial.datetime_start.isoformat(),
@@ -92,7 +93,7 @@ def _trial(packed: dict[str, Any]) -> optuna.trial.FrozenTrial:
         distributions=distributions,
         user_attrs=packed["user"],
         system_attrs=packed["system"],
-        intermediate_values={},
+        intermediate_values={int(step): value for step, value in packed.get("intermediate", {}).items()},
     )
 
 

@@ -36,11 +36,27 @@ class RunKeys:
     sample_ingredients = cached_property(sampled.ingredients)
     evaluate_ingredients = cached_property(evaluated.ingredients)
 
-    def __init__(self, config: Config, seed: int, contents: Contents) -> None:
+    def __init__(self, config: Config, seed: int, contents: Contents, until: int | None = None) -> None:
         self.config = config
         self.seed = seed
         self.contents = contents
         self.numerics = fingerprint.numerics(config.compute)
+        self.epochs = config.train.epochs if until is None else until
+        """The length of the chain."""
+
+    def at(self, epoch: int | None) -> RunKeys:
+        """The keys of this run as it stands after ``epoch`` of its epochs: its samples and figures there.
+        After the last one, or with None, the run's own."""
+        if epoch is None or epoch >= self.epochs:
+            return self
+        return RunKeys(self.config, self.seed, self.contents, epoch)
+
+    @cached_property
+    def whole(self) -> RunKeys:
+        """The keys of the run at its end: what it is known by."""
+        if self.epochs == self.config.train.epochs:
+            return self
+        return RunKeys(self.config, self.seed, self.contents)
 
     def with_config(self, config: Config) -> RunKeys:
         """The keys of another configuration with the same seed."""
@@ -82,7 +98,7 @@ class RunKeys:
         for begin, end in pairwise([*self._acting_from, self.config.train.epochs]):
             added = {factor.name: self._contribution(factor) for factor in self._acting_from[begin]}
             epochs += [added] * (end - begin)
-        return tuple(epochs)
+        return tuple(epochs[: self.epochs])
 
     def acting(self, epoch: int) -> Acting:
         """The factors that act in an epoch."""
@@ -109,8 +125,10 @@ class RunKeys:
 
     @cached_property
     def watching(self) -> Observer | None:
-        """The observer that is kept, whether or not its weights are sampled; None if it never begins."""
-        return self.config.ema and self.config.ema.resolved(self.config.train.epochs)
+        """The observer that is kept, whether or not its weights are sampled; None if it has not begun by the
+        end of the chain."""
+        observer = self.config.ema and self.config.ema.resolved(self.config.train.epochs)
+        return observer if observer and observer.begins < self.epochs else None
 
     @cached_property
     def observer(self) -> Observer | None:

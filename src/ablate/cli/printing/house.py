@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 def print_outcome(outcome: Outcome) -> None:
     """What ``ablate run`` has done, where the report is, and what failed and why."""
     finished, failed = len(outcome.finished), len(outcome.failed)
-    there = outcome.runs - finished - failed
-    say(f"{finished} runs finished, {there} were already there, {failed} failed. Report: {outcome.report}")
+    there = outcome.runs - finished - failed - outcome.pruned
+    pruned = f"{outcome.pruned} pruned, " if outcome.pruned else ""
+    say(
+        f"{finished} runs finished, {there} were already there, {pruned}{failed} failed. Report: {outcome.report}"
+    )
     for name, reason in outcome.failed.items():
         say(f"failed: {name}: {reason.splitlines()[0]}")
     if failed:

@@ -33,6 +33,9 @@ def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
             f"{spec.search.trials} trials were drawn at random, {guess.steps_unique} "
             f"([bold]{guess.steps_unique / guess.steps_asked:.1%}[/]) would be trained."
         )
+    if marks := plan.experiment.marks:
+        after = ", ".join(mark.words for mark in marks)
+        out().print(f"That is the most: trials are pruned after {after}, and trained no further.")
     stored = {
         stage: sum(plan.store.has(stage, getattr(run.keys, stage)) for run in plan.runs)
         for stage in ("prepare", "sample", "evaluate")

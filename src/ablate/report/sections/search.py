@@ -40,7 +40,8 @@ class TheSearch(Section):
         if searched.complete:
             blocks += _best(searched, labels)
         blocks += [*_importances(searched, labels), *_cost(searched)]
-        blocks += [*_confirmed(results, searched, labels), *_path(searched, labels), *_failed(searched)]
+        blocks += [*_confirmed(results, searched, labels), *_path(searched, labels)]
+        blocks += [*_pruned(searched, labels), *_failed(searched)]
         return blocks
 
 
@@ -53,6 +54,8 @@ def _summary(searched: Searched) -> str:
     complete, rounds = searched.complete, len({trial.round for trial in searched.trials})
     lost = sum(bool(trial.values) and not trial.kept for trial in searched.trials)
     broken = f"; {lost} of them break a constraint" if lost else ""
+    if searched.pruned:
+        broken += f"; {len(searched.pruned)} of them were pruned by {code(searched.pruner)}"
     seeds = ", ".join(map(str, searched.seeds))
     return (
         f"{plural(len(searched.trials), 'trial')} by {code(searched.sampler)} in {plural(rounds, 'round')}, "
@@ -142,8 +145,8 @@ def _cost(searched: Searched) -> list[Block]:
         Heading("What the search cost", level=3),
         Table(head, rows),
         Text(
-            "Optimizer steps. *Asked for*: if each run were trained by itself. *Trained*: those that nobody "
-            "had trained when the run was proposed; the first to need a trunk pays for it."
+            "Optimizer steps. *Asked for*: if each run were trained by itself, to its end. *Trained*: those "
+            "that nobody had trained when the run was proposed; the first to need a trunk pays for it."
         ),
     ]
 
@@ -204,6 +207,19 @@ def _path(searched: Searched, labels: dict[str, str]) -> list[Block]:
             "on these, so early steps look a little too good."
         ),
     ]
+
+
+def _pruned(searched: Searched, labels: dict[str, str]) -> list[Block]:
+    if not searched.pruned:
+        return []
+    (label,) = labels.values()  # trials are pruned by one objective
+    rows = [
+        [trial.name, _point(trial), str(trial.pruned), f"{trial.score:.4g}", str(trial.trained)]
+        for trial in searched.pruned
+    ]
+    after = "seeds" if searched.pruner == "wilcoxon" else "epochs"
+    head = ["trial", "values", f"{after} until then", f"{label} there", "steps trained"]
+    return [Fold("Pruned trials", [Table(head, rows, words=2)])]
 
 
 def _failed(searched: Searched) -> list[Block]:
