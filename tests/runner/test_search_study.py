@@ -147,3 +147,37 @@ def test_a_pruned_trial_is_pruned_in_a_study_that_is_put_together_too(folder: Pa
     ]
     going_on = [points(open_study(folder, name=name).propose(known, 3, 1)) for name in ("search", "anew")]
     assert going_on[0] == going_on[1]
+
+
+class Guidance:
+    """Costs as much as there is guidance."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+        self.taken: list[float] = []
+
+    def of(self, params: dict[str, Any]) -> float:
+        self.asked.append(params["sample.guidance"])
+        return self.asked[-1]
+
+    def take(self, params: dict[str, Any]) -> None:
+        self.taken.append(params["sample.guidance"])
+
+
+def test_of_several_candidates_the_cheapest_is_proposed_also_after_a_kill(folder: Path) -> None:
+    study, costs = open_study(folder), Guidance()
+    known = rounds(study, [], 2)
+    study.agree(known, measured(known), set())
+    before = len(states(folder))
+    whole = study.propose(known, 3, 2, costs)  # type: ignore[arg-type]
+    asked = [costs.asked[n : n + 4] for n in (0, 4, 8)]
+    assert costs.taken == [min(some) for some in asked] == [p.params["sample.guidance"] for p in whole]
+    assert any(len(set(some)) > 1 for some in asked)
+    assert len(states(folder)) == before + 3  # nothing is left of the others
+
+    again = open_study(folder, name="again")
+    rounds(again, [], 2)
+    again.agree(known, measured(known), set())
+    again.propose(known, 1, 2, Guidance())  # type: ignore[arg-type]
+    again._study.ask()  # killed in the second proposal
+    assert points(open_study(folder, name="again").propose(known, 3, 2, Guidance())) == points(whole)  # type: ignore[arg-type]

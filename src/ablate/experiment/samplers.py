@@ -84,3 +84,5 @@ ONE_SEQUENCE = ("qmc",)
 """Samplers whose proposals are one sequence: all of their trials have the same seed."""
 ONE_OBJECTIVE = ("cma-es",)
 """Samplers that cannot search for several objectives."""
+WITH_CANDIDATES = ("tpe", "gp", "random")
+"""Samplers whose proposals depend on their seed and the trials so far alone, so that several can be drawn."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from ablate.experiment.config import choice
 from ablate.experiment.names import MetricName, Name, Overrides
 from ablate.experiment.pruners import Pruner
-from ablate.experiment.samplers import ONE_OBJECTIVE, SAMPLERS
+from ablate.experiment.samplers import ONE_OBJECTIVE, SAMPLERS, WITH_CANDIDATES
 from ablate.fields import FieldError, Finite, Model, Positive, Seed
 
 
@@ -143,6 +143,9 @@ class Search(Model):
     """Who proposes the trials."""
     seed: Seed = 0
     """Of the sampler."""
+    acquisition: Literal["improvement", "per-cost"] = "improvement"
+    """What becomes a trial: what the sampler proposes, or of four proposals that which costs the least
+    training. The first round is the sampler's own."""
     pruner: Pruner | None = None
     """Who ends trials early that look bad."""
     trials: Annotated[int, Field(ge=1, le=10_000)]
@@ -166,6 +169,11 @@ class Search(Model):
             raise FieldError("an objective is there twice", "objectives")
         if self.sampler in ONE_OBJECTIVE and len(self.objectives) > 1:
             raise FieldError(f"{self.sampler} can search for one objective only", "sampler")
+        if self.acquisition == "per-cost" and self.sampler not in WITH_CANDIDATES:
+            among = ", ".join(WITH_CANDIDATES)
+            raise FieldError(
+                f"{self.sampler} makes one proposal at a time; {among} make several", "acquisition"
+            )
         if self.pruner and len(self.objectives) > 1:
             raise FieldError("trials can be pruned by one objective only", "pruner")
         if len(self.enqueue) > self.trials:

@@ -18,6 +18,7 @@ from ablate.experiment.trials import Proposal, branch_points, grown, resolve
 from ablate.plan import regrown
 from ablate.records import FINISHED
 from ablate.runner.needs import write_needs
+from ablate.runner.per_cost import Costs
 from ablate.runner.pruning import end_pruned, judged, values_at
 from ablate.runner.search_study import Measured, SearchStudy
 from ablate.runner.study import results_of
@@ -169,7 +170,10 @@ class SearchRounds:
         assert search
         if count := self._trials_to_come():
             number = max((trial.round for trial in experiment.trials), default=-1) + 1
-            new = study.propose(experiment.trials, count, number)
+            costs = None
+            if number and search.acquisition == "per-cost":
+                costs = Costs(self.plan, {experiment.spec.baseline, *measured, *experiment.pruned})
+            new = study.propose(experiment.trials, count, number, costs)
             self._take([*experiment.proposals, *new], experiment.confirmed)
         elif self._late or not search.confirm:
             return

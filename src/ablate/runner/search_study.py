@@ -21,15 +21,18 @@ from ablate.record.databases import provide_database
 from ablate.runner.study import make_tables, patiently_on, storage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import optuna
 
     from ablate.experiment.pruners import Scored
     from ablate.experiment.search import Search
     from ablate.experiment.space import Params
+    from ablate.runner.per_cost import Costs
     from ablate.runner.study import Storage
 
+CANDIDATES = 4
+"""Proposals of which the cheapest is taken. Of more, what is cheap would count more than what is good."""
 VARIANT = "variant"
 """Attribute of a trial: the variant that it is."""
 
@@ -87,12 +90,16 @@ class SearchStudy:
             )
         )
 
-    def propose(self, known: Sequence[Proposal], count: int, number: int) -> list[Proposal]:
+    def propose(
+        self, known: Sequence[Proposal], count: int, number: int, costs: Costs | None = None
+    ) -> list[Proposal]:
         """The next ``count`` trials, those of the round with this number; each runs from now on.
 
         Args:
             known: the trials that are recorded. What was proposed and not recorded, because the process was
                 killed in between, is proposed again.
+            costs: of several candidates for each trial, the cheapest by them is proposed; without it the
+                first.
         """
         recorded = {proposal.name for proposal in known}
         for params in self._search.enqueue[len(known) :]:
@@ -101,22 +108,55 @@ class SearchStudy:
         proposals: list[Proposal] = []
         for index in range(len(known), len(known) + count):
             again = left.pop(0) if left else None
-            params = self._patiently(lambda index=index, again=again: self._ask(index, again))  # type: ignore[misc]
+            enqueued = index < len(self._search.enqueue)
+            sampler = partial(self._cheapest, index, again, costs) if costs and not enqueued else None
+            params = self._patiently(
+                partial(self._ask, index, again, sampler or partial(self._sampler, index))
+            )
             proposals.append(Proposal(trial_name(index), params, round=number))
+            if costs:
+                costs.take(params)
         return proposals
 
-    def _ask(self, index: int, again: optuna.trial.FrozenTrial | None) -> Params:
+    def _ask(
+        self,
+        index: int,
+        again: optuna.trial.FrozenTrial | None,
+        sampler: Callable[[], optuna.samplers.BaseSampler],
+    ) -> Params:
         import optuna
 
-        self._study.sampler = self._sampler(index)
+        self._study.sampler = sampler()
         # What a trial was given before the process was killed, it is given again; the rest is proposed now.
         trial = optuna.trial.Trial(self._study, again._trial_id) if again else self._study.ask()
         trial.set_user_attr(VARIANT, trial_name(index))
         return self._space.suggest(trial)
 
-    def _sampler(self, index: int) -> optuna.samplers.BaseSampler:
+    def _cheapest(
+        self, index: int, again: optuna.trial.FrozenTrial | None, costs: Costs
+    ) -> optuna.samplers.BaseSampler:
+        """Proposes the cheapest of some candidates. They are drawn in a copy of the study: nothing is left of
+        the others."""
+        import optuna
+
+        copy = optuna.create_study(directions=self._study.directions)
+        trials = self._study.get_trials(deepcopy=False)
+        copy.add_trials(trials[: again.number] if again else trials)
+        candidates: list[Params] = []
+        for number in range(CANDIDATES):
+            copy.sampler = self._sampler(index, number)
+            trial = copy.ask()
+            candidates.append(self._space.suggest(trial))
+            copy.tell(trial, state=optuna.trial.TrialState.FAIL)  # the next is drawn as if it were the first
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "experimental"
+            chosen = min(candidates, key=costs.of)
+            return optuna.samplers.PartialFixedSampler(chosen, optuna.samplers.RandomSampler(seed=0))
+
+    def _sampler(self, index: int, candidate: int = 0) -> optuna.samplers.BaseSampler:
         search = self._search
-        seed = random.Random(f"{search.seed} {index}").getrandbits(31)
+        drawn = f"{search.seed} {index} {candidate}" if candidate else f"{search.seed} {index}"
+        seed = random.Random(drawn).getrandbits(31)
         if search.sampler in ONE_SEQUENCE:
             seed = search.seed
         with warnings.catch_warnings():
