@@ -25,9 +25,8 @@ def print_outcome(outcome: Outcome) -> None:
     finished, failed = len(outcome.finished), len(outcome.failed)
     there = outcome.runs - finished - failed - outcome.pruned
     pruned = f"{outcome.pruned} pruned, " if outcome.pruned else ""
-    say(
-        f"{finished} runs finished, {there} were already there, {pruned}{failed} failed. Report: {outcome.report}"
-    )
+    counts = f"{finished} runs finished, {there} were already there, {pruned}{failed} failed"
+    say(f"{counts}. Report: {outcome.report}")
     for name, reason in outcome.failed.items():
         say(f"failed: {name}: {reason.splitlines()[0]}")
     if failed:
