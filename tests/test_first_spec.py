@@ -47,12 +47,12 @@ def test_a_first_spec_asks_one_question_of_the_images_in_sizes_that_fit_them(her
     config = experiment.variants["averaged"]
     assert (config.data.path, config.data.size) == ("my photos", 32)
     assert config.components.vae.source == "kits/my-photos"
-    assert (config.train.batch, config.train.epochs) == (4, 40)
+    assert (config.train.batch, config.train.epochs) == (4, 30)
     assert len(experiment.spec.seeds) == 6 and len(experiment.spec.claims) == 1
 
 
 @pytest.mark.parametrize(
-    ("images", "batch", "epochs"), [(3, 3, 40), (200, 16, 40), (3200, 16, 7), (50_000, 16, 4)]
+    ("images", "batch", "epochs"), [(3, 3, 30), (200, 16, 30), (3200, 16, 7), (50_000, 16, 4)]
 )
 def test_a_training_is_about_as_long_whatever_the_number_of_images(
     images: int, batch: int, epochs: int

@@ -30,8 +30,10 @@ SHIPPED = 3200
 """Training images of the embedded data set, which the profile ``sprites`` and its kit are tuned for."""
 STEPS = 1400
 """Optimizer steps of the profile ``sprites`` for a seed."""
-EPOCHS = (4, 40)
+EPOCHS = (4, 30)
 """Fewest and most of a small training: each stores a state and logs a row."""
+EFFORT = 0.08
+"""Least share of the embedded kit's steps: a VAE that knows a few images takes some hundred."""
 LARGE_SETS = 1000
 LARGE_IMAGES = 128
 """Training images, and the edge of the usual one in pixels, from which the full size is worth its GPU."""
@@ -86,7 +88,7 @@ def small(data: Path, name: str, images: int) -> Setting:
         "train": {"epochs": epochs, "batch": batch},
         "track": {"preview_every": max(1, epochs // 4)},
     }
-    return Setting("sprites", config, KITS / name, min(1.0, max(0.1, images / SHIPPED)))
+    return Setting("sprites", config, KITS / name, min(1.0, max(EFFORT, images / SHIPPED)))
 
 
 def full(data: Path, name: str, images: int) -> Setting:

@@ -79,9 +79,8 @@ def run(
     if outcome.failed:
         raise typer.Exit(1)
     elsewhere = tracking_uri or (store, reports) != (STORE, REPORTS)
-    if not (
-        profile or sets or seeds or plugins or elsewhere
-    ):  # or these commands would need the same options
+    changed = profile or sets or seeds or plugins
+    if not (elsewhere or changed):  # then these commands would need the same options
         settings = made.experiment.spec
         print_what_follows(spec, claims=bool(settings.claims) and not settings.search)
 

@@ -7,9 +7,12 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
 
 from ablate.cli.printing import out, say
 from ablate.cli.printing.checks import print_findings
@@ -25,22 +28,29 @@ if TYPE_CHECKING:
     from ablate.records import Cluster, EpochRow, Finding
 
 
+ROWS = 8
+"""Tasks that a terminal shows at once, the newest."""
+
+
 class RunScreen:
-    """Bars on a terminal; in a log one line for each task that ends and, at most every few seconds,
-    one for training that goes on."""
+    """On a terminal, bars and a row for each task at work: its segment and variants, its epoch and loss. In a
+    log, one line for each task that ends and, at most every few seconds, one for training that goes on."""
 
     def __init__(self) -> None:
+        console = out()
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-            console=out(),
+            console=console,
             disable=not sys.stdout.isatty(),
         )
-        self._epochs = self._bars.add_task("epochs trained", total=None, note="")
-        self._runs = self._bars.add_task("runs finished", total=None, note="")
+        self._epochs = self._bars.add_task("epochs trained", total=None)
+        self._runs = self._bars.add_task("runs finished", total=None)
+        self._at_work: dict[str, str] = {}
+        """Task → what it has said last."""
+        self._live = Live(get_renderable=self._shown, console=console)
         self._run_names: Collection[str] = ()
         self._started = time.monotonic()
         self._last_line = 0.0
@@ -50,7 +60,7 @@ class RunScreen:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        self._live.stop()
 
     def say(self, text: str) -> None:
         """A line above the bars."""
@@ -65,8 +75,9 @@ class RunScreen:
         self._run_names = runs
         self._bars.update(self._epochs, total=epochs)
         self._bars.update(self._runs, total=len(runs))
-        self._bars.start()
-        if self._bars.disable:
+        if not self._bars.disable:
+            self._live.start()
+        else:
             self._line(f"{epochs} epochs to train, {len(runs)} runs to finish")
 
     def cluster(self, seen: Cluster) -> None:
@@ -77,34 +88,44 @@ class RunScreen:
 
     def note(self, task: str, text: str) -> None:
         """Shows what a task is doing."""
-        self._going_on(self._runs, f"{task}: {text}")
+        self._going_on(task, text)
 
     def epoch(self, task: str, epochs: int, row: EpochRow) -> None:
         """Counts an epoch."""
         self._bars.advance(self._epochs)
-        text = f"{task}: epoch {epochs}, loss {row['loss']:.4f}, {row['epoch_seconds']:.1f} s"
-        self._going_on(self._epochs, text, f"{self._count(self._epochs)} epochs; ")
+        text = f"epoch {epochs}, loss {row['loss']:.4f}, {row['epoch_seconds']:.1f} s"
+        self._going_on(task, text, f"{self._count(self._epochs)} epochs; ")
 
     def done(self, task: str, text: str = "") -> None:
         """Counts a finished run."""
         self._bars.advance(self._runs, task in self._run_names)
+        self._at_work.pop(task, None)
         if self._bars.disable:
             self._line(f"{self._count(self._runs)} runs; done: {task}" + (f": {text}" if text else ""))
 
     def failed(self, task: str, reason: str) -> None:
         """Shows why a task failed."""
         self._bars.advance(self._runs, task in self._run_names)
+        self._at_work.pop(task, None)
         self._line(f"failed: {task}: {reason}")
 
     def _count(self, bar: TaskID) -> str:
         return f"{self._bars.tasks[bar].completed}/{self._bars.tasks[bar].total}"
 
-    def _going_on(self, bar: TaskID, text: str, count: str = "") -> None:
-        """A note beside a bar; without bars a line, if the last one is some seconds old."""
-        if self._bars.live.is_started:
-            self._bars.update(bar, note=visible(text, keep=""))
+    def _going_on(self, task: str, text: str, count: str = "") -> None:
+        """A task's row; without rows a line, if the last one is some seconds old."""
+        if self._live.is_started:
+            self._at_work[task] = text
         elif time.monotonic() - self._last_line > 5:
-            self._line(count + text)
+            self._line(f"{count}{task}: {text}")
+
+    def _shown(self) -> Group:
+        """The bars, and below them the tasks at work."""
+        rows = Table.grid(padding=(0, 2))
+        for task, text in list(self._at_work.items())[-ROWS:]:
+            cells = (Text(visible(cell, keep=""), no_wrap=True, overflow="ellipsis") for cell in (task, text))
+            rows.add_row(*cells)
+        return Group(self._bars, rows)
 
     def _line(self, text: str) -> None:
         self._last_line = time.monotonic()

@@ -1,0 +1,55 @@
+"""What a run shows while it goes on: rows of the tasks at work on a terminal, lines in a log."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from typing import TYPE_CHECKING
+
+from ablate.cli.screens import RunScreen
+
+if TYPE_CHECKING:
+    import pytest
+
+TRAINING = "train seed 0, epochs 0–7 (none, mid-way)"
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def run(screen: RunScreen) -> None:
+    with screen:
+        screen.begin(14, ["none seed 0", "mid-way seed 0"])
+        screen.epoch(TRAINING, 3, {"loss": 0.25, "epoch_seconds": 2.0})
+        screen.note("prepare \x1b[31m", "images 32 of 64")
+        screen._live.refresh() if screen._live.is_started else None
+        screen.done(TRAINING)
+        screen.failed("none seed 0", "the loss is not a number")
+
+
+def test_a_terminal_shows_the_tasks_at_work_below_the_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    run(screen := RunScreen())
+    shown = terminal.getvalue()
+    assert "epochs trained" in shown and "1/14" in shown
+    assert TRAINING in shown and "epoch 3, loss 0.2500, 2.0 s" in shown
+    assert "prepare \\x1b[31m" in shown and "images 32 of 64" in shown
+    assert "failed: none seed 0: the loss is not a number" in shown
+    assert list(screen._at_work) == ["prepare \x1b[31m"]
+
+
+def test_a_log_gets_lines_and_no_bars(capsys: pytest.CaptureFixture[str]) -> None:
+    run(RunScreen())
+    lines = [line.partition("] ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "14 epochs to train, 2 runs to finish",
+        f"0/2 runs; done: {TRAINING}",
+        "failed: none seed 0: the loss is not a number",
+    ]
