@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-
 from typing import TYPE_CHECKING
 
 from ablate.cli.screens import RunScreen
