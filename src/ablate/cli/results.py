@@ -19,9 +19,11 @@ from ablate.cli.options import (
     Sets,
     SpecFile,
     StoreAddress,
+    StudyStorage,
     TrackingUri,
     bare_plan_of,
     not_recorded,
+    open_store,
     plan_of,
 )
 
@@ -122,8 +124,22 @@ def ui(
     tracking_uri: TrackingUri = None,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 5000,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    study: Annotated[
+        bool, typer.Option("--study", help="Open Optuna's dashboard on the studies instead.")
+    ] = False,
+    store: StoreAddress = STORE,
+    study_storage: StudyStorage = None,
 ) -> None:
     """Open the MLflow UI on the recorded runs."""
+    if study:
+        from ablate.cli.printing import say
+        from ablate.record.addresses import tracking_address
+        from ablate.runner.dashboard import serve_studies
+        from ablate.runner.study import study_storage as storage_of_studies
+
+        uri = tracking_address(tracking_uri)
+        serve_studies(storage_of_studies(uri, open_store(store), study_storage), host, port, say)
+        return
     from ablate.record.client import ui_command
 
     command = ui_command(tracking_uri, host, port)
