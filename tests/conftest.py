@@ -13,7 +13,6 @@ import gc
 import json
 import random
 import shutil
-import subprocess
 import sys
 import uuid
 from functools import reduce
@@ -270,34 +269,36 @@ class Ablate(Protocol):
     def __call__(self, *arguments: str, folder: Path | None = None) -> Done: ...
 
 
-@pytest.fixture
-def ablate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Ablate:
-    """Calls ``ablate`` in a folder, by default an empty one; in this process, which has imported
-    everything already, and without workers.
-    """
+def call_here(patch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
+    """The exit code of ``ablate`` in this process, which has imported everything already; without workers."""
     from here import Here
 
     from ablate.__main__ import main
 
-    monkeypatch.setenv("COLUMNS", "200")
+    patch.setenv("COLUMNS", "200")
     for module in ("run", "verify"):
-        monkeypatch.setattr(f"ablate.runner.{module}.LocalExecutor", Here)
-    monkeypatch.setattr("ablate.runner.executors.EXECUTORS", {"local": lambda address: Here.of})
+        patch.setattr(f"ablate.runner.{module}.LocalExecutor", Here)
+    patch.setattr("ablate.runner.executors.EXECUTORS", {"local": lambda address: Here.of})
+    patch.chdir(folder)
+    # MLflow keeps a connection for each address: a relative one would lead to the folder of another test.
+    patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+    patch.setattr(sys, "argv", ["ablate", *arguments])
+    try:
+        main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    return 0
+
+
+@pytest.fixture
+def ablate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Ablate:
+    """Calls ``ablate`` in a folder, by default an empty one; see ``call_here``."""
     empty = tmp_path / "workplace"
 
     def call(*arguments: str, folder: Path | None = None) -> Done:
         if folder is None:
             empty.mkdir(exist_ok=True)
-        here = folder or empty
-        monkeypatch.chdir(here)
-        # MLflow keeps a connection for each address: a relative one would lead to the folder of another test.
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{here / 'mlflow.db'}")
-        monkeypatch.setattr(sys, "argv", ["ablate", *arguments])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(bool(end.code))
+        code = call_here(monkeypatch, folder or empty, *arguments)
         return Done(code, *capsys.readouterr())
 
     return call
@@ -355,19 +356,14 @@ def make_workplace(databases: Path, write_spec: Callable[..., Path]) -> Callable
 
 
 @pytest.fixture(scope="session")
-def finished(
-    make_workplace: Callable[..., Path], command: Callable[..., list[str]], shared: Callable[..., Path]
-) -> Path:
+def finished(make_workplace: Callable[..., Path], shared: Callable[..., Path]) -> Path:
     """A folder in which ``ablate run tiny.yaml`` has run undisturbed. Tests may add to it only, or write the
     report again: ``first-reports`` holds it as the run left it.
     """
 
     def fill(folder: Path) -> None:
-        arguments = command("run", "tiny.yaml")
-        done = subprocess.run(
-            arguments, cwd=make_workplace(folder), capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        with pytest.MonkeyPatch.context() as patch:
+            assert call_here(patch, make_workplace(folder), "run", "tiny.yaml") == 0
         shutil.copytree(folder / "reports", folder / "first-reports")
 
     return shared("finished", fill)
