@@ -47,7 +47,12 @@ GOLDEN = Path(__file__).parent / "golden"
 
 TINY: dict[str, Any] = {
     "components": "sprites",
-    "unet": {"block_out_channels": [16, 16], "norm_num_groups": 8},
+    "unet": {
+        "block_out_channels": [16],
+        "down_block_types": ["DownBlock2D"],
+        "up_block_types": ["UpBlock2D"],
+        "norm_num_groups": 8,
+    },
     "noise": {"schedule": "scaled_linear", "prediction": "epsilon"},
     "train": {"epochs": 3, "batch": 16, "learning_rate": 1e-3},
     "sample": {"scheduler": "DPMSolverMultistepScheduler", "steps": 3, "guidance": 3.0, "batch": 4},

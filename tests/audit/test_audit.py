@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from ablate.audit.probe import Probe
     from tests.conftest import MakeKeys
 
-LPIPS = {"losses": {"lpips": {"weight": 0.1, "start": 1, "images": 4}}}
+FEW = {"train": {"batch": 4}}
+"""What acts on a few images acts on any number."""
+LPIPS = {"losses": {"lpips": {"weight": 0.1, "start": 1, "images": 2}}}
 KL = {"losses": {"kl": {"weight": 0.1, "start": 1}}}
 FLIP = {"augmentation": {"kind": "flip", "start": 1}}
 STRONG = {"augmentation": {"kind": "strong", "start": 2}}
@@ -58,7 +60,8 @@ def ask_anew(make_keys: MakeKeys, store: Store) -> Callable[..., list[Finding]]:
         variants: dict[str, Overrides], expect: Sequence[str] = (), seeds: Sequence[int] = (0,)
     ) -> list[Finding]:
         keys = {
-            name: [make_keys(overrides, seed=seed) for seed in seeds] for name, overrides in variants.items()
+            name: [make_keys(FEW, overrides, seed=seed) for seed in seeds]
+            for name, overrides in variants.items()
         }
         for key, _ in list(store.entries("audit")):
             store.remove("audit", key)  # a fault that a test plants in the code is not in the key

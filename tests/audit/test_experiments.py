@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from ablate.records import Finding
 
 SMALL = {
-    "unet.block_out_channels": [16, 16],
+    "unet.block_out_channels": [16],
+    "unet.down_block_types": ["DownBlock2D"],
+    "unet.up_block_types": ["UpBlock2D"],
     "unet.norm_num_groups": 8,
     "unet.attention_head_dim": 8,
     "unet.addition_embed_type_num_heads": 4,

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 EPOCHS = 4
 BASE: dict[str, Any] = {"train": {"epochs": EPOCHS}}
 LATE: dict[str, Any] = {
-    "losses": {"lpips": {"weight": 0.1, "start": 2, "images": 4}, "kl": {"weight": 0.01, "start": 3}},
+    "losses": {"lpips": {"weight": 0.1, "start": 2, "images": 2}, "kl": {"weight": 0.01, "start": 3}},
     "augmentation": {"kind": "strong", "start": 2},
 }
 EARLY_EMA: dict[str, Any] = {"ema": {"decay": 0.8, "start": 1}}
@@ -342,7 +342,8 @@ def test_an_epoch_shows_each_image_at_most_once_in_full_batches(
 # ── the same training by faster ways ─────────────────────────────────────────────────────────────
 
 LPIPS: dict[str, Any] = {"losses": {"lpips": {"weight": 0.1}}}
-STEPS = 20
+STEPS = 10
+"""More than an epoch of eight."""
 
 Overrides = dict[str, Any]
 
@@ -485,7 +486,7 @@ def test_half_precision_has_nearly_the_gradient_of_lpips(make_keys: MakeKeys, st
     def gradient(precision: str) -> Tensor:
         keys = make_keys(LPIPS, {"train": {"precision": precision}})
         training = Training.at(0, keys, (), store)
-        batch = draw_batch(training, torch.arange(16), 0, 0, keys.acting(0))
+        batch = draw_batch(training, torch.arange(4), 0, 0, keys.acting(0))
         x0 = (batch.x0 + 0.3 * batch.noise).requires_grad_()
         lpips(
             x0, batch.images["lpips"], training.frozen.decode, training.frozen.part("perceptual")
