@@ -197,6 +197,12 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def generated(shared: Callable[..., Path]) -> Path:
+    """The embedded data set as the generator writes it, with an image of each action. To read only."""
+    return shared("generated", lambda folder: sprites.generate(folder, frames=1))
+
+
+@pytest.fixture(scope="session")
 def make_config(data_folder: Path) -> MakeConfig:
     """The profile ``sprites`` made tiny, with overrides put onto it."""
     base = reduce(merge, [load_profile("sprites"), expand(TINY), {"data": {"path": str(data_folder)}}])

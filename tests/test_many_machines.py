@@ -67,8 +67,10 @@ def test_a_study_in_a_bucket_goes_on_on_another_machine_to_the_same_bytes(
 
 
 WITHOUT_LOCKS = """
-import contextlib, sys
-import ablate.store, ablate.runner.executors
+import contextlib, os, sys
+from warm import import_everything
+import_everything()
+import ablate.store, ablate.report.formats.markdown, ablate.runner.executors
 from here import Here
 from ablate.__main__ import main
 
@@ -80,34 +82,35 @@ class NoLock(contextlib.AbstractContextManager):
 ablate.store.lock_on = lambda file, *, shared: NoLock()
 ablate.store.is_held = lambda file, *, shared: True
 ablate.runner.executors.EXECUTORS = {"local": lambda address: Here.of}
+ablate.report.formats.markdown.png = lambda draw: b""
 sys.argv = ["ablate", *sys.argv[1:]]
-main()
+processes = []
+for folder in ("first", "second"):
+    if not (process := os.fork()):
+        os.chdir(folder)
+        sys.exit(main())
+    processes.append(process)
+sys.exit(any([os.waitpid(process, 0)[1] for process in processes]))
 """
-"""``ablate`` where ``flock`` always says yes, and all else seems to be in use."""
+"""``ablate`` in two folders at once, where ``flock`` always says yes, and all else seems to be in use."""
 
 
 def test_two_processes_whose_locks_never_lock_make_the_same_study_and_lose_nothing(
     finished: Path, make_workplace: Callable[..., Path], tmp_path: Path
 ) -> None:
-    processes = []
     for name in ("first", "second"):
-        (folder := tmp_path / name).mkdir()
-        arguments = ["run", "tiny.yaml", "--seeds", "0", "--no-audit", "--store", "../store"]
-        command = [sys.executable, "-c", WITHOUT_LOCKS, *arguments]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-        processes.append(
-            subprocess.Popen(
-                command,
-                cwd=make_workplace(folder),
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        )
-    for process in processes:
-        shown, _ = process.communicate()
-        assert process.returncode == 0, shown
+        (tmp_path / name).mkdir()
+        make_workplace(tmp_path / name)
+    arguments = ["run", "tiny.yaml", "--seeds", "0", "--no-audit", "--store", "../store"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LOCKS, *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
     store = hashes(tmp_path / "store")
     assert store and store.items() <= hashes(finished / ".ablate").items()
     assert not any(

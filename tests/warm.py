@@ -32,8 +32,8 @@ EVENTS = {"os.rename": 1, "os.link": 1, "os.mkdir": 0, "os.remove": 0, "os.rmdir
 """Python's audit events of calls that change files → which argument is the path."""
 
 
-def serve() -> None:
-    gc.disable()
+def import_everything() -> None:
+    """What a command may import while it works, so that a process that is forked begins with it."""
     import diffusers  # noqa: F401
     import lpips  # noqa: F401
     import mlflow.server
@@ -53,6 +53,10 @@ def serve() -> None:
     import ablate.stages.sample
     import ablate.stages.train  # noqa: F401
 
+
+def serve() -> None:
+    gc.disable()
+    import_everything()
     gc.freeze()  # no process that is forked looks for garbage in what was imported
     gc.enable()
     assert threading.active_count() == 1, "a process with threads must not be forked"

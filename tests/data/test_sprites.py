@@ -35,13 +35,6 @@ if TYPE_CHECKING:
     from ablate.fingerprint import Contents
 
 
-@pytest.fixture(scope="module")
-def sprites(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sprites")
-    generate(folder, frames=1)
-    return folder
-
-
 def digest(folder: Path) -> str:
     sha = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -85,17 +78,17 @@ def test_held_out_monsters_are_balanced_over_all_attributes() -> None:
         assert max(counts.values()) - min(counts.values()) <= 2
 
 
-def test_no_held_out_monster_is_in_the_training_images(sprites: Path) -> None:
-    trained = {image.group for image in read(sprites).train}
-    tested = {prompt.image_name.split("_")[0] for prompt in read(sprites).prompts}
+def test_no_held_out_monster_is_in_the_training_images(generated: Path) -> None:
+    trained = {image.group for image in read(generated).train}
+    tested = {prompt.image_name.split("_")[0] for prompt in read(generated).prompts}
     assert len(trained) == 320
     assert len(tested) == 64
     assert not trained & tested
 
 
-def test_every_monster_is_trained_in_every_action(sprites: Path) -> None:
-    assert len(read(sprites).train) == 320 * len(ACTIONS)
-    assert len(list((sprites / "train").iterdir())) == 320 * len(ACTIONS)
+def test_every_monster_is_trained_in_every_action(generated: Path) -> None:
+    assert len(read(generated).train) == 320 * len(ACTIONS)
+    assert len(list((generated / "train").iterdir())) == 320 * len(ACTIONS)
 
 
 def test_by_itself_it_draws_as_many_training_images_as_its_place_says(
@@ -108,16 +101,16 @@ def test_by_itself_it_draws_as_many_training_images_as_its_place_says(
     assert len(list((tmp_path / "train").iterdir())) == said
 
 
-def test_there_are_128_prompts_with_real_images_and_balanced_actions(sprites: Path) -> None:
-    prompts = read(sprites).prompts
+def test_there_are_128_prompts_with_real_images_and_balanced_actions(generated: Path) -> None:
+    prompts = read(generated).prompts
     assert len(prompts) == 128
     assert all(prompt.reference is not None for prompt in prompts)
     actions = Counter(prompt.image_name.split("_")[1] for prompt in prompts)
     assert set(actions.values()) <= {25, 26}
 
 
-def test_the_test_json_has_the_published_fields(sprites: Path) -> None:
-    entries = json.loads((sprites / "test.json").read_text())
+def test_the_test_json_has_the_published_fields(generated: Path) -> None:
+    entries = json.loads((generated / "test.json").read_text())
     for entry in entries.values():
         assert set(entry) == {"image_name", "given_description", "action_description", "text_prompt"}
         assert entry["text_prompt"] == f"{entry['given_description']} {entry['action_description']}"
@@ -135,8 +128,8 @@ def test_every_paraphrase_names_each_attribute_exactly_once(attribute: str) -> N
             assert named == [getattr(monster, attribute)]
 
 
-def test_images_are_32_pixel_rgb_on_white(sprites: Path) -> None:
-    for path in sorted((sprites / "test").iterdir())[:20]:
+def test_images_are_32_pixel_rgb_on_white(generated: Path) -> None:
+    for path in sorted((generated / "test").iterdir())[:20]:
         with Image.open(path) as image:
             assert (image.mode, image.size) == ("RGB", (32, 32))
             pixels = np.asarray(image)

@@ -13,7 +13,6 @@ from PIL import Image
 from rich.console import Console
 
 from ablate.cli.printing.checks import print_qualities
-from ablate.data import sprites
 from ablate.errors import ComponentError, DataError
 from ablate.experiment.config import Part
 from ablate.kit.build import TRAININGS, Job, build_kit, folder_hash, train_part
@@ -37,15 +36,8 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sprites")
-    sprites.generate(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def shipped(data: Path) -> KitQualities:
-    return check_kit(EMBEDDED_KIT, data)
+def shipped(generated: Path) -> KitQualities:
+    return check_kit(EMBEDDED_KIT, generated)
 
 
 def small_dataset(folder: Path) -> Path:
@@ -116,9 +108,9 @@ def test_the_shipped_kit_holds_safetensors_and_nothing_pickled() -> None:
     assert suffixes <= {".safetensors", ".json", ".txt", ".md"}
 
 
-def test_feature_vectors_have_the_distances_of_lpips(data: Path) -> None:
+def test_feature_vectors_have_the_distances_of_lpips(generated: Path) -> None:
     metric = PerceptualPart(Part(source=str(EMBEDDED_KIT), subfolder="perceptual")).load()
-    images = np.stack([np.asarray(Image.open(p)) for p in sorted((data / "test").iterdir())[:4]])
+    images = np.stack([np.asarray(Image.open(p)) for p in sorted((generated / "test").iterdir())[:4]])
     features = perceptual_features(metric, images)
     x = to_unit(images)
     with torch.no_grad():
@@ -172,11 +164,11 @@ def test_data_without_test_images_is_refused_before_anything_is_trained(tmp_path
     assert not (tmp_path / "kit").exists()
 
 
-def test_a_kit_that_lacks_a_part_is_refused(tmp_path: Path, data: Path) -> None:
+def test_a_kit_that_lacks_a_part_is_refused(tmp_path: Path, generated: Path) -> None:
     kit = shutil.copytree(EMBEDDED_KIT, tmp_path / "kit")
     shutil.rmtree(kit / "image_encoder")
     with pytest.raises(ComponentError, match="image encoder"):
-        check_kit(kit, data)
+        check_kit(kit, generated)
 
 
 def test_the_qualities_are_printed_as_a_table(shipped: KitQualities) -> None:

@@ -193,7 +193,7 @@ def test_a_disk_without_room_is_told_what_it_needs_and_has(
 ) -> None:
     folder = make_workplace(tmp_path)
     done = ablate(
-        *("run", "tiny.yaml", "--no-audit", "--set", "unet.block_out_channels=[262144, 262144]"),
+        *("run", "tiny.yaml", "--no-audit", "--set", "unet.block_out_channels=[1048576]"),
         folder=folder,
     )
     assert done.code == 1
