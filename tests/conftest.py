@@ -73,14 +73,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 LONGEST = (
     "test_audit",
-    "test_experiments",
-    "test_kill",
-    "test_train",
-    "test_kit",
-    "test_benchmarks",
     "test_end_to_end",
+    "test_experiments",
+    "test_one_place",
+    "test_train",
+    "test_ranks",
+    "test_kill",
+    "test_benchmarks",
+    "test_kit",
+    "test_many_machines",
+    "test_train_together",
+    "test_status",
+    "test_prepare",
+    "test_prepare_kill",
+    "test_record_faults",
+    "test_executors",
+    "test_search",
+    "test_search_study",
+    "test_odd_specs",
+    "test_odd_options",
+    "test_figures",
+    "test_error_rates",
 )
-"""Files that take longest, begun first: no process shall end with one of them while the others are done."""
+"""Files that take longest, begun in this order: no process ends with one while the others are done."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -90,7 +105,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         files = {item.path: order.random() for item in items}
         items.sort(key=lambda item: (files[item.path], order.random()))
     else:
-        items.sort(key=lambda item: item.path.stem not in LONGEST)
+        place = {name: number for number, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 def pytest_sessionstart() -> None:

@@ -65,7 +65,9 @@ def test_the_published_setting_ends_with_a_report(
 
     monkeypatch.setattr(true_shapes, "subprocess", SimpleNamespace(run=run))
     monkeypatch.setattr(true_shapes, "make_parts", make_parts)
-    monkeypatch.setitem(true_shapes.OVERRIDES, "unet.layers_per_block", 1)
+    fewer = {"unet.layers_per_block": 1, "train.batch": 16, "train.accumulation": 2, "sample.steps": 2}
+    for field, value in fewer.items():  # as many optimizer steps, in half as many batches
+        monkeypatch.setitem(true_shapes.OVERRIDES, field, value)
     monkeypatch.setattr(
         sys, "argv", ["true_shapes.py", "--divide", "8", "--size", "64", "--out", str(tmp_path)]
     )

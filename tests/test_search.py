@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 LATE: dict[str, Any] = {
-    "factors": {"lpips": {"off": {}, "on": {"losses": {"lpips": {"weight": 0.1, "start": 2, "images": 4}}}}},
+    "factors": {"lpips": {"off": {}, "on": {"losses": {"lpips": {"weight": 0.1, "start": 2, "images": 2}}}}},
     "fields": {
         "losses.lpips.weight": {"low": 0.01, "high": 1.0, "log": True, "when": {"lpips": "on"}},
         "sample.steps": {"low": 2, "high": 4},

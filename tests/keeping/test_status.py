@@ -36,7 +36,7 @@ def wait_for(condition: Callable[[], Any]) -> Any:
     until = time.monotonic() + 300
     while not (found := condition()):
         assert time.monotonic() < until
-        time.sleep(0.1)
+        time.sleep(0.5)
     return found
 
 

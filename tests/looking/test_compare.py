@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from ablate.looking.compare import A, B, compare, differences
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+look = cache(choose)  # reading the record takes a second
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def with_variant_called(chosen: Chosen, old: str, new: str) -> Chosen:
 
 
 def test_two_variants_differ_in_what_they_override_and_share_their_trunk(uri: str) -> None:
-    found = compare(choose("tiny/late", uri), choose("tiny/plain", uri))
+    found = compare(look("tiny/late", uri), look("tiny/plain", uri))
     (pair,) = found.pairs
     assert pair.title == "late against plain"
     assert {name.split(".")[0] for name in pair.settings} == {"ema", "losses"}
@@ -41,29 +44,29 @@ def test_two_variants_differ_in_what_they_override_and_share_their_trunk(uri: st
 
 
 def test_differences_are_a_minus_b_paired_by_seed(uri: str) -> None:
-    (pair,) = compare(choose("tiny/late", uri), choose("tiny/plain", uri)).pairs
+    (pair,) = compare(look("tiny/late", uri), look("tiny/plain", uri)).pairs
     fid = next(metric for metric in pair.metrics if metric.key == "fid")
-    ours, theirs = (choose(name, uri).runs for name in ("tiny/late", "tiny/plain"))
+    ours, theirs = (look(name, uri).runs for name in ("tiny/late", "tiny/plain"))
     expected = fmean(a.metrics["fid"] - b.metrics["fid"] for a, b in zip(ours, theirs, strict=True))
     assert fid.differences[A].mean == pytest.approx(expected)
     assert fid.intervals[B].mean == pytest.approx(fmean(run.metrics["fid"] for run in theirs))
 
 
 def test_one_run_against_one_is_shown_with_a_warning(uri: str) -> None:
-    (pair,) = compare(choose("tiny/late/0", uri), choose("tiny/plain/1", uri)).pairs
-    ours, theirs = (choose(name, uri).runs[0] for name in ("tiny/late/0", "tiny/plain/1"))
+    (pair,) = compare(look("tiny/late/0", uri), look("tiny/plain/1", uri)).pairs
+    ours, theirs = (look(name, uri).runs[0] for name in ("tiny/late/0", "tiny/plain/1"))
     fid = next(metric for metric in pair.metrics if metric.key == "fid")
     assert fid.differences[A].mean == pytest.approx(ours.metrics["fid"] - theirs.metrics["fid"])
     assert "nobody can tell a difference from chance" in pair.notes[0]
 
 
 def test_two_runs_of_one_seed_go_by_that_seed(uri: str) -> None:
-    (pair,) = compare(choose("tiny/late/1", uri), choose("tiny/plain/1", uri)).pairs
+    (pair,) = compare(look("tiny/late/1", uri), look("tiny/plain/1", uri)).pairs
     assert pair.seeds == [1] and pair.shared == {1: (1, 3, 3)}
 
 
 def test_two_experiments_are_paired_by_variants_of_one_name(uri: str) -> None:
-    a = choose("tiny", uri)
+    a = look("tiny", uri)
     b = with_variant_called(a, "late", "smoothed")
     found = compare(a, b)
     assert [pair.title for pair in found.pairs] == ["plain"]
@@ -71,7 +74,7 @@ def test_two_experiments_are_paired_by_variants_of_one_name(uri: str) -> None:
 
 
 def test_without_a_variant_in_common_it_says_what_there_is(uri: str) -> None:
-    a = choose("tiny", uri)
+    a = look("tiny", uri)
     b = with_variant_called(with_variant_called(a, "late", "x"), "plain", "y")
     with pytest.raises(UserError, match="no variant in common") as caught:
         compare(a, b)
@@ -79,7 +82,7 @@ def test_without_a_variant_in_common_it_says_what_there_is(uri: str) -> None:
 
 
 def test_figures_that_were_measured_against_other_images_are_not_to_be_compared(uri: str) -> None:
-    a = choose("tiny/plain", uri)
+    a = look("tiny/plain", uri)
     runs = [replace(run, params={**run.params, "data.path": "elsewhere"}) for run in a.record.runs]
     (pair,) = compare(a, replace(a, record=replace(a.record, runs=runs))).pairs
     assert pair.notes[0].startswith("data.path: measured against other images")
