@@ -124,14 +124,14 @@ def read(which: Path | str, *, tracking_uri: str | None = None, store: str = ".a
 # ── what the commands use as well ────────────────────────────────────────────────────────────────
 
 
-def bare_plan(experiment: Experiment, store: str, note: Callable[[str], None] = log) -> Plan:
+def bare_plan(experiment: Experiment, store: str) -> Plan:
     """A plan without its runs: what finds the record of an experiment, on any machine. The data need not be
     here.
 
     Raises:
         UserError: the store's folder is of somebody else, or its bucket of no use.
     """
-    opened = opening.open_store(store, note)
+    opened = opening.open_store(store, log)  # on standard error: what ``--json`` prints is one document
     opened.reach()
     return Plan(experiment, (), opened, training_images=0)
 
@@ -155,7 +155,7 @@ def execute(made: Plan, uri: str, reports: Path, options: Options, progress: Run
     return replace(outcome, report=_write_report(made, uri, reports, progress.say))
 
 
-def find(text: str, tracking_uri: str | None, store: str, note: Callable[[str], None] = log) -> Chosen:
+def find(text: str, tracking_uri: str | None, store: str) -> Chosen:
     """The recorded runs that ``read`` would describe.
 
     Raises:
@@ -168,7 +168,7 @@ def find(text: str, tracking_uri: str | None, store: str, note: Callable[[str], 
     uri = tracking_address(tracking_uri)
     if not (named := SPEC.fullmatch(text)):
         return choose(text, uri)
-    made = bare_plan(load(named["file"]), store, note)
+    made = bare_plan(load(named["file"]), store)
     record = read_experiment(uri, made)
     if record is None:
         raise UserError(

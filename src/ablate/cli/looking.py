@@ -134,6 +134,5 @@ def _choose(text: str, tracking_uri: str | None, store: str) -> Chosen:
         UserError: there is nothing like it.
     """
     from ablate.api import find
-    from ablate.cli.printing import say
 
-    return find(text, tracking_uri, store, say)
+    return find(text, tracking_uri, store)

@@ -93,7 +93,6 @@ def bare_plan_of(
         UserError: the spec or an override is wrong.
     """
     from ablate.api import bare_plan, load
-    from ablate.cli.printing import say
     from ablate.experiment.load import parse_seeds
 
     experiment = load(
@@ -103,7 +102,7 @@ def bare_plan_of(
         seeds=None if seeds is None else parse_seeds(seeds),
         plugins=plugins or (),
     )
-    return bare_plan(experiment, store, say)
+    return bare_plan(experiment, store)
 
 
 def not_recorded(spec: Path) -> UserError:

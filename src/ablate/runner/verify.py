@@ -87,6 +87,8 @@ def _walk(executor: Executor, todo: Sequence[Task], progress: RunProgress | None
     def on_end(task: Task, reason: str) -> None:
         if reason:
             failed.append(f"{task.name}: {reason}")
+        elif progress:
+            progress.done(task.name)
 
     walk(todo, executor, on_event, on_end)
     if failed:
