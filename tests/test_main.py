@@ -31,7 +31,7 @@ def test_what_the_machine_refuses_is_said(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(code, "refused", "some/file")
 
-    monkeypatch.setattr("ablate.experiment.load.load_experiment", refuse)
+    monkeypatch.setattr("ablate.api.load_experiment", refuse)
     done = ablate("plan", "any.yaml")
     assert done.code == 1
     assert words in done.err and "some/file" in done.err and "Traceback" not in done.shown
@@ -41,7 +41,7 @@ def test_a_bug_keeps_its_traceback(ablate: Ablate, monkeypatch: pytest.MonkeyPat
     def fail(*_: object, **__: object) -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr("ablate.experiment.load.load_experiment", fail)
+    monkeypatch.setattr("ablate.api.load_experiment", fail)
     with pytest.raises(ValueError, match="a bug"):
         ablate("plan", "any.yaml")
 
