@@ -32,17 +32,18 @@ def test_looks_that_do_not_rise_are_refused(counts: tuple[int, ...]) -> None:
         spend(counts, 0.05)
 
 
-def test_a_verdict_of_an_earlier_look_stays() -> None:
-    looks = (Look(6, 0.04), Look(8, 0.01))
-    then, later = Question(CLEAR, "higher"), Question((*CLEAR, -9.0, -9.0), "higher")
-    ((judgement, look),) = judge_at_looks([[then], [later]], looks)
-    assert (judgement.verdict, look) == (Verdict.SUPPORTED, looks[0])
-    assert judgement == judge([then], 0.04)[0]
-
-
-def test_what_no_look_decides_is_described_by_the_last_one() -> None:
-    looks = (Look(6, 0.03), Look(8, 0.01))
-    then, later = Question(CLEAR, "higher"), Question((*CLEAR, -9.0, -9.0), "higher")
-    ((judgement, look),) = judge_at_looks([[then], [later]], looks)
-    assert (judgement.verdict, look) == (Verdict.INCONCLUSIVE, looks[1])
-    assert judgement == judge([later], 0.01)[0]
+@pytest.mark.parametrize(
+    ("level", "verdict", "stands"),
+    [
+        pytest.param(0.04, Verdict.SUPPORTED, 0, id="a verdict of an earlier look stays"),
+        pytest.param(0.03, Verdict.INCONCLUSIVE, 1, id="what no look decides is described by the last one"),
+    ],
+)
+def test_the_first_look_that_decides_stands_or_else_the_last(
+    level: float, verdict: Verdict, stands: int
+) -> None:
+    looks = (Look(6, level), Look(8, 0.01))
+    questions = [Question(CLEAR, "higher")], [Question((*CLEAR, -9.0, -9.0), "higher")]
+    ((judgement, look),) = judge_at_looks(questions, looks)
+    assert (judgement.verdict, look) == (verdict, looks[stands])
+    assert judgement == judge(questions[stands], look.alpha)[0]

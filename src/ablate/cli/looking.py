@@ -20,8 +20,8 @@ from ablate.cli.options import (
     SpecFile,
     StoreAddress,
     TrackingUri,
-    not_recorded,
     plan_of,
+    record_of,
 )
 from ablate.errors import UserError
 
@@ -87,16 +87,12 @@ def next_(
     from ablate.cli.printing import print_json
     from ablate.cli.printing.claims import print_coming
     from ablate.looking.coming import coming, coming_as_data
-    from ablate.record.addresses import tracking_address
-    from ablate.record.read import read_experiment
     from ablate.report.results import gather
 
     if made.experiment.spec.search:
         fix = "Add seeds to search.confirm.seeds, which nothing was chosen by."
         raise UserError("the claims of a search are about its confirmation", where=str(spec), fix=fix)
-    record = read_experiment(tracking_address(tracking_uri), made)
-    if record is None:
-        raise not_recorded(spec)
+    record = record_of(made, tracking_uri, spec)
 
     def plan_with(others: Sequence[int]) -> Plan:
         return plan_of(spec, profile, sets, ",".join(map(str, others)), plugins, store)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ablate.plan import Plan
+    from ablate.records import ExperimentRecord
     from ablate.store import Store
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The experiment's YAML file.")]
@@ -105,13 +106,19 @@ def bare_plan_of(
     return bare_plan(experiment, store)
 
 
-def not_recorded(spec: Path) -> UserError:
-    """What to say of an experiment that MLflow does not have."""
-    return UserError(
-        "MLflow has no record of this experiment with these settings",
-        where=str(spec),
-        fix=f"Run it first: ablate run {spec} (with the same --profile, --set and --seeds).",
-    )
+def record_of(made: Plan, tracking_uri: str | None, spec: Path) -> ExperimentRecord:
+    """What MLflow has of an experiment with exactly these settings. Raises UserError if there is nothing."""
+    from ablate.record.addresses import tracking_address
+    from ablate.record.read import read_experiment
+
+    record = read_experiment(tracking_address(tracking_uri), made)
+    if record is None:
+        raise UserError(
+            "MLflow has no record of this experiment with these settings",
+            where=str(spec),
+            fix=f"Run it first: ablate run {spec} (with the same --profile, --set and --seeds).",
+        )
+    return record
 
 
 def open_store(address: str, note: Callable[[str], None] = lambda text: None) -> Store:

@@ -22,9 +22,9 @@ from ablate.cli.options import (
     StudyStorage,
     TrackingUri,
     bare_plan_of,
-    not_recorded,
     open_store,
     plan_of,
+    record_of,
 )
 
 if TYPE_CHECKING:
@@ -54,16 +54,12 @@ def report(
     """Write an experiment's report, from what MLflow has recorded. The data need not be on this machine."""
     made = bare_plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import say
-    from ablate.record.addresses import tracking_address
-    from ablate.record.read import read_experiment
     from ablate.report.ours import check_place
     from ablate.report.results import gather, unmet
     from ablate.report.write import write_report
 
     check_place(reports, made.experiment.name, form.value)
-    record = read_experiment(tracking_address(tracking_uri), made)
-    if record is None:
-        raise not_recorded(spec)
+    record = record_of(made, tracking_uri, spec)
     page = write_report(record, made.experiment.vocabulary, reports, format=form.value, note=say)
     say(f"Report: {page}")
     if check and (failing := unmet(gather(record, made.experiment.vocabulary))):

@@ -20,7 +20,7 @@ from ablate.experiment.names import NAME
 from ablate.experiment.yaml import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ablate.experiment.names import Overrides
     from ablate.experiment.spec import ExperimentSpec
@@ -125,12 +125,17 @@ def describe(spec: ExperimentSpec) -> str:
     return f"one at a time: {', '.join(others) or 'nothing'} against {spec.baseline}"
 
 
+def combined(levels: Iterable[tuple[str, str]]) -> str:
+    """The variant of a factorial with these (factor, level): ``lpips-on.ema-off``."""
+    return ".".join(f"{factor}-{level}" for factor, level in levels)
+
+
 def _factorial(factors: Mapping[str, Mapping[str, Any]]) -> Named:
     """Each combination of levels, that of all first levels first."""
     choices = [[(factor, level) for level in levels] for factor, levels in factors.items()]
     for combination in product(*choices):
-        name = ".".join(f"{factor}-{level}" for factor, level in combination)
-        yield name, tuple(Piece(("factors", f, level), factors[f][level]) for f, level in combination)
+        pieces = (Piece(("factors", factor, level), factors[factor][level]) for factor, level in combination)
+        yield combined(combination), tuple(pieces)
 
 
 def _leave_one_out(parts: Mapping[str, Any]) -> Named:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ablate.experiment.designs import combined
+from ablate.record.write import flatten
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -31,21 +34,16 @@ def table(chosen: Chosen) -> pd.DataFrame:
 def levels(factors: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
     """Variant of a factorial → factor → its level."""
     cells = (dict(zip(factors, some, strict=True)) for some in product(*factors.values()))
-    return {".".join(f"{factor}-{level}" for factor, level in cell.items()): cell for cell in cells}
+    return {combined(cell.items()): cell for cell in cells}
 
 
 def varied(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Variant → the fields in which not all variants agree, by their paths: ``ema.decay``. What a variant
     does not have is None."""
-    flat = {variant: dict(_leaves(config)) for variant, config in configs.items()}
+    flat = {
+        variant: {name: value for name, value in flatten(config).items() if value != {}}
+        for variant, config in configs.items()
+    }
     names = list(dict.fromkeys(name for fields in flat.values() for name in fields))
     differing = [name for name in names if len({repr(fields.get(name)) for fields in flat.values()}) > 1]
     return {variant: {name: fields.get(name) for name in differing} for variant, fields in flat.items()}
-
-
-def _leaves(config: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in config.items():
-        path = f"{above}{name}"
-        found += _leaves(value, f"{path}.") if isinstance(value, dict) else [(path, value)]
-    return found
