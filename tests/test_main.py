@@ -6,13 +6,13 @@ import errno
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.conftest import Ablate
 
@@ -47,7 +47,7 @@ def test_a_bug_keeps_its_traceback(ablate: Ablate, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("after", [0.1, 0.4])
+@pytest.mark.parametrize("after", [0, 0.1])
 def test_while_it_imports_a_command_can_be_stopped(
     command: Callable[..., list[str]], tmp_path: Path, stop: signal.Signals, after: float
 ) -> None:
@@ -61,10 +61,18 @@ def test_while_it_imports_a_command_can_be_stopped(
         text=True,
         preexec_fn=with_default_handler,  # noqa: PLW1509 – a shell's background ignores SIGINT
     )
+    # Until Python has begun to run ours, it ends as Python ends, with a traceback and one of two codes.
+    while not catches(process, signal.SIGTERM) and process.poll() is None:
+        time.sleep(0.001)
     time.sleep(after)
     process.send_signal(stop)
     _, shown = process.communicate()
-    # Before Python has begun to run anything of ours, the signal ends it as it ends any process.
-    assert process.returncode in (128 + stop, -stop, 2)
-    if process.returncode == 128 + stop:
-        assert "interrupted" in shown and "Traceback" not in shown
+    assert process.returncode in (128 + stop, 2)  # 2: it has ended already, there is no such file
+    assert "Traceback" not in shown
+    assert ("interrupted" in shown) == (process.returncode == 128 + stop)
+
+
+def catches(process: subprocess.Popen[str], number: signal.Signals) -> bool:
+    """Whether a process has a handler for this signal, as Linux tells."""
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+    return bool(int(status.split("SigCgt:")[1].split()[0], 16) >> (number - 1) & 1)
