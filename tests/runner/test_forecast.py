@@ -74,12 +74,12 @@ def test_what_nobody_has_measured_is_named(plan: Plan) -> None:
         measured.add(effort.of_results(plan.runs[0].keys), 6, 3)
     expected = forecast(plan, plan.runs, Times(plan.store, "now"))
     assert not expected.known
-    assert expected.unknown == (
+    assert expected.unknown == [
         "preparing the data",
         "training with noise MSE",
         "training with noise MSE, KL",
         "training with noise MSE, LPIPS, KL",
-    )
+    ]
 
 
 def test_a_worker_with_several_threads_takes_hours_of_several_cores(plan: Plan, times: Times) -> None:

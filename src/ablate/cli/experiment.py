@@ -99,6 +99,10 @@ def plan(
         float | None,
         typer.Option("--price-per-hour", min=0, help="What a GPU costs an hour, or without one a core."),
     ] = None,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="First take a few steps of what no run has timed yet."),
+    ] = False,
     as_json: AsJson = False,
     store: StoreAddress = STORE,
 ) -> None:
@@ -113,6 +117,12 @@ def plan(
     why, expected = reasons(made), None
     if why:
         waiting = [run for run in made.runs if not made.store.has("evaluate", run.keys.evaluate)]
+        if measure:
+            from ablate.cli.screens import RunScreen
+            from ablate.progress import Together
+            from ablate.runner.rehearsal import rehearse
+
+            rehearse(made, waiting, Together() if as_json else RunScreen())
         expected = forecast(made, waiting, Times(made.store, made.experiment.name))
     if as_json:
         from ablate.looking.planned import plan_as_data

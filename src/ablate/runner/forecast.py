@@ -15,7 +15,8 @@ from ablate.stages import effort
 from ablate.store.files import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
 
     from ablate.plan import Plan, Run
     from ablate.runner.graph import Task
@@ -38,6 +39,10 @@ class Piece:
     kind: str
     """Key of ``stages/effort.py``."""
     units: float
+    rehearsal: Callable[..., None]
+    """The function of ``runner/tasks.py`` that finds out how long a unit takes,"""
+    arguments: tuple[Any, ...]
+    """and what it is called with."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +50,10 @@ class Forecast:
     """Tasks with their lengths in seconds, as far as these are known."""
 
     tasks: tuple[Task, ...]
-    unknown: tuple[str, ...]
-    """Work of which nobody knows how long it takes."""
+    unmeasured: tuple[Piece, ...]
+    """Work of which nobody knows how long it takes, one piece of each kind."""
     sources: tuple[str, ...]
-    """The experiments whose runs say how long the rest takes."""
+    """What says how long the rest takes: ``runs of ema``, ``a few steps``."""
     device: str
     """``GPU`` or ``core``: what the hours are of."""
     devices: int
@@ -57,7 +62,12 @@ class Forecast:
     @property
     def known(self) -> bool:
         """Whether there is something to do, and all of it is known."""
-        return bool(self.sources) and not self.unknown
+        return bool(self.sources) and not self.unmeasured
+
+    @property
+    def unknown(self) -> list[str]:
+        """The work that is not known, in words."""
+        return list(dict.fromkeys(piece.what for piece in self.unmeasured))
 
     @cached_property
     def hours(self) -> float:
@@ -88,7 +98,7 @@ class Forecast:
 def forecast(plan: Plan, runs: Sequence[Run], times: Times) -> Forecast:
     """What it takes to give ``runs`` their results, with what the store holds by now."""
     missing = plan.epochs_to_train()
-    found, unknown, sources = [], [], []
+    found, unmeasured, sources = [], dict[str, Piece](), []
     for task in work.tasks_of(plan, runs, plan.store.has):  # no file is read: what is there counts
         length = 0.0
         for piece in _pieces(plan, task, missing):
@@ -96,13 +106,13 @@ def forecast(plan: Plan, runs: Sequence[Run], times: Times) -> Forecast:
                 length += piece.units * known.seconds
                 sources.append(known.source)
             else:
-                unknown.append(piece.what)
+                unmeasured.setdefault(piece.kind, piece)
         found.append(replace(task, length=length))
     compute, train = plan.runs[0].keys.config.compute, plan.runs[0].keys.config.train
     on_gpu = plan.runs[0].keys.numerics["device"] == "cuda"
     return Forecast(
         tuple(found),
-        tuple(dict.fromkeys(unknown)),
+        tuple(unmeasured.values()),
         tuple(sorted(set(sources))),
         device="GPU" if on_gpu else "core",
         devices=train.devices * (1 if on_gpu else compute.threads),
@@ -130,7 +140,8 @@ def _pieces(plan: Plan, task: Task, missing: dict[str, int]) -> Iterator[Piece]:
     keys: RunKeys = task.arguments[0]
     if task.function is work.prepare:
         if not plan.store.has("prepare", keys.prepare):
-            yield Piece("preparing the data", effort.of_preparing(keys), plan.training_images)
+            kind = effort.of_preparing(keys)
+            yield Piece("preparing the data", kind, plan.training_images, work.prepare, (keys,))
         return
     if task.function is not work.measure:
         _, observers, _, end = task.arguments
@@ -138,7 +149,9 @@ def _pieces(plan: Plan, task: Task, missing: dict[str, int]) -> Iterator[Piece]:
         steps = steps_per_epoch(plan.training_images, train.batch, train.accumulation)
         for epoch in range(end - missing.get(keys.chain[end], 0), end):
             losses = ", ".join(loss.label for loss in keys.acting(epoch).losses)
-            yield Piece(f"training with {losses}", effort.of_steps(keys, epoch, observers), steps)
+            kind, arguments = effort.of_steps(keys, epoch, observers), (keys, epoch, observers)
+            yield Piece(f"training with {losses}", kind, steps, work.time_step, arguments)
     if task.function is not work.train:
         sampler = f"{keys.config.sample.steps} steps of {keys.config.sample.scheduler}"
-        yield Piece(f"samples in {sampler}, and their figures", effort.of_results(keys), plan.prompts)
+        what = f"samples in {sampler}, and their figures"
+        yield Piece(what, effort.of_results(keys), plan.prompts, work.time_image, (keys,))

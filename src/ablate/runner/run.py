@@ -185,7 +185,7 @@ def _run(
     plan.store.clear_leftovers()
     for segment in plan.segments:
         plan.store.keep("train", segment.key)  # also from others that train the same and do not need it
-    times = Times(plan.store, plan.experiment.name)
+    times = Times(plan.store, f"runs of {plan.experiment.name}")
     with start(plan, options.workers) as running:
         workers = running.free
         with taken_back(plan, needs):
@@ -282,7 +282,7 @@ def _say_others(plan: Plan, writer: Writer, say: Callable[[str], None]) -> None:
 
 def _say_forecast(expected: Forecast, workers: int, say: Callable[[str], None]) -> None:
     seconds, sources = expected.on(workers).makespan, ", ".join(expected.sources)
-    say(f"about {duration(seconds)} of work are ahead, by what runs of {sources} took")
+    say(f"about {duration(seconds)} of work are ahead, by what {sources} took")
 
 
 def _call(expected: Forecast, workers: int, worked: float, seconds: float, *, foreseen: bool) -> Call:

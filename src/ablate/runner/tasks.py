@@ -254,3 +254,22 @@ def train_and_measure(
     """The last segment of a run that no other stands on, and the run's samples and figures."""
     train(keys, observers, begin, end, root, task, emit)
     measure(keys, root, task, emit)
+
+
+def time_step(
+    keys: RunKeys, epoch: int, observers: Sequence[Observer], root: str, task: str, emit: Emit
+) -> None:
+    """What an optimizer step of an epoch takes."""
+    from ablate.stages.rehearsal import seconds_per_step
+
+    store = _store(root, task, emit)
+    seconds = seconds_per_step(keys, epoch, observers, store, lambda text: emit(Note(task, text)))
+    emit(Took(task, effort.of_steps(keys, epoch, observers), 1, seconds))
+
+
+def time_image(keys: RunKeys, root: str, task: str, emit: Emit) -> None:
+    """What drawing and measuring an image takes."""
+    from ablate.stages.rehearsal import seconds_per_image
+
+    seconds = seconds_per_image(keys, _store(root, task, emit), lambda text: emit(Note(task, text)))
+    emit(Took(task, effort.of_results(keys), 1, seconds))

@@ -186,6 +186,11 @@ def load_unet(keys: RunKeys, store: Store, device: torch.device) -> Any:
     weights = keys.observer.sampled(stored) if keys.observer else stored
     refuse_infinite_weights(weights, "the averaged weights" if keys.observer else "the trained weights")
     unet.load_state_dict(weights)
+    return sampling_unet(unet, config, device)
+
+
+def sampling_unet(unet: Any, config: Config, device: torch.device) -> Any:
+    """A U-Net on the device, ready to sample: compiled, where the configuration asks for it."""
     unet = unet.to(device).eval()
     # On a GPU the whole evaluation becomes one graph: a step of a small batch is bound by launches.
     mode = "reduce-overhead" if device.type == "cuda" else "default"

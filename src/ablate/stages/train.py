@@ -131,8 +131,10 @@ def follow(keys: RunKeys, address: str, ranks: Ranks, epochs: Iterator[int]) -> 
         train_epoch(training, epoch, lambda text: None)
 
 
-def train_epoch(training: Training, epoch: int, progress: Callable[[str], None]) -> None:
-    """One epoch.
+def train_epoch(
+    training: Training, epoch: int, progress: Callable[[str], None], at_most: int | None = None
+) -> None:
+    """One epoch, or its first ``at_most`` batches.
 
     Each draw is made from (seed, epoch, batch, purpose), so this epoch is the same whether the
     training started before it or at it.
@@ -142,7 +144,7 @@ def train_epoch(training: Training, epoch: int, progress: Callable[[str], None])
 
     started = time.perf_counter()
     totals: dict[str, Tensor] = {}
-    batches = epoch_batches(len(training.data.mean), train.batch, training.seed, epoch)
+    batches = epoch_batches(len(training.data.mean), train.batch, training.seed, epoch)[:at_most]
     for first in range(0, len(batches), train.accumulation):
         group = batches[first : first + train.accumulation]
         for number, rows in enumerate(group, start=first):

@@ -61,16 +61,16 @@ def print_cost(plan: Plan, expected: Forecast, workers: int | None, price: float
     if not expected.known:
         what = f" of: {escape('; '.join(expected.unknown))}" if expected.sources else ""
         out().print(
-            f"Cost: not known. No run in this store has measured the time{what}. "
-            f"A run of the first seed does (--seeds {plan.experiment.spec.seeds[0]})."
+            f"Cost: not known. No run in this store has measured the time{what}. --measure takes a few steps "
+            f"of it, or run the first seed (--seeds {plan.experiment.spec.seeds[0]})."
         )
         return
     hours, device = expected.hours, expected.device
     money = f", {hours * price:.2f} at {price:g} an hour" if price is not None else ""
     needed = disk(plan, workers or 1)
     room = f" At least {in_bytes(needed)} of disk." if needed is not None else ""
-    sources = escape(", ".join(expected.sources))
-    out().print(f"Cost: {hours:.2f} {device}-hours{money}, by what runs of {sources} took.{room}")
+    sources = escape(" and ".join(expected.sources))
+    out().print(f"Cost: {hours:.2f} {device}-hours{money}, by what {sources} took.{room}")
     head = ["workers", "time", "no order can beat"]
     head += ["price, all paid to the end"] if price is not None else []
     rows: list[list[str]] = []
