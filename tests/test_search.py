@@ -87,6 +87,14 @@ def states(folder: Path) -> list[tuple[str, int]]:
     return found
 
 
+def artifacts(folder: Path) -> set[str]:
+    """The ids of all that Optuna's dashboard shows of trials."""
+    with closing(sqlite3.connect(folder / "optuna.db")) as database:
+        query = "select value_json from trial_system_attributes where key like 'artifacts:%'"
+        found = database.execute(query).fetchall()
+    return {json.loads(json.loads(text))["artifact_id"] for (text,) in found}
+
+
 def test_a_search_tries_confirms_and_explains(
     workplace: Callable[..., Path], ablate: Ablate, read_record: Callable[[Path], ExperimentRecord]
 ) -> None:
@@ -121,12 +129,18 @@ def test_a_search_tries_confirms_and_explains(
     assert "Searched and confirmed" in page and "lost since the search" in page
     assert f"{best}, found by the search, has a better FID than baseline." in page
     assert re.search(r"\| the search \| 5 \| 30 \| \d+ \|", page)
+    shown = {path.name for path in (folder / "reports" / "tiny").iterdir()}
+    assert {"search-samples.png", "search-slices-fid.png", "trials.csv"} <= shown
+
+    # Optuna's dashboard shows of each trial the samples that MLflow has.
+    sampled = {run.run_id for run in record.runs if run.seed == 0 and run.variant in trials}
+    assert artifacts(folder) == sampled and len(sampled) == 4
 
     # Given again, the command finds nothing to do; without Optuna's database, it is put together again.
     assert "0 failed" in ablate("run", "tiny.yaml", folder=folder).out
     (folder / "optuna.db").unlink()
     assert "0 runs finished" in ablate("run", "tiny.yaml", folder=folder).out
-    assert proposed(read_record(folder)) == proposed(record)
+    assert proposed(read_record(folder)) == proposed(record) and artifacts(folder) == sampled
 
 
 def test_a_search_that_is_interrupted_goes_on_to_the_same_trials_and_trains_nothing_for_sampling(

@@ -60,3 +60,9 @@ def scheduler_record() -> ExperimentRecord:
 def noise_record() -> ExperimentRecord:
     """Three noises × four seeds, without an audit."""
     return synthetic.noises()
+
+
+@pytest.fixture
+def search_record(tmp_path: Path) -> ExperimentRecord:
+    """Twenty trials with one objective; some were pruned, one has failed."""
+    return synthetic.search(tmp_path)

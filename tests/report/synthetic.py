@@ -226,6 +226,73 @@ def noises() -> ExperimentRecord:
     return _record("noises", "Where does the spread come from?", variants, runs)
 
 
+def search(folder: Path | None = None, objectives: Sequence[str] = ("fid",)) -> ExperimentRecord:
+    """Twenty trials with seed 0 over LPIPS, its weight, steps and guidance, the two best confirmed with fresh
+    seeds. With one objective every fourth trial was pruned; one has failed. Samples lie in ``folder``."""
+    rng = np.random.default_rng(0)
+    proposals, runs, scored = [], [], []
+    for number in range(20):
+        name = f"trial-{number:04d}"
+        params: dict[str, Any] = {"lpips": str(rng.choice(["off", "on"]))}
+        if params["lpips"] == "on":
+            params["losses.lpips.weight"] = float(10 ** rng.uniform(-2, 0))
+        params |= {"sample.steps": int(rng.integers(4, 25)), "sample.guidance": float(rng.uniform(1, 3))}
+        proposals.append(
+            {"name": name, "params": params, "kind": "trial", "round": number // 5, "reason": ""}
+        )
+        # FID falls with more steps, is best at guidance 2, and LPIPS helps a little.
+        fid = 60 / params["sample.steps"] + 8 * (params["sample.guidance"] - 2) ** 2
+        effect = (fid - 2 * (params["lpips"] == "on"), 0.0, 0.0, 0.0, 0.0)
+        run = _run(name, 0, effect, folder, evaluations=2 * params["sample.steps"])
+        if number == 7:
+            run = replace(run, status="FAILED", reason="the loss is not finite", metrics={})
+        elif len(objectives) == 1:
+            for mark in (4, 8):
+                pruned = mark == 8 and number % 4 == 3
+                scored.append(
+                    {"trial": name, "step": mark, "value": run.metrics["fid"] + 32 / mark, "pruned": pruned}
+                )
+            if scored[-1]["pruned"]:
+                run = replace(run, status="KILLED", reason="pruned after 8 epochs", metrics={})
+        runs.append(run)
+    searched = {run.variant: run.metrics["fid"] for run in runs if run.status == "FINISHED"}
+    confirmed = sorted(searched, key=searched.__getitem__)[:2]
+    runs += [_run("none", seed, (3.0, 0.0, 0.0, 0.0, 0.0), folder) for seed in range(4)]
+    runs += [_run(name, seed, (0.0,) * 5, folder) for name in confirmed for seed in (1, 2, 3)]
+    trained = {"none": 12 * STEPS, "confirmation": 9 * 12 * STEPS} | {
+        p["name"]: (12 - ONSET) * STEPS * (p["params"]["lpips"] == "on") for p in proposals
+    }
+    domain = {"low": None, "high": None, "log": False, "step": None, "options": None, "when": {}}
+    fields = {
+        "losses.lpips.weight": {"low": 0.01, "high": 1.0, "log": True, "when": {"lpips": ["on"]}},
+        "sample.steps": {"low": 4, "high": 24},
+        "sample.guidance": {"low": 1.0, "high": 3.0},
+    }
+    spec = {
+        "factors": {"lpips": {"off": {}, "on": OVERRIDES["lpips-late"]}},
+        "fields": {name: domain | given for name, given in fields.items()},
+        "objectives": list(objectives),
+        "constraints": [],
+        "sampler": "tpe",
+        "pruner": {"kind": "hyperband"} if scored else None,
+        "confirm": {"best": 2, "seeds": [1, 2, 3], "path": False},
+    }
+    variants: dict[str, dict[str, Any]] = {name: {} for name in ("none", *searched)}
+    record = _record("searching", "Which setting is best?", variants, runs, search=spec)
+    return replace(
+        record,
+        spec=record.spec | {"seeds": [0]},
+        findings=[],
+        search={
+            "proposals": proposals,
+            "confirmed": confirmed,
+            "trained": trained,
+            "scored": scored,
+            "asked": {each["trial"]: 12 * STEPS for each in scored if each["pruned"]},
+        },
+    )
+
+
 def changed(
     record: ExperimentRecord, variant: str, seed: int | None = None, **fields: Any
 ) -> ExperimentRecord:

@@ -51,6 +51,9 @@ RECORDS: dict[str, Callable[[Path], ExperimentRecord]] = {
     "a factorial design without a run": lambda _: replace(synthetic.factorial(), runs=[]),
     "schedulers": lambda _: synthetic.schedulers(),
     "noises": lambda _: synthetic.noises(),
+    "a search": lambda _: synthetic.search(),
+    "a search for two objectives": lambda folder: synthetic.search(folder, ["fid", "seconds_per_image"]),
+    "a search without a run": lambda _: replace(synthetic.search(), runs=[]),
     "nothing": bare,
 }
 

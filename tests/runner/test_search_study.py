@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,12 @@ def points(trials: list[Proposal]) -> list[tuple[str, dict[str, Any]]]:
     return [(trial.name, dict(trial.params)) for trial in trials]
 
 
+def sheet(trial: optuna.trial.FrozenTrial) -> str:
+    """The run whose samples Optuna's dashboard shows of a trial; "" if none."""
+    artifacts = [text for name, text in trial.system_attrs.items() if name.startswith("artifacts:")]
+    return "".join(json.loads(text)["artifact_id"] for text in artifacts)
+
+
 def states(folder: Path, name: str = "search") -> list[tuple[str, str]]:
     study = optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'optuna.db'}")
     return [(trial.user_attrs.get("variant", ""), trial.state.name) for trial in study.trials]
@@ -120,9 +127,10 @@ def test_a_lost_study_is_put_together_from_what_is_recorded(folder: Path) -> Non
         for name in ("search", "anew")
     )
     open_study(folder).agree(known, measured(known), set())
-    assert [(t.params, t.values, t.constraints, t.distributions) for t in first.trials] == [
-        (t.params, t.values, t.constraints, t.distributions) for t in second.trials
+    assert [(t.params, t.values, t.constraints, t.distributions, sheet(t)) for t in first.trials] == [
+        (t.params, t.values, t.constraints, t.distributions, sheet(t)) for t in second.trials
     ]
+    assert [sheet(trial) for trial in second.trials[:3]] == ["run of trial-0000", "run of trial-0001", ""]
     going_on = [points(study.propose(known, 3, 2)) for study in (open_study(folder), anew)]
     assert going_on[0] == going_on[1]
 

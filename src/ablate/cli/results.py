@@ -134,7 +134,7 @@ def ui(
         from ablate.runner.study import study_storage as storage_of_studies
 
         uri = tracking_address(tracking_uri)
-        serve_studies(storage_of_studies(uri, open_store(store), study_storage), host, port, say)
+        serve_studies(storage_of_studies(uri, open_store(store), study_storage), uri, host, port, say)
         return
     from ablate.record.client import ui_command
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 INDEX = "README.md"
 """The page that lists all reports of a folder."""
 
-LIBRARIES = ("matplotlib", "numpy", "pandas", "pillow", "scipy", "statsmodels")
+LIBRARIES = ("matplotlib", "numpy", "optuna", "pandas", "pillow", "scikit-learn", "scipy", "statsmodels")
 """On which figures and numbers depend."""
 
 

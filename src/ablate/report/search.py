@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import random
-import warnings
-from dataclasses import dataclass, replace
-from statistics import fmean, quantiles
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from ablate.records import FINISHED
@@ -17,13 +15,6 @@ if TYPE_CHECKING:
 
     from ablate.metrics.base import Figure
     from ablate.records import ExperimentRecord, RunRecord
-
-FEWEST = 8
-"""Trials below which nothing is said of what matters."""
-DRAWS = 50
-"""Of the bootstrap of importances."""
-BEST = 0.25
-"""Share of the trials that counts as the good ones, for importances."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +32,15 @@ class Trial:
     """Optimizer steps that nobody had trained before it."""
     reason: str
     """Why it has no results, if it has none and was not pruned."""
+    marks: Mapping[int, float] = field(default_factory=dict)
+    """Step of a mark of the pruner → the objective there."""
     pruned: int = 0
     """The step of the mark at which it was pruned; 0 if it was not."""
-    score: float = math.nan
-    """The objective there."""
+
+    @property
+    def state(self) -> str:
+        """``complete``, ``pruned`` or ``without results``."""
+        return "complete" if self.values else "pruned" if self.pruned else "without results"
 
 
 @dataclass(frozen=True)
@@ -78,6 +74,8 @@ class Searched:
     seeds."""
     spec: Mapping[str, Any]
     """``search`` of the spec."""
+    runs: tuple[RunRecord, ...] = ()
+    """Those with the search's seeds that have finished, the baseline's among them."""
 
     def better(self, objective: str, value: float) -> float:
         """A value so that less is better."""
@@ -96,7 +94,7 @@ class Searched:
 
     @property
     def unbeaten(self) -> list[Trial]:
-        """The Pareto front."""
+        """The Pareto front, from the best in the first objective on."""
         named = {trial.name: trial for trial in self.complete}
         return [named[name] for name in front(self._points())]
 
@@ -137,7 +135,8 @@ def _searched(record: ExperimentRecord, figures: Mapping[str, Figure]) -> Search
     finished = {(run.variant, run.seed): run for run in record.runs if run.status == FINISHED}
     failed = {run.variant: run.reason for run in record.runs if run.status != FINISHED}
     objectives = {key: figures[key] for key in spec["objectives"]}
-    ended = {each["trial"]: each for each in found.get("scored", ()) if each["pruned"]}
+    scored = found.get("scored", ())
+    ended = {each["trial"]: each["step"] for each in scored if each["pruned"]}
     asked: dict[str, int] = found.get("asked", {})
 
     def trial(proposal: Mapping[str, Any]) -> Trial:
@@ -153,8 +152,8 @@ def _searched(record: ExperimentRecord, figures: Mapping[str, Figure]) -> Search
             whole and all(_keeps(limit, runs) for limit in spec["constraints"]),
             trained.get(name, 0),
             proposal["reason"] or ("" if whole or name in ended else failed.get(name) or "not finished yet"),
-            ended[name]["step"] if name in ended else 0,
-            ended[name]["value"] if name in ended else math.nan,
+            {each["step"]: each["value"] for each in scored if each["trial"] == name},
+            ended.get(name, 0),
         )
 
     trials = tuple(trial(p) for p in found["proposals"] if p["kind"] == "trial")
@@ -185,6 +184,7 @@ def _searched(record: ExperimentRecord, figures: Mapping[str, Figure]) -> Search
         tuple(stage for stage in stages if stage.runs),
         _path(record, path, confirmed, finished, objectives, fresh),
         spec,
+        tuple(run for (_, seed), run in finished.items() if seed in seeds),
     )
 
 
@@ -244,56 +244,3 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 def shown(value: Any) -> str:
     """A value of a point: fractions with three digits."""
     return f"{value:.3g}" if isinstance(value, float) else "null" if value is None else str(value)
-
-
-def importances(searched: Searched, objective: str) -> dict[str, tuple[float, float, float]]:
-    """Field → its share of what decides whether a trial is among the best quarter, and a 90 % interval.
-
-    PED-ANOVA (Watanabe, Bansal & Hutter 2023), with its form for fields that do not always exist. The
-    interval is a bootstrap over trials. {} where there are too few of them.
-    """
-    complete = searched.complete
-    if len(complete) < FEWEST:
-        return {}
-    whole = _ped_anova(searched, complete, objective)
-    rng = random.Random(0)
-    draws = [_ped_anova(searched, rng.choices(complete, k=len(complete)), objective) for _ in range(DRAWS)]
-    found = {}
-    for name, share in whole.items():
-        tenths = quantiles([draw.get(name, 0.0) for draw in draws], n=20)
-        found[name] = (share, tenths[0], tenths[-1])
-    return found
-
-
-def _ped_anova(searched: Searched, trials: Sequence[Trial], objective: str) -> dict[str, float]:
-    import optuna
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-    from optuna.trial import create_trial
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study()
-    for trial in trials:
-        distributions = {name: _distribution(searched.spec, name) for name in trial.params}
-        value = searched.better(objective, trial.values[objective])
-        study.add_trial(create_trial(value=value, params=dict(trial.params), distributions=distributions))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            evaluator = PedAnovaImportanceEvaluator(target_quantile=BEST)
-            return dict(get_param_importances(study, evaluator=evaluator))
-        except (ValueError, ZeroDivisionError, RuntimeError):
-            return {}  # a draw in which all trials are alike
-
-
-def _distribution(spec: Mapping[str, Any], name: str) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if name in spec["factors"]:
-        return CategoricalDistribution(list(spec["factors"][name]))
-    field = spec["fields"][name]
-    if field["options"] is not None:
-        return CategoricalDistribution(field["options"])
-    low, high, log, step = (field[key] for key in ("low", "high", "log", "step"))
-    if all(isinstance(number, int) for number in (low, high, step or 0)):
-        return IntDistribution(low, high, log=log, step=step or 1)
-    return FloatDistribution(low, high, log=log, step=step)

@@ -18,7 +18,7 @@ from ablate.experiment.space import Space
 from ablate.experiment.trials import Proposal, trial_name
 from ablate.patience import Note, log
 from ablate.record.databases import provide_database
-from ablate.runner.study import make_tables, patiently_on, storage_of
+from ablate.runner.study import attach_sheet, make_tables, patiently_on, sheet_of, storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -213,6 +213,7 @@ class SearchStudy:
             if metric not in frozen.constraints:
                 trial.set_constraint(metric, excess)
         trial.set_user_attr("mlflow_runs", {str(seed): run for seed, run in result.runs.items()})
+        attach_sheet(trial, result.runs)
         self._study.tell(number, list(result.values), skip_if_finished=True)
 
     def _add(
@@ -222,6 +223,7 @@ class SearchStudy:
 
         known = Known(proposal.params)
         params = self._space.suggest(known)
+        system = {f"constraints:{m}": e for m, e in result.excess.items()} if result else {}
         self._study.add_trial(
             create_trial(
                 state=TrialState[state],
@@ -230,7 +232,7 @@ class SearchStudy:
                 params=params,
                 distributions=known.distributions,
                 user_attrs={VARIANT: proposal.name},
-                system_attrs={f"constraints:{m}": e for m, e in result.excess.items()} if result else {},
+                system_attrs=system | sheet_of(result.runs if result else {}),
             )
         )
 

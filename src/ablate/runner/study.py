@@ -6,7 +6,8 @@ own: both keep their schema version in a table called ``alembic_version``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from ablate.errors import UserError
 from ablate.patience import Note, UnreachableError, log
+from ablate.record import names
 from ablate.record.addresses import SQLITE, answers, check_address, database_of
 from ablate.record.databases import provide_database
 from ablate.record.patience import patient_with, secrets_of, shown
@@ -148,6 +150,7 @@ class Study:
         runs = {str(seed): run_id for seed, run_id in result.runs.items()}
         state = TrialState.FAIL if result.value is None else TrialState.COMPLETE
         self._patiently(lambda: trial.set_user_attr("mlflow_runs", runs))
+        self._patiently(lambda: attach_sheet(trial, result.runs))
         self._patiently(
             lambda: self._study.tell(trial.number, result.value, state=state, skip_if_finished=True)
         )
@@ -172,6 +175,21 @@ class Study:
                     trial.number, state=TrialState.FAIL, skip_if_finished=True
                 )
             )
+
+
+def attach_sheet(trial: optuna.Trial, runs: Mapping[int, str]) -> None:
+    """Has Optuna's dashboard show the samples of a trial that runs: seed → MLflow's run."""
+    for name, text in sheet_of(runs).items():
+        trial.storage.set_trial_system_attr(trial._trial_id, name, text)
+
+
+def sheet_of(runs: Mapping[int, str]) -> dict[str, str]:
+    """The attribute by which Optuna knows an artifact of a trial: the sheet of samples of its first run,
+    which stays where MLflow has it. The artifact's id is the run's. {} without a run."""
+    from optuna.artifacts import ArtifactMeta
+
+    meta = [ArtifactMeta(run, names.SHEET, "image/png", None) for run in list(runs.values())[:1]]
+    return {f"artifacts:{each.artifact_id}": json.dumps(asdict(each)) for each in meta}
 
 
 def study_name(experiment: str, key: str, place: str = "") -> str:

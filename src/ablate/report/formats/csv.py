@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from ablate.report.claims import Claim
     from ablate.report.results import Results
+    from ablate.report.search import Searched
 
 
 DIGITS = "%.8g"
@@ -18,16 +19,24 @@ DIGITS = "%.8g"
 
 
 def write(results: Results, folder: Path) -> str:
-    """``results.csv``, ``claims.csv`` and ``runs.csv`` in ``<name>/``."""
+    """``results.csv``, ``claims.csv`` and the tables of ``write_raw`` in ``<name>/``."""
     target = folder / results.record.name
-    write_runs(results, target)
+    write_raw(results, target)
     _results(results).to_csv(target / "results.csv", index=False, float_format=DIGITS)
     claims = pd.DataFrame([_claim(claim) for claim in results.claims])
     claims.to_csv(target / "claims.csv", index=False, float_format=DIGITS)
     return results.record.name
 
 
-def write_runs(results: Results, folder: Path) -> None:
+def write_raw(results: Results, folder: Path) -> None:
+    """What goes with a report in any format: ``runs.csv``, and for a search ``trials.csv``."""
+    _write_runs(results, folder)
+    if results.searched:
+        trials = pd.DataFrame(_trials(results.searched)).convert_dtypes()  # a whole number stays one
+        trials.to_csv(folder / "trials.csv", index=False)
+
+
+def _write_runs(results: Results, folder: Path) -> None:
     """``runs.csv``: a row a run with variant, seed, MLflow run, status, and all its final figures."""
     rows = [
         {"variant": run.variant, "seed": run.seed, "run_id": run.run_id, "status": run.status}
@@ -36,6 +45,27 @@ def write_runs(results: Results, folder: Path) -> None:
     ]
     columns = None if rows else ["variant", "seed", "run_id", "status"]
     pd.DataFrame(rows, columns=columns).to_csv(folder / "runs.csv", index=False)
+
+
+def _trials(searched: Searched) -> list[dict[str, Any]]:
+    """A row a trial, in their order. Fields and objectives are named as in Optuna's own tables."""
+    unbeaten = {trial.name for trial in searched.unbeaten}
+    fields = dict.fromkeys(name for trial in searched.trials for name in trial.params)
+    return [
+        {"trial": trial.name, "round": trial.round, "state": trial.state}
+        | {f"params_{name}": trial.params.get(name) for name in fields}
+        | {f"values_{key}": trial.values.get(key) for key in searched.objectives}
+        | {
+            "keeps_to_constraints": trial.kept if trial.values else None,
+            "unbeaten": trial.name in unbeaten if trial.values else None,
+            "confirmed": trial.name in searched.confirmed,
+            "steps_trained": trial.trained,
+            "pruned_after": trial.pruned or None,
+            "value_there": trial.marks.get(trial.pruned),
+            "reason": trial.reason,
+        }
+        for trial in searched.trials
+    ]
 
 
 def _results(results: Results) -> pd.DataFrame:

@@ -52,9 +52,9 @@ PAGE = """<!doctype html>
 
 
 def write(results: Results, folder: Path) -> str:
-    """``<name>.html``, and ``runs.csv`` in ``<name>/``."""
+    """``<name>.html``, and the tables of ``csv.write_raw`` in ``<name>/``."""
     name = results.record.name
-    csv.write_runs(results, folder / name)
+    csv.write_raw(results, folder / name)
     (folder / f"{name}.html").write_text(render(page(results), name), encoding="utf-8")
     return f"{name}.html"
 

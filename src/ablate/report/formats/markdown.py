@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 def write(results: Results, folder: Path) -> str:
-    """``<name>.md``, and ``<name>/`` with the figures and ``runs.csv``."""
+    """``<name>.md``, and ``<name>/`` with the figures and the tables of ``csv.write_raw``."""
     name, blocks = results.record.name, page(results)
     for figure in b.figures(blocks):
         (folder / name / f"{figure.name}.png").write_bytes(png(figure.draw))
-    csv.write_runs(results, folder / name)
+    csv.write_raw(results, folder / name)
     (folder / page_of(name)).write_text(render(blocks, name), encoding="utf-8")
     return page_of(name)
 

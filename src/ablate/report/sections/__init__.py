@@ -15,6 +15,7 @@ from ablate.report.sections.costs import Costs
 from ablate.report.sections.factorial import FactorialEffects
 from ablate.report.sections.frontier import QualityAndTime
 from ablate.report.sections.gaps import Gaps
+from ablate.report.sections.mattered import WhatMattered
 from ablate.report.sections.opening import Opening
 from ablate.report.sections.provenance import Provenance
 from ablate.report.sections.published import PublishedFigures
@@ -37,6 +38,7 @@ SECTIONS: dict[str, Section] = {
         Verdicts(),
         Summary(),
         TheSearch(),
+        WhatMattered(),
         Variants(),
         Audit(),
         MeasuredResults(),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from ablate.records import RunRecord
     from ablate.report.results import Results
 
 GRID_PROMPTS = 8
@@ -42,13 +43,13 @@ class Grid:
     """(image name, prompt), drawn at random once and for all, so that nobody picks."""
     prompt_count: int
     folders: Mapping[str, Path]
-    """Variant → folder with its images."""
+    """What stands beside a row, its variant's name first → folder with its images."""
 
     def files(self) -> dict[tuple[str, str], Path]:
-        """(variant, image name) → file, of those that exist."""
+        """(row, image name) → file, of those that exist."""
         return {
-            (variant, name): file
-            for variant, folder in self.folders.items()
+            (row, name): file
+            for row, folder in self.folders.items()
             for name, _ in self.prompts
             if (file := (folder / name).with_suffix(".png")).is_file()
         }
@@ -134,11 +135,21 @@ def accuracies(results: Results) -> list[Accuracy]:
 
 def choose_grid(results: Results) -> Grid | None:
     """One seed and a few prompts; None where no run has samples."""
-    sampled = [run for run in results.finished if run.samples and run.prompts]
+    return grid_of(results.finished, {variant: variant for variant in results.variants})
+
+
+def grid_of(runs: Sequence[RunRecord], rows: Mapping[str, str]) -> Grid | None:
+    """One seed and a few prompts of some variants; None where no run of them has samples.
+
+    Args:
+        rows: variant → what stands beside its row; in the order of the rows.
+    """
+    sampled = [run for run in runs if run.variant in rows and run.samples and run.prompts]
     if not sampled:
         return None
     # The seed that most variants have; the first of equals.
-    seed = max(results.seeds, key=lambda seed: sum(run.seed == seed for run in sampled))
+    seeds = sorted({run.seed for run in sampled})
+    seed = max(seeds, key=lambda seed: sum(run.seed == seed for run in sampled))
     chosen = {run.variant: run for run in sampled if run.seed == seed}
     prompts = list(next(iter(chosen.values())).prompts.items())
     picked = sorted(random.Random(0).sample(range(len(prompts)), min(GRID_PROMPTS, len(prompts))))
@@ -146,22 +157,23 @@ def choose_grid(results: Results) -> Grid | None:
         seed=seed,
         prompts=tuple(prompts[index] for index in picked),
         prompt_count=len(prompts),
-        folders={v: folder for v in results.variants if v in chosen and (folder := chosen[v].samples)},
+        folders={row: folder for v, row in rows.items() if v in chosen and (folder := chosen[v].samples)},
     )
 
 
-def draw_grid(grid: Grid, baseline: str, variants: Sequence[str] | None = None) -> Drawing:
-    """The same prompts and noise for each variant: a row a variant, a column a prompt.
+def draw_grid(grid: Grid, baseline: str, only: Sequence[str] | None = None) -> Drawing:
+    """The same prompts for each variant: a row a variant, a column a prompt.
 
-    Of some ``variants`` alone, the columns are where they are with all.
+    Of some rows alone, the columns are where they are with all.
     """
-    rows = grid.folders if variants is None else variants
+    rows = grid.folders if only is None else only
     files = grid.files()
     cells = {cell: _read(file) for cell, file in files.items() if cell[0] in rows}
     # Whole multiples of the image's pixels, so that every pixel of a small image is the same square.
     size = _read(next(iter(files.values()))).width
     cell = size * max(1, round(CELL / size))
-    step, label = cell + 0.06 * CELL, 0.2 * CELL + 15.0 * max(map(len, grid.folders))
+    longest = max(len(line) for row in grid.folders for line in row.splitlines())
+    step, label = cell + 0.06 * CELL, 0.2 * CELL + 15.0 * longest
     captions = [textwrap.fill(prompt, 17) for _, prompt in grid.prompts]
     head = 26.0 * max(caption.count("\n") + 1 for caption in captions) + 20
     width, height = label + len(captions) * step, head + len(rows) * step
@@ -169,15 +181,15 @@ def draw_grid(grid: Grid, baseline: str, variants: Sequence[str] | None = None) 
     for column, caption in enumerate(captions):
         x, y = (label + column * step + cell / 2) / width, 1 - (head - 14) / height
         plot.text(x, y, caption, ha="center", va="bottom", fontsize=7.5, linespacing=1.15)
-    for row, variant in enumerate(rows):
-        bottom = height - head - row * step - cell
+    for number, row in enumerate(rows):
+        bottom = height - head - number * step - cell
         x, y = (label - 0.1 * CELL) / width, (bottom + cell / 2) / height
-        weight = "bold" if variant == baseline else "normal"
-        plot.text(x, y, variant, ha="right", va="center", fontweight=weight)
+        weight = "bold" if row.splitlines()[0] == baseline else "normal"
+        plot.text(x, y, row, ha="right", va="center", fontweight=weight)
         for column, (name, _) in enumerate(grid.prompts):
             left = label + column * step
             axes = plot.add_axes((left / width, bottom / height, cell / width, cell / height))
-            _show(axes, cells.get((variant, name)))
+            _show(axes, cells.get((row, name)))
     return plot
 
 

@@ -1,4 +1,7 @@
-"""What a search has tried, what it cost, and what is left of its best trials with fresh seeds."""
+"""What a search has tried, what it cost, and what is left of its best trials with fresh seeds.
+
+What mattered in it is the next section.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,17 @@ from functools import partial
 from itertools import accumulate, pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from matplotlib.ticker import MaxNLocator
 
 from ablate.report import numbers
-from ablate.report.blocks import Block, Figure, Fold, Heading, Table, Text, code
+from ablate.report.blocks import Block, Figure, Fold, Frame, Heading, Table, Text, code
 from ablate.report.drawing import COLOURS, INK, log_if_wide, panel_grid
 from ablate.report.numbers import NONE
-from ablate.report.search import Searched, Trial, importances, shown
+from ablate.report.search import Searched, Trial, shown
 from ablate.report.section import Section
+from ablate.report.sections.samples import draw_grid, grid_of
 from ablate.report.words import line, plural, shorten
 from ablate.stats import paired_difference
 
@@ -23,10 +30,12 @@ if TYPE_CHECKING:
 
 MOST = 10
 """Trials in the table of the best."""
+ROWS = 6
+"""Trials whose samples are shown."""
 
 
 class TheSearch(Section):
-    """History, best trials, importances, cost; searched and confirmed values side by side."""
+    """History, best trials and their samples, cost; searched and confirmed values side by side."""
 
     name = "search"
 
@@ -35,19 +44,21 @@ class TheSearch(Section):
         searched = results.searched
         if searched is None:
             return []
-        labels = {key: _label(results, searched, key) for key in searched.objectives}
+        labels = objective_labels(results, searched)
         blocks: list[Block] = [Heading("The search"), Text(_summary(searched))]
         if searched.complete:
-            blocks += _best(searched, labels)
-        blocks += [*_importances(searched, labels), *_cost(searched)]
-        blocks += [*_confirmed(results, searched, labels), *_path(searched, labels)]
+            blocks += [*_best(searched, labels), *_samples(searched, labels, results.baseline)]
+        blocks += [*_cost(searched), *_confirmed(results, searched, labels), *_path(searched, labels)]
         blocks += [*_pruned(searched, labels), *_failed(searched)]
+        table = f"[trials.csv]({quote(results.record.name)}/trials.csv)"
+        blocks.append(Text(f"Every trial with its values and its cost: {table}."))
         return blocks
 
 
-def _label(results: Results, searched: Searched, key: str) -> str:
-    found = results.find(key)
-    return found.label if found else searched.objectives[key].label
+def objective_labels(results: Results, searched: Searched) -> dict[str, str]:
+    """Objective → its name, with the feature space where that is known."""
+    found = {key: results.find(key) for key in searched.objectives}
+    return {key: metric.label if metric else searched.objectives[key].label for key, metric in found.items()}
 
 
 def _summary(searched: Searched) -> str:
@@ -104,28 +115,42 @@ def _best(searched: Searched, labels: dict[str, str]) -> list[Block]:
     return [*blocks, Table(head, rows, caption=f"{what}. A dash: the field does not exist there.")]
 
 
-def _importances(searched: Searched, labels: dict[str, str]) -> list[Block]:
-    found = {key: importances(searched, key) for key in labels}
-    names = list(dict.fromkeys(name for shares in found.values() for name in shares))
-    if not names:
+def _samples(searched: Searched, labels: dict[str, str], baseline: str) -> list[Block]:
+    """The same prompts along the front, or for the best few."""
+    several = len(labels) > 1
+    trials = _along(searched.unbeaten) if several else searched.ranked[:ROWS]
+    values = {baseline: searched.baseline, **{trial.name: trial.values for trial in trials}}
+    rows = {
+        name: "\n".join([name, *(f"{label} {of[key]:.4g}" for key, label in labels.items() if key in of)])
+        for name, of in values.items()
+    }
+    grid = grid_of(searched.runs, rows)
+    if not grid or not grid.files():
         return []
-
-    def cell(key: str, name: str) -> str:
-        if name not in found[key]:
-            return NONE
-        share, low, high = (numbers.percent(value, 0) for value in found[key][name])
-        return f"{share} % [{low}, {high}]"
-
-    rows = [[code(name), *(cell(key, name) for key in labels)] for name in names]
+    first = next(iter(labels.values()))
+    which = (
+        f"{len(trials)} of the {len(searched.unbeaten)} trials on the Pareto front, in its order, from the "
+        f"best in {first} on"
+        if several
+        else f"The best {plural(len(trials), 'trial')}, as searched"
+    )
     return [
-        Heading("What mattered in the search", level=3),
-        Table(["field", *labels.values()], rows),
-        Text(
-            "Share of what decides whether a trial is among the best quarter (PED-ANOVA), with a 90 % "
-            f"bootstrap interval over {len(searched.complete)} trials. With few trials these are rough, and "
-            "a sampler that favours a region hides what lies outside it."
-        ),
+        Figure(
+            "search-samples",
+            "The same prompts " + ("along the Pareto front" if several else "for the best trials"),
+            f"{which}; above them the baseline. In a column, the same prompt, with seed {grid.seed} of the "
+            f"search. The prompts were drawn at random from {grid.prompt_count}.",
+            partial(draw_grid, grid, baseline),
+            [Frame(line(row), partial(draw_grid, grid, baseline, [row])) for row in grid.folders],
+        )
     ]
+
+
+def _along(front: list[Trial]) -> list[Trial]:
+    """A few trials of a front: both ends, and others at equal distances."""
+    if len(front) <= ROWS:
+        return front
+    return [front[round(number * (len(front) - 1) / (ROWS - 1))] for number in range(ROWS)]
 
 
 def _cost(searched: Searched) -> list[Block]:
@@ -213,13 +238,31 @@ def _pruned(searched: Searched, labels: dict[str, str]) -> list[Block]:
     if not searched.pruned:
         return []
     (label,) = labels.values()  # trials are pruned by one objective
+    after = "seeds" if searched.pruner == "wilcoxon" else "epochs"
     rows = [
-        [trial.name, _point(trial), str(trial.pruned), f"{trial.score:.4g}", str(trial.trained)]
+        [
+            trial.name,
+            _point(trial),
+            str(trial.round),
+            str(trial.pruned),
+            f"{trial.marks[trial.pruned]:.4g}",
+            str(trial.trained),
+        ]
         for trial in searched.pruned
     ]
-    after = "seeds" if searched.pruner == "wilcoxon" else "epochs"
-    head = ["trial", "values", f"{after} until then", f"{label} there", "steps trained"]
-    return [Fold("Pruned trials", [Table(head, rows, words=2)])]
+    head = ["trial", "values", "round", f"{after} until then", f"{label} there", "steps trained"]
+    return [
+        Heading("What was pruned when", level=3),
+        Figure(
+            "search-pruned",
+            f"{label} of each trial at the marks of the pruner",
+            f"A line a trial, with {label} at each mark that it came to"
+            + ("." if after == "seeds" else ", and at its end.")
+            + " A cross: it was pruned there.",
+            partial(draw_marks, searched, label),
+        ),
+        Fold("Pruned trials", [Table(head, rows, words=2)]),
+    ]
 
 
 def _failed(searched: Searched) -> list[Block]:
@@ -268,4 +311,29 @@ def draw_front(searched: Searched, labels: dict[str, str]) -> Drawing:
         log_if_wide(axes, axis, [trial.values[key] for trial in trials])
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
+    return plot
+
+
+def draw_marks(searched: Searched, label: str) -> Drawing:
+    """A line a trial: its objective at the marks of the pruner, and at its end where marks are epochs."""
+    plot, (axes,) = panel_grid(1, 1, (4.6, 3.0), (0.3, 0.5))
+    (key,) = searched.objectives
+    by_epochs = searched.pruner != "wilcoxon"
+    ends = {run.variant: len(run.links) for run in searched.runs} if by_epochs else {}
+    seen = []
+    for trial in searched.trials:
+        points = dict(trial.marks)
+        if trial.values and trial.name in ends:
+            points[ends[trial.name]] = trial.values[key]
+        steps = sorted(points)
+        values = [points[step] for step in steps]
+        colour = COLOURS[1] if trial.pruned else COLOURS[0]
+        axes.plot(steps, values, "-o", color=colour, markersize=3, linewidth=0.8, alpha=0.6)
+        if trial.pruned:
+            axes.plot(steps[-1:], values[-1:], "x", color=colour, markersize=7)
+        seen += values
+    log_if_wide(axes, "y", seen)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epochs" if by_epochs else "seed of the trial, in turn")
+    axes.set_ylabel(label)
     return plot
