@@ -123,6 +123,15 @@ def test_a_pruned_trial_ends_with_a_cross_at_its_mark(search_record: ExperimentR
     assert [row[0] for row in table.rows] == [trial.name for trial in searched.pruned]
 
 
+def test_where_marks_are_seeds_a_line_ends_at_the_last_one_that_was_judged(
+    search_record: ExperimentRecord,
+) -> None:
+    searched = replace(searched_in(gathered(search_record)), pruner="wilcoxon")
+    (axes,) = draw_marks(searched, "FID").axes
+    assert axes.get_xlabel() == "seed of the trial, in turn"
+    assert {tuple(line.get_xdata()) for line in axes.lines if line.get_marker() == "o"} == {(4, 8), ()}
+
+
 @pytest.mark.parametrize("format", ["markdown", "html", "csv"])
 def test_every_trial_is_in_a_table_for_your_own_statistics(
     search_record: ExperimentRecord, tmp_path: Path, format: str

@@ -43,9 +43,8 @@ class WhatMattered(Section):
             Figure(
                 f"search-slices-{key}",
                 f"{label} against each field that was searched",
-                f"{label} of each trial, as searched, against its value of a field; trials without the "
-                "field are left out. The later a trial, the darker. Ringed: the best one. Dashed: the "
-                "baseline.",
+                f"Each trial, as searched: {label} against its value of a field. Trials without the field "
+                "are left out. The later a trial, the darker. Ringed: the best one. Dashed: the baseline.",
                 partial(draw_slices, searched, key, label),
             )
             for key, label in labels.items()

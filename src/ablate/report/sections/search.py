@@ -127,13 +127,11 @@ def _samples(searched: Searched, labels: dict[str, str], baseline: str) -> list[
     grid = grid_of(searched.runs, rows)
     if not grid or not grid.files():
         return []
-    first = next(iter(labels.values()))
-    which = (
-        f"{len(trials)} of the {len(searched.unbeaten)} trials on the Pareto front, in its order, from the "
-        f"best in {first} on"
-        if several
-        else f"The best {plural(len(trials), 'trial')}, as searched"
-    )
+    which = f"The best {plural(len(trials), 'trial')}, as searched"
+    if several:
+        all_of_them = len(trials) == len(searched.unbeaten)
+        some = "All" if all_of_them else f"{len(trials)} of {len(searched.unbeaten)}"
+        which = f"{some} trials on the Pareto front, from the best in {next(iter(labels.values()))} on"
     return [
         Figure(
             "search-samples",
