@@ -11,6 +11,7 @@ ended: its number, and its exit code.
     kill_at    the number of the write point at which it kills itself with SIGKILL, before it writes
     kill_kind  then it does so at the first write point of this kind from that number on
     file_size  bytes that no file may exceed, as with a quota
+    environment  variables that it finds set
     patience   seconds for which MLflow is waited for, instead of minutes
 """
 
@@ -84,6 +85,7 @@ def _run(request: dict[str, Any]) -> None:
     import ablate.runner.verify
     from ablate.__main__ import main
 
+    os.environ.update(request.get("environment", {}))
     os.setsid()
     os.chdir(request["folder"])
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)

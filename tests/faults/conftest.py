@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from ablate.store import Store
@@ -88,6 +89,9 @@ class Process:
     def send(self, what: signal.Signals) -> None:
         """Nothing happens if it has ended."""
         os.kill(self.number, what)  # until it is waited for, its number is its own
+
+    def ended(self) -> bool:
+        return psutil.Process(self.number).status() == psutil.STATUS_ZOMBIE
 
     def wait(self) -> int:
         """The exit code; negative for a signal."""

@@ -46,7 +46,7 @@ class Command:
         return self._process.printed()
 
     def ended(self) -> bool:
-        return psutil.Process(self._process.number).status() == psutil.STATUS_ZOMBIE
+        return self._process.ended()
 
     def wait(self) -> int:
         return self._process.wait()

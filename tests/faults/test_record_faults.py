@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import random
-import signal
-import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
-from urllib.request import urlopen
 
 import pytest
 from harm import hold
+from servers import Tracking
 
 from ablate.experiment.load import load_experiment
 from ablate.plan import Plan, make_plan
@@ -130,51 +125,12 @@ def test_locked_databases_are_waited_for_at_every_moment(
 # ── a server that goes away ──────────────────────────────────────────────────────────────────────
 
 
-class Server:
-    """A real tracking server on an address that stays the same."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        options = ["--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}", "--workers", "1"]
-        options += ["--artifacts-destination", str(self.folder / "artifacts"), "--port", str(self.port)]
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        with (self.folder / "server.txt").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", "server", *options],
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,
-            )
-
-    def wait(self) -> None:
-        for _ in range(600):
-            try:
-                with urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5):
-                    return
-            except OSError:
-                time.sleep(0.2)
-        raise AssertionError((self.folder / "server.txt").read_text())
-
-    def kill(self) -> None:
-        if self._process:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        self._process = None
-
-
 @pytest.fixture
-def server(databases: Path, tmp_path: Path) -> Iterator[Server]:
+def server(databases: Path, tmp_path: Path) -> Iterator[Tracking]:
     folder = tmp_path / "server"
     folder.mkdir()
     (folder / "server.db").write_bytes((databases / "mlflow.db").read_bytes())
-    running = Server(folder)
+    running = Tracking(folder, f"sqlite:///{folder / 'server.db'}")
     yield running
     running.kill()
 
@@ -187,7 +143,7 @@ def rows(database: Path, query: str) -> list[Any]:
 @pytest.mark.faults
 @pytest.mark.parametrize("seconds", [5, 60])
 def test_a_server_that_is_away_is_waited_for_and_nothing_is_there_twice(
-    server: Server, plan: Plan, tmp_path: Path, seconds: float, capfd: pytest.CaptureFixture[str]
+    server: Tracking, plan: Plan, tmp_path: Path, seconds: float, capfd: pytest.CaptureFixture[str]
 ) -> None:
     notes: list[str] = []
     uri = f"http://bob:S3cretPw@127.0.0.1:{server.port}"
