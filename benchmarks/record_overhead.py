@@ -131,7 +131,7 @@ def memory(folder: Path, runs: int) -> Iterator[str]:
     plan = make_study(folder, runs)
     (folder / "ours").mkdir()
     writer = open_experiment(f"sqlite:///{folder / 'ours' / 'mlflow.db'}", plan.experiment.name)
-    parent = writer.begin_parent(plan, spec_key(plan))
+    parent = writer.begin_parent(plan, spec_key(plan)).run_id
     with Recorder(plan, writer, parent) as recorder:
         recorder.begin(plan.runs)
         recorder.flush()

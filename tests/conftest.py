@@ -359,10 +359,11 @@ def tiny() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def write_spec(data_folder: Path) -> Callable[..., Path]:
-    """Writes ``tiny.yaml``, SPEC in the tiny setting with some fields replaced, into a folder."""
+    """Writes ``tiny.yaml``, SPEC in the tiny setting with some fields replaced or, by None, left out."""
 
     def write(folder: Path, **fields: Any) -> Path:
         spec = {**SPEC, "config": merge(TINY, {"data": {"path": str(data_folder)}}), **fields}
+        spec = {name: value for name, value in spec.items() if value is not None}
         (folder / "tiny.yaml").write_text(json.dumps(spec, indent=1))
         return folder / "tiny.yaml"
 

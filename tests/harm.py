@@ -1,11 +1,13 @@
-"""What tests do to files: damage them, or hold them so that nobody else can write."""
+"""What tests do to files: damage them, or hold them so that nobody else can write; what is in databases."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,3 +44,9 @@ def hold(database: Path, seconds: float) -> subprocess.Popen[str]:
     )
     assert holder.stdout and holder.stdout.readline() == "locked\n"
     return holder
+
+
+def rows(database: Path, query: str) -> list[Any]:
+    """What an SQLite database answers."""
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(query).fetchall()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from harm import rows
 
 from ablate.store import Store
 from ablate.store.files import ENTRY
@@ -40,11 +39,6 @@ def outcome(folder: Path, run: RunRecord) -> dict[str, object]:
         "curves": {name: points for name, points in run.history.items() if name != "epoch_seconds"},
         "figures": {name: value for name, value in run.metrics.items() if "seconds" not in name},
     }
-
-
-def rows(database: Path, query: str) -> list[Any]:
-    with closing(sqlite3.connect(database)) as connection:
-        return connection.execute(query).fetchall()
 
 
 @pytest.fixture(scope="session")

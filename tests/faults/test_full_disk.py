@@ -110,7 +110,7 @@ def test_reports_without_room_are_said_and_written_by_the_same_command(
 @pytest.mark.faults
 @pytest.mark.parametrize(
     ("place", "exit_code"),
-    [(".", 1), (".ablate", 1), ("reports", 1), ("mlruns", 2)],  # where MLflow is, the user says
+    [(".", 1), (".ablate", 1), ("reports", 2), ("mlruns", 2)],  # where record and reports go, the user says
 )
 def test_what_can_only_be_read_is_said_and_named(
     warm: Warm,

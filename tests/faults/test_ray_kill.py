@@ -40,7 +40,9 @@ class Command:
 
     def __init__(self, warm: Warm, folder: Path, *options: str) -> None:
         self.folder, self.store = folder, folder / ".ablate"
-        self._process = warm.start(folder, "run", "tiny.yaml", "--executor", "ray", "--no-audit", *options)
+        arguments = ["run", "tiny.yaml", "--executor", "ray", "--no-audit", *options]
+        environment = {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
+        self._process = warm.start(folder, *arguments, environment=environment)
 
     def printed(self) -> str:
         return self._process.printed()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import random
-import sqlite3
 import time
-from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from harm import hold
+from harm import hold, rows
 from servers import Tracking
 
 from ablate.experiment.load import load_experiment
@@ -133,11 +131,6 @@ def server(databases: Path, tmp_path: Path) -> Iterator[Tracking]:
     running = Tracking(folder, f"sqlite:///{folder / 'server.db'}")
     yield running
     running.kill()
-
-
-def rows(database: Path, query: str) -> list[Any]:
-    with closing(sqlite3.connect(database)) as connection:
-        return connection.execute(query).fetchall()
 
 
 @pytest.mark.faults
