@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(ablate.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "interrupts", "mounts"),
+    ("errors", "interrupts", "mounts", "documents"),
     ("patience", "fields", "metrics", "diffusion", "plugins", "hardware"),
     ("factors",),
     ("store", "records", "progress", "stats"),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ablate.documents import checks
     from ablate.experiment.config import Config
     from ablate.parts.base import PretrainedPart
 
@@ -49,6 +50,10 @@ class Answer:
     found: str
     mend: str = ""
     """What to do about it."""
+
+    def as_json(self) -> checks.Answer:
+        """The same as plain data."""
+        return {"about": self.about, "state": self.state, "found": self.found, "mend": self.mend}
 
 
 def diagnose(config: Config, profile: str, store: Path, uri: str) -> Iterator[Answer]:

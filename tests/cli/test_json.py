@@ -5,9 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
+import typer
+from schemas import validate
+
+from ablate.cli import app
+from ablate.documents import DOCUMENTS, document_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import Ablate
@@ -59,12 +66,75 @@ def test_an_audit_says_what_acts_and_exits_as_without(ablate: Ablate, finished: 
     assert (acts["losses.lpips"], acts["ema"]) == ("active", "passive")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("status",), ("gc",), ("rm", "tiny"), ("show", "tiny"), ("compare", "tiny/late", "tiny/plain")],
-    ids=lambda a: a[0],
-)
-def test_all_that_is_printed_is_one_document(
-    ablate: Ablate, finished: Path, arguments: tuple[str, ...]
+# ── schemas ──────────────────────────────────────────────────────────────────────────────────────
+
+CALLS: dict[str, tuple[str, ...]] = {
+    "plan": ("plan", "tiny.yaml", "--seeds", "0,1,2", "--price-per-hour", "2"),
+    "audit": ("audit", "tiny.yaml"),
+    "verify": ("verify", "tiny.yaml"),
+    "show": ("show", "tiny"),
+    "compare": ("compare", "tiny/late", "tiny/plain"),
+    "next": ("next", "tiny.yaml"),
+    "status": ("status",),
+    "gc": ("gc",),
+    "rm": ("rm", "tiny"),
+    "doctor": ("doctor", "--store"),
+}
+"""All but ``data check``, which needs a folder, and ``kit check``, which takes longest: see
+``tests/kit/test_kit.py``."""
+
+
+def commands_with_json() -> Iterator[str]:
+    """Those that have the option, with their groups: ``data check``."""
+    groups = [("", typer.main.get_command(app))]
+    for name, command in groups:
+        if any("--json" in parameter.opts for parameter in command.params):
+            yield name
+        inner = getattr(command, "commands", {})
+        groups += [(f"{name} {word}".strip(), one) for word, one in inner.items()]
+
+
+def parts_of(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    return [part for part in schema["$defs"].values() if "properties" in part]
+
+
+def test_each_command_that_has_json_has_a_schema() -> None:
+    assert {*CALLS, "data check", "kit check"} == set(DOCUMENTS) == set(commands_with_json())
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_what_is_printed_is_what_its_schema_says(
+    ablate: Ablate, finished: Path, make_workplace: Callable[..., Path], tmp_path: Path, command: str
 ) -> None:
-    assert isinstance(json.loads(ablate(*arguments, "--json", folder=finished).out), dict)
+    # What verify finds would go into the record of the finished study, which tests share.
+    folder = make_workplace(tmp_path) if command == "verify" else finished
+    printed = json.loads(ablate(*CALLS[command], "--json", folder=folder).out)
+    assert printed
+    validate(printed, command)
+
+
+def test_what_a_data_check_prints_is_what_its_schema_says(ablate: Ablate, data_folder: Path) -> None:
+    printed = json.loads(ablate("data", "check", str(data_folder), "--json").out)
+    assert printed["remarks"]
+    validate(printed, "data check")
+
+
+@pytest.mark.parametrize("command", DOCUMENTS)
+def test_each_field_says_what_it_means(command: str) -> None:
+    schema = document_schema(command)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert parts_of(schema)
+    for part in parts_of(schema):
+        assert part["description"]
+        assert part["required"] == list(part["properties"])
+        assert all(field.get("description") for field in part["properties"].values()), part["title"]
+
+
+def test_the_schema_of_a_document_is_printed_by_the_command(ablate: Ablate) -> None:
+    assert json.loads(ablate("schema", "--json-of", "data check").out) == document_schema("data check")
+
+
+def test_a_command_without_json_has_no_schema(ablate: Ablate) -> None:
+    done = ablate("schema", "--json-of", "run")
+    assert done.code == 2
+    assert "--json-of run" in done.err and "There are: plan, audit" in done.err

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from schemas import validate
 
 from ablate.keeping.status import Command, status_of
 from ablate.record.glance import glance
@@ -52,7 +53,9 @@ def test_a_real_run_is_followed_and_its_death_is_noticed(
     def status() -> dict[str, Any]:
         done = ablate("status", "--json", folder=folder)
         assert done.code == 0, done.shown
-        return json.loads(done.out)
+        found = json.loads(done.out)
+        validate(found, "status")
+        return found
 
     def trained() -> dict[str, Any] | None:
         assert run.poll() is None

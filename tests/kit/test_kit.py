@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
+from schemas import validate
 
 from ablate.cli.printing.checks import print_qualities
 from ablate.errors import ComponentError, DataError
@@ -54,6 +55,10 @@ def small_dataset(folder: Path) -> Path:
     (folder / "train_info.json").write_text(json.dumps(train))
     (folder / "test.json").write_text(json.dumps(test))
     return folder
+
+
+def test_what_kit_check_prints_as_json_is_what_its_schema_says(shipped: KitQualities) -> None:
+    validate(shipped.to_json(), "kit check")
 
 
 def test_the_shipped_vae_reconstructs_held_out_monsters_at_28_db(shipped: KitQualities) -> None:

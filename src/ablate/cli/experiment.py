@@ -202,10 +202,25 @@ def verify(
         raise typer.Exit(1)
 
 
-def schema(plugins: Plugins = None) -> None:
+def schema(
+    plugins: Plugins = None,
+    json_of: Annotated[
+        str | None,
+        typer.Option("--json-of", metavar="COMMAND", help="Of what this command prints with --json instead."),
+    ] = None,
+) -> None:
     """Print the JSON schema of experiment files. Editors use it to complete and check fields."""
     import json
 
+    if json_of is not None:
+        from ablate.cli.printing import print_json
+        from ablate.documents import DOCUMENTS, document_schema
+
+        if json_of not in DOCUMENTS:
+            fix = f"There are: {', '.join(DOCUMENTS)}."
+            raise UserError("no such command has --json", where=f"--json-of {json_of}", fix=fix)
+        print_json(document_schema(json_of))
+        return
     from ablate.experiment.schema import json_schema
     from ablate.plugins import Plugin
     from ablate.vocabulary import vocabulary_of

@@ -50,7 +50,7 @@ def gc(
     act = collect if do else find
     found = act(open_store(store), tracking_address(tracking_uri), weights=weights)
     if as_json:
-        print_json({"done": do, **found.as_json()})
+        print_json(found.as_json(done=do))
     else:
         print_found(found, store, done=do)
 
@@ -84,7 +84,7 @@ def rm(
     act = delete if do else find
     doomed = act(open_store(store), uri, reports, name, made, study_storage)
     if as_json:
-        print_json({"done": do, **doomed.as_json()})
+        print_json(doomed.as_json(done=do))
     else:
         print_doomed(doomed, uri, store, done=do)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,7 +58,7 @@ def doctor(
     def show(answers: Iterable[Answer]) -> bool:
         if not as_json:
             return print_answers(answers)
-        found = [asdict(answer) for answer in answers]
+        found = [answer.as_json() for answer in answers]
         print_json(found)
         return all(answer["state"] != "wrong" for answer in found)
 

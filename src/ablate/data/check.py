@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import ImageCms
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ablate.data.remarks.base import Remark
+    from ablate.documents import checks
 
 CHUNK = 32
 FEW = 500
@@ -40,7 +41,7 @@ class DataReport:
         """Whether there is no error."""
         return all(remark.level != "error" for remark in self.remarks)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> checks.DataCheck:
         """The same as plain data, with every place of each remark."""
         read = self.data.read
         return {
@@ -50,7 +51,15 @@ class DataReport:
             "groups": len({image.group for image in read.train}),
             "prompts": len(read.prompts),
             "real_images": len(read.references),
-            "remarks": [asdict(remark) for remark in self.remarks],
+            "remarks": [
+                {
+                    "level": remark.level,
+                    "what": remark.what,
+                    "places": list(remark.places),
+                    "fix": remark.fix,
+                }
+                for remark in self.remarks
+            ],
             "trainable": self.trainable,
         }
 

@@ -12,7 +12,7 @@ import math
 import shutil
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.record.read import find_experiment
 from ablate.runner.alone import HOUSEKEEPING, experiment_lock
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from ablate.documents import house
     from ablate.store import Store
 
 KINDS = {
@@ -60,7 +61,7 @@ class Item:
     mark: str = ""
     """Its name, where it is a mark."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> house.Item:
         """What it is, where, and how large, as plain data."""
         return {"kind": self.kind, "path": str(self.path), "bytes": self.bytes}
 
@@ -104,9 +105,10 @@ class Found:
     begins_again: Sequence[str]
     """Experiments whose training, if it is to be longer, will begin again."""
 
-    def as_json(self) -> dict[str, Any]:
-        """The same as plain data."""
+    def as_json(self, *, done: bool) -> house.Found:
+        """The same as plain data; ``done`` says whether it went."""
         return {
+            "done": done,
             "bytes": sum(item.bytes for item in self.items),
             "items": [item.as_json() for item in self.items],
             "running": list(self.running),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
+    from ablate.documents import house
     from ablate.plan import Plan
     from ablate.record.identity import Parent
     from ablate.store import Store
@@ -53,9 +54,10 @@ class Doomed:
     items: list[Item] = field(default_factory=list)
     """In the store: what no other experiment needs."""
 
-    def as_json(self) -> dict[str, Any]:
-        """The same as plain data."""
+    def as_json(self, *, done: bool) -> house.Doomed:
+        """The same as plain data; ``done`` says whether it went."""
         return {
+            "done": done,
             "experiment": self.experiment,
             "runs": list(self.runs),
             "studies": list(self.studies),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.record.glance import glance
 from ablate.runner.account import Account
@@ -14,6 +14,7 @@ from ablate.runner.alone import RUNNING, experiment_lock
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ablate.documents import house
     from ablate.record.glance import Glance
     from ablate.store import Store
 
@@ -41,6 +42,27 @@ class Command:
             return None
         return (time.time() - account.begun) * max(all_ - done, 0) / done
 
+    def as_json(self) -> house.Command:
+        """The same as plain data."""
+        account, left = self.account, self.seconds_left
+        return {
+            "experiment": account.experiment,
+            "process": account.process,
+            "host": account.host,
+            "since": account.since,
+            "begun": account.begun,
+            "epochs": account.epochs,
+            "epochs_done": account.epochs_done,
+            "runs": account.runs,
+            "runs_done": account.runs_done,
+            "cluster": account.cluster,
+            "tasks": account.tasks,
+            "failed": account.failed,
+            "state": "killed" if self.killed else "running",
+            "seconds": round(self.seconds, 1),
+            "seconds_left": None if left is None else round(left, 1),
+        }
+
 
 @dataclass(frozen=True)
 class Status:
@@ -49,18 +71,20 @@ class Status:
     commands: Sequence[Command]
     recorded: Sequence[Glance]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> house.Status:
         """The same as plain data."""
-        commands = [
-            {
-                **asdict(command.account),
-                "state": "killed" if command.killed else "running",
-                "seconds": round(command.seconds, 1),
-                "seconds_left": None if command.seconds_left is None else round(command.seconds_left, 1),
-            }
-            for command in self.commands
-        ]
-        return {"commands": commands, "recorded": [asdict(one) for one in self.recorded]}
+        return {
+            "commands": [command.as_json() for command in self.commands],
+            "recorded": [
+                {
+                    "experiment": one.experiment,
+                    "folder": one.folder,
+                    "counts": one.counts,
+                    "failed": one.failed,
+                }
+                for one in self.recorded
+            ],
+        }
 
 
 def status_of(store: Store, uri: str) -> Status:

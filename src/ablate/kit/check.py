@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
+    from ablate.documents import checks
+
 PARTS = ("vae", "text_encoder", "tokenizer", "image_encoder", "evaluator", "perceptual")
 
 
@@ -63,9 +65,9 @@ class KitQualities:
     bytes: dict[str, int]
     """Part → its size on disk."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> checks.KitCheck:
         """Plain values, rounded to what the test split can tell."""
-        rounded: dict[str, Any] = json.loads(
+        rounded: checks.KitCheck = json.loads(
             json.dumps(asdict(self)), parse_float=lambda text: round(float(text), 4)
         )
         return rounded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.experiment.load import MOST_SEEDS
 from ablate.looking.shown import finite
@@ -14,6 +14,7 @@ from ablate.stats import Look, Verdict, chance
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ablate.documents import experiments
     from ablate.plan import Plan
     from ablate.report.claims import Claim
     from ablate.report.results import Results
@@ -102,12 +103,12 @@ def coming(results: Results, plan_with: Callable[[Sequence[int]], Plan]) -> Comi
     )
 
 
-def coming_as_data(found: Coming) -> dict[str, Any]:
+def coming_as_data(found: Coming) -> experiments.Next:
     """``ablate next --json``."""
     return {
         "claims": found.claims,
         "missing_runs": found.missing,
-        "looks": [vars(look) for look in found.looks],
+        "looks": [{"seeds": look.seeds, "alpha": look.alpha} for look in found.looks],
         "open": [
             {
                 "number": number,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.experiment.designs import describe
 from ablate.plan import warnings
@@ -11,6 +11,7 @@ from ablate.runner.forecast import disk
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ablate.documents import experiments
     from ablate.plan import Plan
     from ablate.runner.forecast import Forecast
 
@@ -21,7 +22,7 @@ def plan_as_data(
     expected: Forecast | None,
     workers: int | None = None,
     price: float | None = None,
-) -> dict[str, Any]:
+) -> experiments.Plan:
     """What would run, why, and what it costs; ``expected`` is None where nothing has to run."""
     spec, missing = plan.experiment.spec, plan.epochs_to_train()
     return {
@@ -65,7 +66,7 @@ def plan_as_data(
     }
 
 
-def _cost(plan: Plan, expected: Forecast, workers: int | None, price: float | None) -> dict[str, Any]:
+def _cost(plan: Plan, expected: Forecast, workers: int | None, price: float | None) -> experiments.Cost:
     """Hours, times and money; null where nobody has measured what they follow from."""
     known = expected.known
     sizes = expected.worthwhile(workers) if known else {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.looking.compare import A, B
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ablate.documents import experiments, runs
     from ablate.looking.chosen import Chosen
     from ablate.looking.compare import Comparison, Pair
     from ablate.records import Finding, RunRecord, Verification
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ablate.stats import Interval
 
 
-def as_data(chosen: Chosen) -> dict[str, Any]:
+def as_data(chosen: Chosen) -> runs.Shown:
     """The runs of an experiment, a variant, or one run."""
     return {
         "experiment": chosen.record.name,
@@ -27,7 +28,7 @@ def as_data(chosen: Chosen) -> dict[str, Any]:
     }
 
 
-def run_as_data(run: RunRecord) -> dict[str, Any]:
+def run_as_data(run: RunRecord) -> runs.RecordedRun:
     """One run, without its curves."""
     return {
         "variant": run.variant,
@@ -43,7 +44,7 @@ def run_as_data(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def comparison_as_data(found: Comparison) -> dict[str, Any]:
+def comparison_as_data(found: Comparison) -> runs.Comparison:
     """What differs between A and B, and by how much."""
     return {
         "a": found.a.title,
@@ -55,7 +56,7 @@ def comparison_as_data(found: Comparison) -> dict[str, Any]:
     }
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
+def _pair(pair: Pair) -> runs.ComparedPair:
     return {
         "title": pair.title,
         "settings": {name: list(both) for name, both in pair.settings.items()},
@@ -66,7 +67,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
     }
 
 
-def _metric(metric: Metric) -> dict[str, Any]:
+def _metric(metric: Metric) -> runs.ComparedMetric:
     difference = metric.differences.get(A)
     return {
         "label": metric.label,
@@ -78,22 +79,31 @@ def _metric(metric: Metric) -> dict[str, Any]:
     }
 
 
-def _interval(interval: Interval | None) -> dict[str, Any] | None:
+def _interval(interval: Interval | None) -> runs.Interval | None:
     if interval is None:
         return None
     low, high = finite(interval.low), finite(interval.high)
     return {"mean": finite(interval.mean), "low": low, "high": high, "n": interval.n}
 
 
-def findings_as_data(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+def findings_as_data(findings: Sequence[Finding]) -> list[experiments.Finding]:
     """What the audit found, an object for each thing that was looked at."""
     return [
-        {**vars(finding), "changes": {layer: finite(share) for layer, share in finding.changes.items()}}
+        {
+            "variant": finding.variant,
+            "about": finding.about,
+            "act": finding.act,
+            "layer": finding.layer,
+            "reason": finding.reason,
+            "epoch": finding.epoch,
+            "changes": {layer: finite(share) for layer, share in finding.changes.items()},
+            "expected": finding.expected,
+        }
         for finding in findings
     ]
 
 
-def verification_as_data(measured: Verification) -> dict[str, Any]:
+def verification_as_data(measured: Verification) -> experiments.Verification:
     """Which weights are equal, and how long training took."""
     return {
         "seed": measured.seed,
