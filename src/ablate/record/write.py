@@ -257,7 +257,7 @@ class Writer(Reader):
         contents |= {file.name: file for file in (evaluated.scores_file, evaluated.features_file)}
         if samples:
             page = sheet([tile for file in samples[:32] for tile in tiles(file)], columns=8)
-            contents["samples.png"] = encoded(page, "PNG")
+            contents[names.SHEET] = encoded(page, "PNG")
         self.save(run_id, contents | {names.RUN: as_json(record)})
         self.client.set_terminated(run_id, FINISHED)
 

@@ -65,6 +65,11 @@ class Forecast:
         return bool(self.sources) and not self.unmeasured
 
     @property
+    def ground(self) -> str:
+        """What says how long the known work takes, in words."""
+        return " and ".join(self.sources)
+
+    @property
     def unknown(self) -> list[str]:
         """The work that is not known, in words."""
         return list(dict.fromkeys(piece.what for piece in self.unmeasured))

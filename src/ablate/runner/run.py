@@ -281,8 +281,8 @@ def _say_others(plan: Plan, writer: Writer, say: Callable[[str], None]) -> None:
 
 
 def _say_forecast(expected: Forecast, workers: int, say: Callable[[str], None]) -> None:
-    seconds, sources = expected.on(workers).makespan, ", ".join(expected.sources)
-    say(f"about {duration(seconds)} of work are ahead, by what {sources} took")
+    seconds = expected.on(workers).makespan
+    say(f"about {duration(seconds)} of work are ahead, by what {expected.ground} took")
 
 
 def _call(expected: Forecast, workers: int, worked: float, seconds: float, *, foreseen: bool) -> Call:

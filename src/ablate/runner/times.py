@@ -22,7 +22,7 @@ class Known:
 
     seconds: float
     source: str
-    """The experiment whose run took that."""
+    """What found that out: ``runs of ema``, ``a few steps``."""
 
 
 class Times:

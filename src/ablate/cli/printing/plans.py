@@ -69,8 +69,8 @@ def print_cost(plan: Plan, expected: Forecast, workers: int | None, price: float
     money = f", {hours * price:.2f} at {price:g} an hour" if price is not None else ""
     needed = disk(plan, workers or 1)
     room = f" At least {in_bytes(needed)} of disk." if needed is not None else ""
-    sources = escape(" and ".join(expected.sources))
-    out().print(f"Cost: {hours:.2f} {device}-hours{money}, by what {sources} took.{room}")
+    ground = escape(expected.ground)
+    out().print(f"Cost: {hours:.2f} {device}-hours{money}, by what {ground} took.{room}")
     head = ["workers", "time", "no order can beat"]
     head += ["price, all paid to the end"] if price is not None else []
     rows: list[list[str]] = []
