@@ -81,6 +81,7 @@ LONGEST = (
     "test_kill",
     "test_benchmarks",
     "test_kit",
+    "test_mcp",
     "test_many_machines",
     "test_train_together",
     "test_status",

@@ -116,15 +116,15 @@ class Plan:
             variants += [run.variant] if run.variant not in variants else []
         return found
 
+    @property
+    def to_measure(self) -> tuple[Run, ...]:
+        """Runs whose measurements are not in the store."""
+        return tuple(run for run in self.runs if not self.store.has("evaluate", run.keys.evaluate))
+
     @cached_property
     def to_sample(self) -> tuple[Run, ...]:
-        """Runs whose samples are not in the store: only these need weights."""
-        return tuple(
-            run
-            for run in self.runs
-            if not self.store.has("evaluate", run.keys.evaluate)
-            and not self.store.has("sample", run.keys.sample)
-        )
+        """Those of ``to_measure`` whose samples are not in the store either: only these need weights."""
+        return tuple(run for run in self.to_measure if not self.store.has("sample", run.keys.sample))
 
     @cached_property
     def to_train(self) -> tuple[Run, ...]:
@@ -244,8 +244,7 @@ def reasons(plan: Plan) -> dict[str, list[str]]:
     Empty for a stage that has nothing to do; "nothing like it is in the store" for a first run.
     """
     why: dict[str, list[str]] = {}
-    waiting = [run for run in plan.runs if not plan.store.has("evaluate", run.keys.evaluate)]
-    if not waiting:
+    if not (waiting := plan.to_measure):
         return why
     for stage, key_and_ingredients in STAGES.items():
         stored = [entry for _, entry in plan.store.entries(stage)]

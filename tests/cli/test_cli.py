@@ -39,6 +39,7 @@ def test_help_imports_nothing_heavy() -> None:
         "ablate.cli.options",
         "ablate.cli.parts",
         "ablate.cli.results",
+        "ablate.cli.serving",
         "ablate.cli.starting",
         "ablate.errors",
     }
@@ -63,6 +64,7 @@ def test_help_imports_nothing_heavy() -> None:
         "show",
         "compare",
         "open",
+        "mcp",
     ],
 )
 def test_every_command_explains_itself(ablate: Ablate, name: str) -> None:

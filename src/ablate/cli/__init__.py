@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from ablate.cli import data, experiment, keeping, kit, looking, parts, results, starting
+from ablate.cli import data, experiment, keeping, kit, looking, parts, results, serving, starting
 
 app = typer.Typer(
     help="Find out which training choices helped, by how much, and how sure you can be.",
@@ -40,6 +40,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     keeping.import_,
     parts.fetch,
     parts.doctor,
+    serving.mcp,
 )
 for command in COMMANDS:
     app.command(command.__name__.rstrip("_"))(command)

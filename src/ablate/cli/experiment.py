@@ -116,14 +116,13 @@ def plan(
 
     why, expected = reasons(made), None
     if why:
-        waiting = [run for run in made.runs if not made.store.has("evaluate", run.keys.evaluate)]
         if measure:
             from ablate.cli.screens import RunScreen
             from ablate.progress import Together
             from ablate.runner.rehearsal import rehearse
 
-            rehearse(made, waiting, Together() if as_json else RunScreen())
-        expected = forecast(made, waiting, Times(made.store, made.experiment.name))
+            rehearse(made, made.to_measure, Together() if as_json else RunScreen())
+        expected = forecast(made, made.to_measure, Times(made.store, made.experiment.name))
     if as_json:
         from ablate.looking.planned import plan_as_data
 

@@ -27,8 +27,10 @@ from ablate.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ablate.looking.chosen import Chosen
+    from ablate.looking.coming import Coming
     from ablate.plan import Plan
 
 WHICH = "An experiment (its YAML file or its name), name/variant, name/variant/seed, or MLflow's run id."
@@ -83,12 +85,35 @@ def next_(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Say which runs would decide the claims that are still open, how likely that is, and what they cost."""
-    made = plan_of(spec, profile, sets, seeds, plugins, store)
+    found = coming_of(spec, profile, sets, seeds, plugins, store, tracking_uri)
     from ablate.cli.printing import print_json
     from ablate.cli.printing.claims import print_coming
-    from ablate.looking.coming import coming, coming_as_data
+    from ablate.looking.coming import coming_as_data
+
+    if as_json:
+        print_json(coming_as_data(found))
+    else:
+        print_coming(found, spec)
+
+
+def coming_of(
+    spec: Path,
+    profile: str | None,
+    sets: list[str] | None,
+    seeds: str | None,
+    plugins: list[Path] | None,
+    store: str,
+    tracking_uri: str | None,
+) -> Coming:
+    """What ``ablate next`` says.
+
+    Raises:
+        UserError: the spec is wrong or of a search, or nothing is recorded with these settings.
+    """
+    from ablate.looking.coming import coming
     from ablate.report.results import gather
 
+    made = plan_of(spec, profile, sets, seeds, plugins, store)
     if made.experiment.spec.search:
         fix = "Add seeds to search.confirm.seeds, which nothing was chosen by."
         raise UserError("the claims of a search are about its confirmation", where=str(spec), fix=fix)
@@ -97,11 +122,7 @@ def next_(
     def plan_with(others: Sequence[int]) -> Plan:
         return plan_of(spec, profile, sets, ",".join(map(str, others)), plugins, store)
 
-    found = coming(gather(record, made.experiment.vocabulary), plan_with)
-    if as_json:
-        print_json(coming_as_data(found))
-    else:
-        print_coming(found, spec)
+    return coming(gather(record, made.experiment.vocabulary), plan_with)
 
 
 def open_(

@@ -9,7 +9,7 @@ import typer
 from ablate.cli.options import STORE, AsJson, Sets, TrackingUri, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from ablate.doctor import Answer
 
@@ -49,11 +49,7 @@ def doctor(
     from ablate.cli.printing import print_json
     from ablate.cli.printing.checks import print_answers
     from ablate.cli.screens import checking_bar
-    from ablate.doctor import diagnose
-    from ablate.experiment.load import load_config
     from ablate.keeping.check import check_store
-    from ablate.record.addresses import default_uri
-    from ablate.store import opening
 
     def show(answers: Iterable[Answer]) -> bool:
         if not as_json:
@@ -66,8 +62,19 @@ def doctor(
         with checking_bar() as progress:
             sound = show(check_store(open_store(folder), progress))
     else:
-        config, root = load_config(profile, sets or ()), opening.open_store(folder).root
-        uri = default_uri() if tracking_uri is None else tracking_uri
-        sound = show(diagnose(config, profile, root, uri))
+        sound = show(answers_of(profile, sets, folder, tracking_uri))
     if not sound:
         raise typer.Exit(1)
+
+
+def answers_of(
+    profile: str, sets: list[str] | None, store: str, tracking_uri: str | None
+) -> Iterator[Answer]:
+    """What ``ablate doctor`` says of a profile. Raises UserError if there is no such profile or field."""
+    from ablate.doctor import diagnose
+    from ablate.experiment.load import load_config
+    from ablate.record.addresses import default_uri
+    from ablate.store import opening
+
+    config, root = load_config(profile, sets or ()), opening.open_store(store).root
+    return diagnose(config, profile, root, default_uri() if tracking_uri is None else tracking_uri)

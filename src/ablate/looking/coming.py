@@ -71,8 +71,7 @@ def coming(results: Results, plan_with: Callable[[Sequence[int]], Plan]) -> Comi
             return chance(found.distance, found.sd, len(judged), len(claims), level)
 
         plan = plan_with(judged)
-        waiting = [run for run in plan.runs if not plan.store.has("evaluate", run.keys.evaluate)]
-        cost = forecast(plan, waiting, Times(plan.store, plan.experiment.name))
+        cost = forecast(plan, plan.to_measure, Times(plan.store, plan.experiment.name))
         return Step(
             seeds=judged,
             level=level,
