@@ -1,12 +1,12 @@
-"""Pictures of the MLflow UI for the documentation: ``python docs/screenshot.py DATABASE EXPERIMENT``.
+"""Pictures of MLflow's UI for the documentation: ``python docs/screenshot.py DATABASE EXPERIMENT [NAME …]``.
 
-Needs what the package itself does not: ``pip install selenium``, and Chromium with its driver.
-It serves the database with ``ablate ui`` and writes ``docs/images/mlflow-experiment.png`` (the parent
-run with its children) and ``docs/images/mlflow-run.png`` (one run's curves and preview images).
+Needs what the package itself does not: ``pip install selenium``, and Chromium with its driver. It serves the
+database with ``ablate ui`` and writes into ``docs/images`` those that are named, or all of ``PICTURES``.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -14,10 +14,13 @@ import sys
 import tempfile
 import time
 import urllib.request
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from mlflow import MlflowClient
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -28,7 +31,21 @@ if TYPE_CHECKING:
 
 IMAGES = Path(__file__).parent / "images"
 PORT = 5077
+COLUMNS = (
+    "seeds",
+    "fid",
+    "fid.lower",
+    "fid.upper",
+    "fid.difference",
+    "fid.difference.lower",
+    "fid.difference.upper",
+)
+"""Of the table of runs: metrics."""
+VARIANTS = "tags.`ablate.kind` = 'variant'"
+COMPARED = "^(fid|fid.difference|samples)$"
+"""The charts that compare variants."""
 CHARTS = "^(fid|loss_mse|preview)$"
+"""The charts of a run."""
 OPTIONS = (
     "--headless",
     "--no-sandbox",
@@ -41,14 +58,10 @@ OPTIONS = (
 )
 
 
-def main(database: Path, experiment: str) -> None:
-    """Serve, take both pictures, stop."""
+def main(database: Path, experiment: str, wanted: list[str]) -> None:
+    """Serve, take the pictures, stop."""
     client = MlflowClient(f"sqlite:///{database}")
-    experiment_id = client.get_experiment_by_name(experiment).experiment_id
-    finished = "attributes.status = 'FINISHED' and tags.`ablate.kind` = 'run'"
-    run = client.search_runs([experiment_id], finished, order_by=["attributes.start_time DESC"])[0]
-    previews = [int(name.rsplit(".", 1)[1]) for name in run.data.tags if re.match(r"ablate\.preview\.", name)]
-
+    number = client.get_experiment_by_name(experiment).experiment_id
     address = f"http://127.0.0.1:{PORT}"
     ablate = [sys.executable, "-m", "ablate", "ui", "--port", str(PORT)]
     server = subprocess.Popen([*ablate, "--tracking-uri", f"sqlite:///{database}"])
@@ -61,35 +74,69 @@ def main(database: Path, experiment: str) -> None:
             for panel in ("panelOpen", "fab.autoOpenedOnFirstLoad"):
                 value = "false" if panel == "panelOpen" else "true"
                 browser.execute_script(f"localStorage['mlflow.assistant.{panel}_v1'] = '{value}'")
-            picture_of_experiment(browser, f"{address}/?1#/experiments/{experiment_id}/runs")
-            path = f"/?2#/experiments/{experiment_id}/runs/{run.info.run_id}/model-metrics"
-            picture_of_run(browser, address + path, max(previews))
+            for name in wanted or PICTURES:
+                PICTURES[name](browser, client, number)
+                save(browser, name)
         finally:
             browser.quit()
             server.terminate()
             server.wait()
 
 
-def picture_of_experiment(browser: webdriver.Chrome, address: str) -> None:
-    """The parent run, opened, with its children."""
-    browser.get(f"{address}?workflowType=machine_learning")
+def picture_of_experiment(browser: webdriver.Chrome, client: MlflowClient, number: str) -> None:
+    """The variants with their means, and the parent, opened, with the runs of its seeds."""
+    visit(browser, f"{number}/runs", "compareRunsMode=TABLE&searchFilter=")
+    find(browser, ".ag-cell button")
+    choose_columns(browser, number, [f"metrics.`{name}`" for name in COLUMNS])
     find(browser, ".ag-cell button").click()
     time.sleep(2)
-    save(browser, "mlflow-experiment")
 
 
-def picture_of_run(browser: webdriver.Chrome, address: str, epoch: int) -> None:
-    """Some of a run's charts, the preview images at ``epoch``."""
-    browser.get(f"{address}?workflowType=machine_learning")
+def picture_of_variants(browser: webdriver.Chrome, client: MlflowClient, number: str) -> None:
+    """Charts of the variants, and samples of each."""
+    visit(browser, f"{number}/runs", f"compareRunsMode=CHART&searchFilter={quote(VARIANTS)}")
+    find(browser, "input[placeholder*='Search metric']").send_keys(COMPARED)
+    time.sleep(8)  # until the charts that do not match are gone, and the others drawn
+
+
+def picture_of_run(browser: webdriver.Chrome, client: MlflowClient, number: str) -> None:
+    """Some charts of the newest run of a seed, with its preview after the last epoch that has one."""
+    finished = "attributes.status = 'FINISHED' and tags.`ablate.kind` = 'run'"
+    run = client.search_runs([number], finished, order_by=["attributes.start_time DESC"])[0].info.run_id
+    images = [file.path for file in client.list_artifacts(run, "images")]
+    epoch = max(int(found[1]) for name in images if (found := re.search(r"preview\+step\+(\d+)", name)))
+    visit(browser, f"{number}/runs/{run}/model-metrics")
     find(browser, "input[placeholder*='Search metric']").send_keys(CHARTS)
     time.sleep(3)  # until the charts that do not match are gone
-    number = find(browser, "input[type=number]")
-    number.send_keys(Keys.CONTROL, "a")
-    number.send_keys(str(epoch), Keys.ENTER, Keys.TAB)
+    slider = find(browser, "input[type=number]")
+    slider.send_keys(Keys.CONTROL, "a")
+    slider.send_keys(str(epoch), Keys.ENTER, Keys.TAB)
     image = find(browser, "img[src*='get-artifact']")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", image)
     time.sleep(2)
-    save(browser, "mlflow-run")
+
+
+PICTURES = {
+    "mlflow-experiment": picture_of_experiment,
+    "mlflow-variants": picture_of_variants,
+    "mlflow-run": picture_of_run,
+}
+
+
+def visit(browser: webdriver.Chrome, path: str, options: str = "") -> None:
+    """Opens a page of the experiments. The time makes it another address: else the page would stay."""
+    page = f"http://127.0.0.1:{PORT}/?{time.time()}#/experiments/{path}?workflowType=machine_learning"
+    browser.get(f"{page}&{options}" if options else page)
+
+
+def choose_columns(browser: webdriver.Chrome, number: str, columns: list[str]) -> None:
+    """Shows these columns in the table of runs, as *Columns* there does."""
+    key = f'MLflowLocalStorage-1.1-ExperimentPage-["{number}"]-ReactComponentState'
+    state = json.loads(browser.execute_script("return localStorage[arguments[0]]", key))
+    widths = {f"${name}": 110 for name in columns}
+    state |= {"selectedColumns": columns, "columnWidths": widths}
+    browser.execute_script("localStorage[arguments[0]] = arguments[1]", key, json.dumps(state))
+    browser.refresh()
 
 
 def open_browser(profile: Path) -> webdriver.Chrome:
@@ -108,8 +155,8 @@ def find(browser: webdriver.Chrome, selector: str) -> WebElement:
 
 def save(browser: webdriver.Chrome, name: str) -> None:
     """Writes what the window shows."""
-    IMAGES.mkdir(exist_ok=True)
-    browser.save_screenshot(str(IMAGES / f"{name}.png"))
+    with Image.open(BytesIO(browser.get_screenshot_as_png())) as image:
+        image.convert("RGB").save(IMAGES / f"{name}.png", optimize=True)
 
 
 def wait_for(address: str) -> None:
@@ -124,6 +171,6 @@ def wait_for(address: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) < 3:
         raise SystemExit(__doc__)
-    main(Path(sys.argv[1]).absolute(), sys.argv[2])
+    main(Path(sys.argv[1]).absolute(), sys.argv[2], sys.argv[3:])

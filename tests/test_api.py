@@ -11,7 +11,8 @@ import pytest
 
 import ablate as package
 from ablate.errors import UserError
-from ablate.looking.table import levels, varied
+from ablate.looking.table import levels
+from ablate.record.write import varied
 
 if TYPE_CHECKING:
     from tests.conftest import Ablate

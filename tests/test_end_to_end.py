@@ -61,14 +61,14 @@ def without_time(page: str) -> list[str]:
 # ── what MLflow holds ────────────────────────────────────────────────────────────────────────────
 
 
-def test_there_is_one_parent_and_a_finished_child_for_each_variant_and_seed(
+def test_there_is_one_parent_a_finished_child_for_each_variant_and_seed_and_the_means_of_each_variant(
     finished: Path, record: ExperimentRecord
 ) -> None:
     assert [(run.variant, run.seed) for run in record.runs] == RUNS
     assert {run.status for run in record.runs} == {"FINISHED"}
     with closing(sqlite3.connect(finished / "mlflow.db")) as database:
         assert database.execute("select status, count(*) from runs group by status").fetchall() == [
-            ("FINISHED", 5)
+            ("FINISHED", 7)
         ]
 
 
@@ -155,9 +155,10 @@ def test_the_report_has_all_the_figures_that_it_shows(finished: Path) -> None:
 def test_the_same_command_again_does_nothing_and_writes_the_same_report(
     finished: Path, call: Callable[..., str]
 ) -> None:
-    page = finished / "reports" / "tiny.md"
+    page, recorded = finished / "reports" / "tiny.md", (finished / "mlflow.db").read_bytes()
     before = page.read_text(), sorted(path for path in (finished / ".ablate").rglob("*"))
     assert "0 runs finished, 4 were already there, 0 failed" in call("run", "tiny.yaml")
+    assert (finished / "mlflow.db").read_bytes() == recorded
     assert without_time(page.read_text()) == without_time(before[0])
     assert sorted(path for path in (finished / ".ablate").rglob("*")) == before[1]
 
@@ -165,7 +166,8 @@ def test_the_same_command_again_does_nothing_and_writes_the_same_report(
 def test_with_nothing_to_do_neither_mlflow_nor_torch_is_imported(finished: Path) -> None:
     command = """
 import atexit, sys
-atexit.register(lambda: print({'mlflow', 'optuna', 'torch', 'pandas'} & {*sys.modules} or 'none of them'))
+heavy = {'mlflow', 'optuna', 'torch', 'pandas', 'numpy', 'scipy'}
+atexit.register(lambda: print(heavy & {*sys.modules} or 'none of them'))
 from ablate.__main__ import main
 sys.argv = ['ablate', 'run', 'tiny.yaml']
 main()
@@ -428,7 +430,7 @@ def test_what_was_deleted_of_the_record_is_recorded_again_from_the_store(
         assert artifacts(copied, mine.run_id) == {
             name.replace(other.run_id, mine.run_id) for name in artifacts(finished, other.run_id)
         }
-    assert kinds(copied) == [("experiment", 1), ("run", 4)]
+    assert kinds(copied) == [("experiment", 1), ("run", 4), ("variant", 2)]
     assert files(copied / ".ablate" / "train") == stored and files(finished / "mlruns") == before
     assert not files(temporary)
 

@@ -50,7 +50,7 @@ def undisturbed(finished: Path, read_record: Callable[[Path], ExperimentRecord])
         assert [outcome(folder, run) for run in read_record(folder).runs] == right
         mlflow, optuna = folder / "mlflow.db", folder / "optuna.db"
         kinds = "select value, count(*) from tags where key = 'ablate.kind' group by value order by value"
-        assert rows(mlflow, kinds) == [("experiment", 1), ("run", 4)]
+        assert rows(mlflow, kinds) == [("experiment", 1), ("run", 4), ("variant", 2)]
         assert rows(mlflow, "select distinct status from runs") == [("FINISHED",)]
         assert rows(mlflow, "select count(*) from experiments where name = 'tiny'") == [(1,)]
         twice = "select key, step from metrics group by run_uuid, key, step having count(*) > 1"

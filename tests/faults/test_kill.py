@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from harm import rows
 
 from ablate.store.files import ENTRY
 
@@ -92,6 +93,11 @@ def one_more_run_is_recorded(run: Command) -> bool:
     return "runs; done: " in run.printed() and " seed " in run.printed().rpartition("runs; done: ")[2]
 
 
+def means_are_begun(run: Command) -> bool:
+    begun = "select 1 from tags join runs using (run_uuid) where value = 'variant' and status = 'RUNNING'"
+    return bool(rows(run.store.parent / "mlflow.db", begun))
+
+
 @pytest.fixture
 def start(
     make_workplace: Callable[..., Path], command: Callable[..., list[str]], tmp_path: Path
@@ -115,6 +121,7 @@ FAULTS = (
     (samples_are_half_written, Command.kill_parent_only),
     (figures_are_stored, Command.kill),  # its parent is about to write them into MLflow
     (one_more_run_is_recorded, Command.kill_worker),
+    (means_are_begun, Command.kill),
 )
 
 
@@ -122,7 +129,7 @@ FAULTS = (
     "faults",
     [
         pytest.param(FAULTS[2:3], id="once"),
-        pytest.param(FAULTS, id="five times", marks=pytest.mark.faults),
+        pytest.param(FAULTS, id="at each moment", marks=pytest.mark.faults),
     ],
 )
 def test_whenever_it_is_killed_the_same_command_goes_on_to_the_same_result(

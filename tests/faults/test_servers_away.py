@@ -136,5 +136,6 @@ def test_servers_may_be_restarted_at_any_time_and_the_study_is_that_of_one_machi
         twice = "select key, step from metrics group by run_uuid, key, step having count(*) > 1"
         assert database.execute(twice).fetchall() == []
         kinds = "select value, count(*) from tags where key = 'ablate.kind' group by value order by value"
-        assert database.execute(kinds).fetchall() == [("experiment", studies), ("run", 4 * studies)]
+        expected = [("experiment", studies), ("run", 4 * studies), ("variant", 2 * studies)]
+        assert database.execute(kinds).fetchall() == expected
     print(f"{dict(restarts)} in {studies} studies")

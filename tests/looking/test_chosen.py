@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from harm import rows
 
 from ablate.errors import UserError
 from ablate.looking.chosen import choose
@@ -49,6 +50,13 @@ def test_a_run_is_found_by_its_id_and_by_the_beginning_of_it(uri: str) -> None:
 def test_the_id_of_a_parent_is_the_whole_experiment(uri: str) -> None:
     whole = choose("tiny", uri)
     assert choose(whole.record.parent_run_id, uri).runs == whole.runs
+
+
+def test_the_id_of_the_means_of_a_variant_is_that_variant(finished: Path, uri: str) -> None:
+    query = "select run_uuid from tags join runs using (run_uuid) where value = 'variant' and name = 'late'"
+    ((run_id,),) = rows(finished / "mlflow.db", query)
+    chosen = choose(run_id, uri)
+    assert (chosen.title, chosen.runs) == ("tiny/late", choose("tiny/late", uri).runs)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def adopt(
         contents.spec,
         contents.plugins,
         contents.options,
-        len(packed["runs"]) - 1,
+        carry.children_in(packed),
         weights,
         page,
         same,

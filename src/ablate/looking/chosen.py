@@ -107,6 +107,8 @@ def _by_id(text: str, uri: str) -> Chosen | None:
         raise UserError(f"{len(found)} runs begin with {text!r}", where=uri, fix="Give more of its id.")
     (one,) = found
     record = one.reader.read(one.parent)
+    if one.variant:
+        return narrowed(Chosen(f"{record.name}/{one.variant}", record), [one.variant])
     run = next((run for run in record.runs if run.run_id == one.run_id), None)
     if run:
         return Chosen(f"{record.name}/{run.variant}/{run.seed}", record, run.variant, run.seed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ablate.experiment.designs import combined
-from ablate.record.write import flatten
+from ablate.record.write import varied
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,15 +35,3 @@ def levels(factors: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]
     """Variant of a factorial → factor → its level."""
     cells = (dict(zip(factors, some, strict=True)) for some in product(*factors.values()))
     return {combined(cell.items()): cell for cell in cells}
-
-
-def varied(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Variant → the fields in which not all variants agree, by their paths: ``ema.decay``. What a variant
-    does not have is None."""
-    flat = {
-        variant: {name: value for name, value in flatten(config).items() if value != {}}
-        for variant, config in configs.items()
-    }
-    names = list(dict.fromkeys(name for fields in flat.values() for name in fields))
-    differing = [name for name in names if len({repr(fields.get(name)) for fields in flat.values()}) > 1]
-    return {variant: {name: fields.get(name) for name in differing} for variant, fields in flat.items()}

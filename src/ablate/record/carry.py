@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 def pack(reader: Reader, parent: str) -> Packed:
-    """All that MLflow knows of a parent run and its children, as plain data. Raises as ``connect``."""
-    ids = [parent, *(child.run_id for child in reader.all_children(parent))]
+    """All that MLflow knows of a parent run and of those that belong to it, as plain data. Raises as
+    ``connect``."""
     return {
         "experiment": reader.name,
         "experiment_id": reader.experiment_id,
-        "runs": [_packed(reader, run_id) for run_id in ids],
+        "runs": [_packed(reader, run_id) for run_id in (parent, *reader.below(parent))],
     }
 
 
@@ -64,6 +64,11 @@ def _packed(reader: Reader, run_id: str) -> Packed:
             for one in inputs
         ],
     }
+
+
+def children_in(packed: Packed) -> int:
+    """How many child runs a packed experiment has."""
+    return sum(run["tags"].get(names.KIND) == "run" for run in packed["runs"])
 
 
 def artifacts_of(reader: Reader, packed: Packed) -> dict[str, Path]:

@@ -33,6 +33,16 @@ def sheet(images: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8
     return np.vstack([np.hstack(large[first : first + columns]) for first in range(0, len(large), columns)])
 
 
+def top_row(page: Path, columns: int) -> NDArray[np.uint8]:
+    """The first row of a sheet of square images, [H, W, 3]."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(page, formats=["PNG"]) as file:
+        pixels = np.asarray(file.convert("RGB"))
+    return pixels[: pixels.shape[1] // columns]
+
+
 def encoded(image: NDArray[np.uint8], format: str, longest: int | None = None) -> bytes:
     """An image as the bytes of a file, made smaller if a side is longer than ``longest`` pixels."""
     from PIL import Image

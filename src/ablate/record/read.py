@@ -73,6 +73,8 @@ class Found:
     parent: str
     """Run id of its parent; its own, if it is one."""
     run_id: str
+    variant: str = ""
+    """Whose means it has; "" for any other run."""
 
 
 def find_runs(uri: str, beginning: str, note: Note = log) -> list[Found]:
@@ -83,7 +85,12 @@ def find_runs(uri: str, beginning: str, note: Note = log) -> list[Found]:
     client = connect(uri, note)
     runs = runs_of(client)
     return [
-        Found(Reader(client, number, name), row.tags.get(names.PARENT, row.run_id), row.run_id)
+        Found(
+            Reader(client, number, name),
+            row.tags.get(names.PARENT, row.tags.get(names.MEANS_OF, row.run_id)),
+            row.run_id,
+            row.tags[names.VARIANT] if row.tags[names.KIND] == "variant" else "",
+        )
         for name, number in runs.experiments().items()
         for row in runs.tagged(number, {})
         if row.run_id.startswith(beginning) and names.KIND in row.tags
@@ -139,14 +146,26 @@ class Reader:
         """Whether there is any run, whoever made it. One that is marked as deleted does not count."""
         return self.runs.any(self.experiment_id)
 
-    def children(self, parent: str) -> list[Child]:
-        """The child runs of a parent that count, oldest first."""
-        return [child for child in self.all_children(parent) if not child.superseded]
+    def children(self, parent: str, variant: str | None = None) -> list[Child]:
+        """The child runs of a parent that count, oldest first; of one variant, or of all."""
+        return [child for child in self.all_children(parent, variant) if not child.superseded]
 
-    def all_children(self, parent: str) -> list[Child]:
+    def all_children(self, parent: str, variant: str | None = None) -> list[Child]:
         """The child runs of a parent with those that are superseded, oldest first."""
-        children = [_child(run) for run in self._search({names.PARENT: parent, names.KIND: "run"})]
-        return sorted(children, key=lambda child: child.started)
+        of_variant = {} if variant is None else {names.VARIANT: variant}
+        found = self._search({names.PARENT: parent, names.KIND: "run"} | of_variant)
+        return sorted(map(_child, found), key=lambda child: child.started)
+
+    def aggregates(self, parent: str) -> dict[str, Row]:
+        """Variant → the run with the means over its seeds, of the experiment of a parent."""
+        # Newest first: of several of one variant, the oldest.
+        found = self._search({names.MEANS_OF: parent, names.KIND: "variant"})
+        return {run.tags[names.VARIANT]: run for run in found}
+
+    def below(self, parent: str) -> list[str]:
+        """The ids of all runs that belong to a parent: its children, and the means of its variants."""
+        means = self._search({names.MEANS_OF: parent, names.KIND: "variant"})
+        return [*(child.run_id for child in self.all_children(parent)), *(run.run_id for run in means)]
 
     def whole(self, parent: str) -> list[Child]:
         """The child runs of a parent that count, have finished and have their files, oldest first."""
@@ -162,6 +181,15 @@ class Reader:
             return False
         files = self._files(child.run_id)
         return not any(files.lost(name) for name in (names.RUN, names.SCORES, names.SAMPLES))
+
+    def spaces(self, run_id: str) -> tuple[str, str]:
+        """The feature space and the evaluator that a finished run was measured with."""
+        record = self._json(run_id, names.RUN)
+        return record["feature_space"], record["evaluator"]
+
+    def sheet(self, run_id: str) -> Path | None:
+        """The first samples of a run side by side; None if it has none."""
+        return self._files(run_id).find(names.SHEET)
 
     def status(self, run_id: str) -> str:
         """A run's status: FINISHED, FAILED, RUNNING or KILLED."""

@@ -12,6 +12,8 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Self
 
 from ablate import patience
+from ablate.record.aggregates import Aggregates
+from ablate.record.write import now
 from ablate.stages.evaluated import Evaluated
 from ablate.stages.sampled import Sampled, preview_image
 
@@ -49,6 +51,7 @@ class Recorder:
         self.failed: dict[str, str] = {}
         """Run name → reason."""
         self._logged: dict[str, Logged] = {}
+        self._aggregates = Aggregates(writer, parent)
         self._calls: Queue[Callable[[], object]] = Queue()
         self._written = 0
         self._awaited = False
@@ -80,13 +83,13 @@ class Recorder:
 
     def epoch(self, names: Iterable[str], history: Sequence[EpochRow], preview: str | None) -> None:
         """Logs the curves so far, and the preview with this key, to every run that shares the epoch."""
-        now = _now()
+        at = now()
         for name in names:
-            self._calls.put(partial(self._log_epoch, name, history, preview, now))
+            self._calls.put(partial(self._log_epoch, name, history, preview, at))
 
     def finish(self, name: str) -> None:
         """Logs all that a run has brought and ends it; of a run as far as a mark, what it is worth there."""
-        self._calls.put(partial(self._finish, name, _now()))
+        self._calls.put(partial(self._finish, name, now()))
 
     def fail(self, names: Iterable[str], reason: str) -> None:
         """Ends runs as failed, each with the first reason that is given."""
@@ -94,6 +97,10 @@ class Recorder:
             if name not in self.failed:
                 self.failed[name] = reason
                 self._calls.put(partial(self.writer.fail_child, self._logged[name].run_id, reason))
+
+    def sum_up(self, plan: Plan, variant: str) -> None:
+        """Has the means of a variant say what its seeds say, when all is written that is in the queue now."""
+        self.then(partial(self._aggregates.keep, plan, variant))
 
     def then(self, call: Callable[[], object]) -> None:
         """Calls something when all is written that is in the queue now."""
@@ -179,11 +186,6 @@ class Recorder:
     def _log_preview(self, logged: Logged, preview: str, epoch: int) -> None:
         if self.plan.store.sound("preview", preview):
             self.writer.log_preview(logged.run_id, preview_image(self.plan.store, preview), epoch)
-
-
-def _now() -> int:
-    """Milliseconds since 1970."""
-    return int(time.time() * 1000)
 
 
 def training_costs(timeline: Sequence[Any], history: Sequence[EpochRow]) -> dict[str, float]:

@@ -30,11 +30,10 @@ def parents_of(uri: str, experiment: str) -> list[Parent]:
 
 
 def runs_of(uri: str, experiment: str, parents: Collection[str]) -> list[str]:
-    """These parent runs and their children."""
+    """These parent runs and all that belong to them."""
     reader = find_experiment(uri, experiment)
     assert reader, "it has just been read"
-    children = [child.run_id for parent in parents for child in reader.all_children(parent)]
-    return [*parents, *children]
+    return [*parents, *(run_id for parent in parents for run_id in reader.below(parent))]
 
 
 def remove_runs(uri: str, experiment: str, run_ids: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ runs are found again by their key, only points that are missing are logged, and 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
@@ -29,11 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
+    import numpy as np
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
+    from numpy.typing import NDArray
 
     from ablate.plan import Plan, Run
     from ablate.record.read import Child
+    from ablate.record.runs import Row
     from ablate.records import Call, EpochRow, Finding, Verification
     from ablate.stages.evaluated import Evaluated
 
@@ -91,7 +95,7 @@ class Writer(Reader):
             self.client.update_run(parent.run_id, status="RUNNING")
         else:
             tags = {
-                "mlflow.note.content": plan.experiment.spec.question,
+                names.NOTE: plan.experiment.spec.question,
                 "mlflow.source.name": f"ablate run {plan.experiment.name}",
                 "mlflow.source.type": "LOCAL",
             }
@@ -152,14 +156,22 @@ class Writer(Reader):
         for child in self.all_children(parent):
             current = child.key in keys
             if not current and not child.superseded:
-                self.client.set_tag(child.run_id, names.SUPERSEDED, "true")
-                self.client.update_run(child.run_id, name=f"{child.name}{MARK}")
+                self.supersede(child.run_id, child.name)
             if current and child.superseded:
-                self.client.delete_tag(child.run_id, names.SUPERSEDED)
-                self.client.update_run(child.run_id, name=child.name.removesuffix(MARK))
+                self.restore(child.run_id, child.name)
             if current and self.is_whole(child):
                 complete.add((child.variant, child.key))
         return complete
+
+    def supersede(self, run_id: str, name: str) -> None:
+        """Marks a run of this name as one that no longer counts."""
+        self.client.set_tag(run_id, names.SUPERSEDED, "true")
+        self.client.update_run(run_id, name=f"{name.removesuffix(MARK)}{MARK}")
+
+    def restore(self, run_id: str, name: str) -> None:
+        """Takes the mark from a run of this name that counts again."""
+        self.client.delete_tag(run_id, names.SUPERSEDED)
+        self.client.update_run(run_id, name=name.removesuffix(MARK))
 
     def begin_child(self, parent: str, run: Run, existing: Child | None) -> str:
         """The child run of this run, RUNNING: the one that exists, or a new one."""
@@ -230,13 +242,13 @@ class Writer(Reader):
 
     def log_preview(self, run_id: str, image: Path, epoch: int) -> None:
         """Shows a preview at its epoch in the UI's image grid, unless it is there already."""
-        # The grid reads key, step and time from the name. One of MLflow's own would be there twice.
-        name = f"images/preview+step+{epoch}+timestamp+{epoch}+{run_id}"
-        if self._files(run_id).find(f"{name}+compressed.webp"):
-            return
-        page = sheet(tiles(image), columns=4)
-        small = encoded(page, "WEBP", longest=256)
-        self.save(run_id, {f"{name}.png": encoded(page, "PNG"), f"{name}+compressed.webp": small})
+        files = _grid_files(run_id, "preview", epoch)
+        if not self._files(run_id).find(files[-1]):
+            self._show(run_id, files, sheet(tiles(image), columns=4))
+
+    def _show(self, run_id: str, files: tuple[str, str], page: NDArray[np.uint8]) -> None:
+        contents = (encoded(page, "PNG"), encoded(page, "WEBP", longest=256))
+        self.save(run_id, dict(zip(files, contents, strict=True)))
 
     def finish_child(
         self,
@@ -256,7 +268,7 @@ class Writer(Reader):
         contents: dict[str, bytes | Path] = {f"{names.SAMPLES}/{image.name}": image for image in samples}
         contents |= {file.name: file for file in (evaluated.scores_file, evaluated.features_file)}
         if samples:
-            page = sheet([tile for file in samples[:32] for tile in tiles(file)], columns=8)
+            page = sheet([tile for file in samples[:32] for tile in tiles(file)], names.COLUMNS)
             contents[names.SHEET] = encoded(page, "PNG")
         self.save(run_id, contents | {names.RUN: as_json(record)})
         self.client.set_terminated(run_id, FINISHED)
@@ -285,9 +297,61 @@ class Writer(Reader):
         self.client.set_tag(run_id, names.REASON, reason[:7900])
         self.client.set_terminated(run_id, "FAILED")
 
+    # ── the means of its variants ────────────────────────────────────────────────────────────────
+
+    def begin_aggregate(self, parent: str, variant: str) -> str:
+        """A new run for the means of a variant, which has none yet."""
+        identity = {names.MEANS_OF: parent, names.KIND: "variant", names.VARIANT: variant}
+        return self._create(variant, identity, {})
+
+    def lacks_page(self, run: Row) -> bool:
+        """Whether the sheet of samples that belongs to the means of a variant was deleted."""
+        return names.IMAGES in run.tags and self._files(run.run_id).lost(_page_of(run.run_id)[0])
+
+    def finish_aggregate(
+        self,
+        run_id: str,
+        metrics: Mapping[str, float],
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+        page: NDArray[np.uint8] | None,
+        now: int,
+    ) -> None:
+        """Logs the means of a variant and a sheet of its samples, and ends the run. Doing it twice changes
+        nothing."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        if page is not None:
+            self._show(run_id, _page_of(run_id), page)
+            tags = {**tags, names.IMAGES: "True"}
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
+            params=[Param(name, str(value)[:6000]) for name, value in params.items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
+        self.client.set_terminated(run_id, FINISHED)
+
     def save(self, run_id: str, contents: Mapping[str, bytes | Path]) -> None:
         """Writes files of a run: name → its bytes, or a file to copy."""
         self._files(run_id).save(contents)
+
+
+def _grid_files(run_id: str, key: str, step: int) -> tuple[str, str]:
+    """The image and its small copy for the UI's grid, which reads key, step and time from the names. A time
+    of MLflow's own would make it another image each time."""
+    name = f"images/{key}+step+{step}+timestamp+{step}+{run_id}"
+    return f"{name}.png", f"{name}+compressed.webp"
+
+
+def _page_of(run_id: str) -> tuple[str, str]:
+    """The files of the sheet of a variant."""
+    return _grid_files(run_id, "samples", 0)
+
+
+def now() -> int:
+    """Milliseconds since 1970, as MLflow counts."""
+    return int(time.time() * 1000)
 
 
 def as_json(content: Mapping[str, Any]) -> bytes:
@@ -304,3 +368,15 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + name] = value
     return flat
+
+
+def varied(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Variant → the fields in which not all variants agree, by their paths: ``ema.decay``. What a variant
+    does not have is None."""
+    flat = {
+        variant: {name: value for name, value in flatten(config).items() if value != {}}
+        for variant, config in configs.items()
+    }
+    names = list(dict.fromkeys(name for fields in flat.values() for name in fields))
+    differing = [name for name in names if len({repr(fields.get(name)) for fields in flat.values()}) > 1]
+    return {variant: {name: fields.get(name) for name in differing} for variant, fields in flat.items()}

@@ -12,6 +12,7 @@ from ablate.experiment.trials import probed
 from ablate.parts.missing import require_parts
 from ablate.plan import regrown
 from ablate.progress import Together
+from ablate.record.aggregates import Aggregates
 from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
@@ -252,7 +253,7 @@ def agree(plan: Plan, studies: Storage, parent: Parent, writer: Writer, say: Cal
 
 def waiting_runs(plan: Plan, writer: Writer, parent: Parent | None, say: Callable[[str], None]) -> list[Run]:
     """The runs whose results MLflow lacks. Results of other code or data are marked as superseded, and
-    named."""
+    named; the means of variants are of those that count."""
     if parent is None:
         return list(plan.runs)
     keys = {run.keys.whole.evaluate for run in plan.runs}
@@ -263,6 +264,7 @@ def waiting_runs(plan: Plan, writer: Writer, parent: Parent | None, say: Callabl
         )
     complete = writer.keep_current(parent.run_id, keys)
     writer.keep_content(parent, plan)
+    Aggregates(writer, parent.run_id).keep(plan)
     pruned = plan.experiment.pruned
     return [
         run
@@ -333,9 +335,9 @@ def run_round(
     """
     # Once, for everyone: asked again, the store may hold more, and there would be other tasks.
     tasks = {task.name: task for task in tasks_of(plan, runs)}
-    names = {run.name for run in runs}
     open_seeds = Counter(run.seed for run in runs)
-    seed_of = {run.name: run.seed for run in runs}
+    open_variants = Counter(run.variant for run in runs)
+    run_of = {run.name: run for run in runs}
 
     def on_event(event: Event) -> None:
         if isinstance(event, Took):
@@ -353,13 +355,15 @@ def run_round(
             if fail_fast:
                 raise RunError(f"{task.name} failed, and with --fail-fast that ends the command", fix=GO_ON)
         else:
-            if task.name in names:
+            if task.name in run_of:
                 recorder.finish(task.name)
             progress.done(task.name)
-        if task.name in names:
-            seed = seed_of[task.name]
-            open_seeds[seed] -= 1
-            if not open_seeds[seed] and any(open_seeds.values()):
+        if run := run_of.get(task.name):
+            open_variants[run.variant] -= 1
+            if not open_variants[run.variant]:
+                recorder.sum_up(plan, run.variant)
+            open_seeds[run.seed] -= 1
+            if not open_seeds[run.seed] and any(open_seeds.values()):
                 recorder.then(on_seed)
 
     walk(list(tasks.values()), executor, on_event, on_end)
