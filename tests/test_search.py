@@ -95,6 +95,13 @@ def artifacts(folder: Path) -> set[str]:
     return {json.loads(json.loads(text))["artifact_id"] for (text,) in found}
 
 
+def means(folder: Path) -> dict[str, str]:
+    """Variant that has a run with its means in MLflow → the seeds that these are of."""
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        query = "select name, value from runs join tags using (run_uuid) where key = 'ablate.seeds'"
+        return dict(database.execute(query).fetchall())
+
+
 def test_a_search_tries_confirms_and_explains(
     workplace: Callable[..., Path], ablate: Ablate, read_record: Callable[[Path], ExperimentRecord]
 ) -> None:
@@ -131,6 +138,10 @@ def test_a_search_tries_confirms_and_explains(
     assert re.search(r"\| the search \| 5 \| 30 \| \d+ \|", page)
     shown = {path.name for path in (folder / "reports" / "tiny").iterdir()}
     assert {"search-samples.png", "search-slices-fid.png", "trials.csv"} <= shown
+
+    # So it is with the means in MLflow: of fresh seeds, for what was confirmed and what explains it.
+    fresh = {"baseline", best, *(name for name, _ in proposed(record) if name not in trials)}
+    assert means(folder) == {name: "5" if name in fresh else "0" for name in record.spec["variants"]}
 
     # Optuna's dashboard shows of each trial the samples that MLflow has.
     sampled = {run.run_id for run in record.runs if run.seed == 0 and run.variant in trials}
@@ -220,6 +231,7 @@ def test_a_pruned_trial_ends_at_its_mark_and_the_others_go_on_from_there(
     record = read_record(folder)
     assert record.search and record.search["scored"][:3] == begun.search["scored"]
     ended = {s["trial"]: s["step"] for s in record.search["scored"] if s["pruned"]}
+    assert means(folder).keys() == record.spec["variants"].keys() - ended.keys()
     assert 0 < len(ended) < 5
     statuses = {run.variant: (run.status, run.reason) for run in record.runs}
     for name, _ in proposed(record):
