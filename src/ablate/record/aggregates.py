@@ -117,17 +117,18 @@ class Aggregates:
         baseline, figures = plan.experiment.spec.baseline, plan.experiment.vocabulary.figures
         records = [self._record(child) for child in (*ground.ours, *ground.theirs)]
         metrics = means(figures, records, variant, baseline)
-        before = known.metrics if known else {}
-        # A point that MLflow has cannot be taken back.
+        before, given = (known.metrics, known.params) if known else ({}, {})
+        # MLflow takes no point back, and no other value for a parameter.
         metrics |= {name: math.nan for name in before if name not in metrics}
         changed = {name: value for name, value in metrics.items() if not _same(value, before.get(name))}
+        new_fields = {name: value for name, value in fields.items() if name not in given}
         tags = {
             names.KEY: ground.key(fields),
             names.SEEDS: ground.seeds,
             names.NOTE: _note(ground, variant, baseline),
         }
         run_id = known.run_id if known else self._writer.begin_aggregate(self._parent, variant)
-        self._writer.finish_aggregate(run_id, changed, fields, tags, self._sheet(ground), now())
+        self._writer.finish_aggregate(run_id, changed, new_fields, tags, self._sheet(ground), now())
 
     def _fields(self, experiment: Experiment) -> dict[str, dict[str, Any]]:
         if self._varied[0] is not experiment:
