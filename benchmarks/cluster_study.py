@@ -47,7 +47,7 @@ class Counted(Together):
         """So many are to be trained."""
         self.asked = epochs
 
-    def epoch(self, task: str, epochs: int, row: EpochRow) -> None:
+    def epoch(self, task: str, epochs: int, row: EpochRow, memory: int) -> None:
         """One more is trained."""
         self.epochs += 1
 

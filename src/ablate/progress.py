@@ -35,8 +35,8 @@ class RunProgress(Progress, Protocol):
     def begin(self, epochs: int, runs: Collection[str]) -> None:
         """So many epochs are to be trained, and ``runs`` are the tasks that each finish a run."""
 
-    def epoch(self, task: str, epochs: int, row: EpochRow) -> None:
-        """A task has trained one more epoch, number ``epochs``."""
+    def epoch(self, task: str, epochs: int, row: EpochRow, memory: int) -> None:
+        """A task has trained one more epoch, number ``epochs``, and takes ``memory`` bytes."""
 
     def cluster(self, seen: Cluster) -> None:
         """What of a cluster is there now."""
@@ -73,10 +73,10 @@ class Together:
         for other in self._others:
             other.note(task, text)
 
-    def epoch(self, task: str, epochs: int, row: EpochRow) -> None:
+    def epoch(self, task: str, epochs: int, row: EpochRow, memory: int) -> None:
         """To each."""
         for other in self._others:
-            other.epoch(task, epochs, row)
+            other.epoch(task, epochs, row, memory)
 
     def done(self, task: str, text: str = "") -> None:
         """To each."""

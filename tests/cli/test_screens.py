@@ -24,7 +24,7 @@ class Terminal(io.StringIO):
 def run(screen: RunScreen) -> None:
     with screen:
         screen.begin(14, ["none seed 0", "mid-way seed 0"])
-        screen.epoch(TRAINING, 3, {"loss": 0.25, "epoch_seconds": 2.0})
+        screen.epoch(TRAINING, 3, {"loss": 0.25, "epoch_seconds": 2.0}, 1_500_000_000)
         screen.note("prepare \x1b[31m", "images 32 of 64")
         screen._live.refresh() if screen._live.is_started else None
         screen.done(TRAINING)
@@ -38,7 +38,7 @@ def test_a_terminal_shows_the_tasks_at_work_below_the_bars(monkeypatch: pytest.M
     run(screen := RunScreen())
     shown = terminal.getvalue()
     assert "epochs trained" in shown and "1/14" in shown
-    assert TRAINING in shown and "epoch 3, loss 0.2500, 2.0 s" in shown
+    assert TRAINING in shown and "epoch 3, loss 0.2500, 2.0 s, 1.5 GB" in shown
     assert "prepare \\x1b[31m" in shown and "images 32 of 64" in shown
     assert "failed: none seed 0: the loss is not a number" in shown
     assert list(screen._at_work) == ["prepare \x1b[31m"]

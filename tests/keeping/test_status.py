@@ -99,7 +99,7 @@ def test_what_is_told_is_kept(tmp_path: Path) -> None:
         keeper.note("audit", "a few steps")
         keeper.findings([])
         keeper.begin(3, ["plain seed 0", "late seed 0"])
-        keeper.epoch("train", 1, {"loss": 0.5})
+        keeper.epoch("train", 1, {"loss": 0.5}, memory=0)
         keeper.done("plain seed 0")
         keeper.failed("late seed 0", "out of memory\nTraceback …")
         kept = wait_for(lambda: (read := Account.read(store, "running/key.json")) and read.failed and read)

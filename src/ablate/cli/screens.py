@@ -33,8 +33,9 @@ ROWS = 8
 
 
 class RunScreen:
-    """On a terminal, bars and a row for each task at work: its segment and variants, its epoch and loss. In a
-    log, one line for each task that ends and, at most every few seconds, one for training that goes on."""
+    """On a terminal, bars and a row for each task at work: its segment and variants, its epoch, loss and
+    memory. In a log, one line for each task that ends and, at most every few seconds, one for training that
+    goes on."""
 
     def __init__(self) -> None:
         console = out()
@@ -90,10 +91,10 @@ class RunScreen:
         """Shows what a task is doing."""
         self._going_on(task, text)
 
-    def epoch(self, task: str, epochs: int, row: EpochRow) -> None:
+    def epoch(self, task: str, epochs: int, row: EpochRow, memory: int) -> None:
         """Counts an epoch."""
         self._bars.advance(self._epochs)
-        text = f"epoch {epochs}, loss {row['loss']:.4f}, {row['epoch_seconds']:.1f} s"
+        text = f"epoch {epochs}, loss {row['loss']:.4f}, {row['epoch_seconds']:.1f} s, {memory / 1e9:.1f} GB"
         self._going_on(task, text, f"{self._count(self._epochs)} epochs; ")
 
     def done(self, task: str, text: str = "") -> None:

@@ -119,7 +119,7 @@ class Keeper:
         with self._change() as account:
             account.tasks[task] = text
 
-    def epoch(self, task: str, epochs: int, row: EpochRow) -> None:
+    def epoch(self, task: str, epochs: int, row: EpochRow, memory: int) -> None:
         """Counts an epoch."""
         with self._change() as account:
             account.epochs_done += 1

@@ -345,7 +345,7 @@ def run_round(
         elif not isinstance(event, EpochDone):
             show(event, progress)
         elif event.task in tasks:  # what an earlier round said may come late, when its runs are complete
-            progress.epoch(event.task, event.epochs, event.history[-1])
+            progress.epoch(event.task, event.epochs, event.history[-1], event.memory)
             recorder.epoch(tasks[event.task].runs, event.history, event.preview)
 
     def on_end(task: Task, reason: str) -> None:

@@ -22,6 +22,8 @@ from ablate.store.opening import open_store
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    import torch
+
     from ablate.experiment.config import Config
     from ablate.factors.observer import Observer
     from ablate.plan import Plan, Run, Segment
@@ -53,6 +55,8 @@ class EpochDone:
     history: Sequence[EpochRow]
     preview: str | None
     """Key of the preview drawn after it."""
+    memory: int
+    """Bytes that the process takes now; of a GPU's memory, where it trains there."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +220,7 @@ def train(
             # Variants that draw otherwise stand on the same training: only the run that draws so fails.
             emit(Note(task, f"no preview of epoch {training.epoch}: {error}", lasting=True))
             key = None
-        emit(EpochDone(task, training.epoch, tuple(training.history), key))
+        emit(EpochDone(task, training.epoch, tuple(training.history), key, _memory(training.device)))
         # Of the first epoch its steps alone: the time before is that of loading, or of waiting for others.
         now, trained = time.monotonic(), training.history[-1]["epoch_seconds"]
         kind = effort.of_steps(keys, training.epoch - 1, observers)
@@ -232,6 +236,15 @@ def train(
 
     emit(Note(task, "starting"))
     stage(keys, observers, begin, end, store, on_epoch, progress)
+
+
+def _memory(device: torch.device) -> int:
+    import psutil
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.memory_reserved(device)
+    return int(psutil.Process().memory_info().rss)
 
 
 def measure(keys: RunKeys, root: str, task: str, emit: Emit) -> None:

@@ -82,7 +82,7 @@ def _walk(executor: Executor, todo: Sequence[Task], progress: RunProgress | None
 
     def on_event(event: Event) -> None:
         if progress and isinstance(event, tasks.EpochDone):
-            progress.epoch(event.task, event.epochs, event.history[-1])
+            progress.epoch(event.task, event.epochs, event.history[-1], event.memory)
 
     def on_end(task: Task, reason: str) -> None:
         if reason:
