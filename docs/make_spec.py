@@ -107,11 +107,12 @@ DESIGN = """\
 ### The design
 
 An experiment has one of four designs. Three of them are fixed and have at most 256 variants. [Design an
-experiment](how-to.md#design-an-experiment) says when to choose which.
+experiment](experiments.md) says when to choose which.
 
 **`variants`**, one at a time: you write out each variant, and `baseline` names the one that the others are
 compared with.
 
+<!-- planned only: the designs are run in experiments.md, a search in tests/test_search.py -->
 ```yaml
 question: Does an average of the weights help?
 baseline: plain
@@ -125,6 +126,7 @@ seeds: [0, 1, 2, 3, 4, 5]
 **`factors`**, a full factorial: one variant for each combination of levels. Its name is `<factor>-<level>`
 for each factor, joined by dots. The first levels make the baseline, here `lpips-off.ema-off`.
 
+<!-- planned only: the designs are run in experiments.md, a search in tests/test_search.py -->
 ```yaml
 question: Do LPIPS and an average of the weights help, and do they help each other?
 factors:
@@ -142,6 +144,7 @@ seeds: [0, 1, 2, 3, 4, 5]
 **`leave_one_out`**, the parts of a recipe: the baseline `full` has all of them, each overriding the ones
 before, and `no-<part>` has all except one.
 
+<!-- planned only: the designs are run in experiments.md, a search in tests/test_search.py -->
 ```yaml
 question: Which part of the recipe is needed?
 leave_one_out:
@@ -155,6 +158,7 @@ seeds: [0, 1, 2, 3, 4, 5]
 **`search`**: a sampler proposes trials, round by round, over the ranges and options that you give.
 [Search for a setting](search.md) says how. The baseline `baseline` is the profile with `config`.
 
+<!-- planned only: the designs are run in experiments.md, a search in tests/test_search.py -->
 ```yaml
 question: Which sampling is best?
 search:
@@ -183,6 +187,7 @@ if there are too few, and says how many would be enough.
 any other variant, it stops the run. `published` has results from elsewhere, which the report prints next to
 its own.
 
+<!-- planned only: the designs are run in experiments.md, a search in tests/test_search.py -->
 ```yaml
 question: Does a published loss do anything?
 baseline: plain

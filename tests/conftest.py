@@ -77,6 +77,7 @@ LONGEST = (
     "test_experiments",
     "test_one_place",
     "test_train",
+    "test_docs_run",
     "test_ranks",
     "test_kill",
     "test_benchmarks",
@@ -316,6 +317,12 @@ def call_here(patch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     return 0
+
+
+@pytest.fixture(scope="session")
+def in_this_process() -> Callable[..., int]:
+    """``call_here``, also for what outlives a test."""
+    return call_here
 
 
 @pytest.fixture

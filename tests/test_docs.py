@@ -5,24 +5,19 @@ from __future__ import annotations
 import importlib.util
 import re
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import pytest
 import typer
 import yaml
+from pages import PAGES, ROOT
 
 from ablate.cli import app
-from ablate.experiment.designs import DESIGNS
-from ablate.experiment.load import load_experiment
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
-PAGES += sorted((ROOT / "docs").glob("*.md"))
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -34,24 +29,26 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", without_comments(page), flags=re.DOTALL | re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def make_spec() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_spec", ROOT / "docs" / "make_spec.py")
+@pytest.mark.parametrize("name", ["spec", "commands"])
+def test_a_generated_page_is_up_to_date(name: str) -> None:
+    maker = ROOT / "docs" / f"make_{name}.py"
+    spec = importlib.util.spec_from_file_location(maker.stem, maker)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
-
-
-def test_the_spec_page_is_up_to_date(make_spec: ModuleType) -> None:
-    written = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
-    assert written == make_spec.page(), "python docs/make_spec.py writes it anew"
+    written = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    assert written == module.page(), f"python docs/make_{name}.py writes it anew"
 
 
 def test_the_site_has_every_page() -> None:
     site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
-    listed = [file for entry in site["nav"] for file in entry.values()]
+    entries = [part for entry in site["nav"] for part in entry.values()]
+    listed = [file for part in entries for file in ([part] if isinstance(part, str) else files_of(part))]
     assert sorted(listed) == sorted(["index.md", *(page.name for page in (ROOT / "docs").glob("*.md"))])
+
+
+def files_of(group: list[dict[str, str]]) -> list[str]:
+    return [file for entry in group for file in entry.values()]
 
 
 def anchors(page: Path) -> set[str]:
@@ -104,17 +101,6 @@ def test_make_targets_exist(page: Path) -> None:
             ["make", "-n", "-C", str(ROOT), target], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-
-
-@by_page
-def test_experiments_in_the_text_are_valid(page: Path, tmp_path: Path) -> None:
-    for number, block in enumerate(blocks(page, "yaml")):
-        if set(DESIGNS) & set(yaml.safe_load(block)):
-            file = tmp_path / f"example-{number}.yaml"
-            file.write_text(block, encoding="utf-8")
-            for name in yaml.safe_load(block).get("plugins", ()):  # on the same page, above
-                (tmp_path / name).write_text(blocks(page, "python")[0], encoding="utf-8")
-            assert load_experiment(file).variants
 
 
 def test_the_readme_shows_the_shipped_experiment() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ablate.errors import UserError
-from ablate.store import Store, refuse_foreign
+from ablate.store import NEEDS, Store, refuse_foreign
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +49,8 @@ def test_a_new_an_empty_and_a_used_folder_can_be_stores(tmp_path: Path) -> None:
     with store.lock("housekeeping"):
         pass
     refuse_foreign(tmp_path)
+    Store(tmp_path / "imported").put(f"{NEEDS}/{0:032}.json", "{}")  # nothing else, without weights
+    refuse_foreign(tmp_path / "imported")
     (tmp_path / "notes.txt").touch()  # somebody puts a file into it later
     refuse_foreign(tmp_path)
 

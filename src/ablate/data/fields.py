@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 EXPECTED = (
     "A data set has train_info.json and test.json, or metadata.jsonl (.csv, .parquet), captions.json, or a "
-    ".txt file beside each image: see “Data” in docs/how-to.md."
+    ".txt file beside each image: see docs/own-images.md."
 )
 
 TEXT_FIELDS = ("text", "caption", "prompt")

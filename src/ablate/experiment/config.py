@@ -148,8 +148,8 @@ class Data(Model):
     """Captioned images."""
 
     path: str
-    """A folder of captioned images, in one of the formats of the how-to; ``hub:owner/name`` for a data set of
-    the hub; ``sprites`` is the embedded set."""
+    """A folder of captioned images, in one of the formats of docs/own-images.md; ``hub:owner/name`` for a
+    data set of the hub; ``sprites`` is the embedded set."""
     size: Annotated[int, Field(ge=8, le=4096)]
     """Edge of the square training images, in pixels."""
     fit: Literal["pad", "crop"] = "pad"

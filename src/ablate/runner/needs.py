@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ablate.errors import RunError
 from ablate.record.provenance import spec_key
 from ablate.stages import evaluated
+from ablate.store import NEEDS
 from ablate.store.files import key_of
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
     from ablate.plan import Plan
     from ablate.store import Store
-
-NEEDS = "needs"
-"""Folder of the store."""
 
 Entry = tuple[str, str]
 """Stage and key."""

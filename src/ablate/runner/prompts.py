@@ -23,7 +23,7 @@ TEXTS = ("text_prompt", "text", "caption", "prompt")
 """Fields that hold the text; the first that there is."""
 NAMES = ("image_name", "file_name")
 """Fields that hold the image's name, in the same way."""
-AS = "See “Draw and export” in docs/how-to.md for the forms of a file of prompts."
+AS = "See docs/draw.md for the forms of a file of prompts."
 LOOKS_LIKE_JSON = re.compile(r'\s*[\[{]\s*["\[{]')
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from ablate.store.locks import Lock
 
-TMP, WORK, LOCKS, DAMAGED, KEPT = "tmp", "work", "locks", "damaged", "kept"
+TMP, WORK, LOCKS, DAMAGED, KEPT, NEEDS = "tmp", "work", "locks", "damaged", "kept", "needs"
 """Folders of the store that hold no entries."""
 STAGES = ("prepare", "augmented", "reference")
 """Those whose work goes on after an interruption."""
@@ -65,7 +65,9 @@ def refuse_foreign(root: Path) -> None:
         if root.exists() or root.is_symlink():
             raise UserError("is a file, and the store is a folder", where=str(root), fix=fix)
         return
-    if (root / "digests.json").is_file() or any(root.glob(f"{LOCKS}/*.lock")):
+    # An import without weights leaves nothing but what the study needs.
+    ours = (root.glob(pattern) for pattern in ("digests.json", f"{LOCKS}/*.lock", f"{NEEDS}/*.json"))
+    if any(path.is_file() for found in ours for path in found):
         return
     shown = (path for path in root.iterdir() if not path.name.startswith("."))
     others = sorted(path.name for path in shown if not path.is_dir() or any(path.iterdir()))

@@ -27,7 +27,7 @@ def mistakes(data: DataSet) -> Iterator[Remark]:
     out = "or remove the entries."
     yield Remark("error", "entries without an image", of(NoImageError), f"Add images, {out}")
     yield Remark("error", "entries with empty text", of(EmptyTextError), f"Write it, {out}")
-    yield Remark("error", "other mistakes", of(DataError), "docs/how-to.md describes the formats.")
+    yield Remark("error", "other mistakes", of(DataError), "docs/own-images.md describes the formats.")
 
 
 def frames(data: DataSet) -> Iterator[Remark]:
