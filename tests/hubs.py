@@ -33,6 +33,7 @@ class Caches:
         self.checkpoints.mkdir(parents=True)
         self._patch = monkeypatch
         monkeypatch.setenv("TORCH_HOME", str(self.torch))
+        monkeypatch.setenv("ABLATE_CACHE", str(folder / "ablate"))
         # huggingface_hub reads the environment when it is imported.
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(self.hub))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lpips
@@ -25,12 +26,14 @@ from cleanfid import downloads_helper
 from cleanfid.resize import build_resizer
 from diffusers import AutoencoderKL
 from hubs import NOWHERE, Caches
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPConfig, CLIPModel
 
 from ablate import fingerprint
 from ablate.audit import audit
+from ablate.data import sprites
 from ablate.errors import ComponentError
 from ablate.experiment.config import Part
 from ablate.factors.kl import Kl
@@ -43,14 +46,17 @@ from ablate.parts.evaluator import ADDRESSES, EvaluatorPart
 from ablate.parts.inception import CLEAN_FID, INCEPTION_FILE, InceptionPart
 from ablate.parts.perceptual import TRUNKS, PerceptualPart, trunk_of, untrained_lpips
 from ablate.parts.sources import TorchFile
-from ablate.parts.text import load_text
+from ablate.parts.text import TokenizerPart, load_text
 from ablate.parts.vae import VaePart
 from ablate.stages import evaluated, prepared, sampled, trained
 from ablate.store.files import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+LPIPS_ALEX = Path(__file__).parents[3] / "shared" / "parts" / "lpips-alex"
+LPIPS_IMAGES = Path(__file__).parent / "lpips"
+"""Example images of the LPIPS repository, under its licence beside them."""
 
 torch.set_num_threads(1)
 
@@ -258,9 +264,8 @@ def test_the_published_text_encoder_is_read_at_the_revision_that_is_safetensors(
 ) -> None:
     name = "openai/clip-vit-base-patch32"
     clip.save_pretrained(caches.repository(name, "refs/pr/15"))
-    shutil.copytree(EMBEDDED_KIT / "tokenizer", caches.repository(name), dirs_exist_ok=True)
     capfd.readouterr()
-    tokenizer, encoder = load_text(part(name), part(name))
+    tokenizer, encoder = load_text(part(name), part("sprites", "tokenizer"))
     assert capfd.readouterr().err == ""
     ids = tokenizer(["A red slime."], return_tensors="pt").input_ids
     with torch.no_grad():
@@ -465,3 +470,35 @@ def test_a_stage_s_key_has_the_files_that_load_its_parts_and_none_with_words(sta
 def test_the_file_that_loads_a_loss_s_part_is_in_the_key_of_that_loss_alone() -> None:
     assert {"factors/lpips.py", "parts/perceptual.py", "lpips"} == set(fingerprint.of_class(Lpips))
     assert {"factors/kl.py"} == set(fingerprint.of_class(Kl))
+
+
+def test_the_tokenizer_of_openai_s_clip_is_made_of_open_clip_s_vocabulary(caches: Caches) -> None:
+    made = TokenizerPart(part("openai/clip-vit-base-patch32"))
+    digests = {file.name: file_digest(file)[:8] for file in made.files()}
+    # Those of the published files.
+    assert digests["vocab.json"] == "3f0c4f7d"
+    assert digests["merges.txt"] == "9fd691f7"
+    tokenizer, published = made.load(), open_clip.get_tokenizer("ViT-B-32")
+    texts = [
+        f"{text} {sprites.action_sentence(action)}"
+        for monster in sprites.monsters()[::7]
+        for text in sprites.descriptions(monster)
+        for action in sprites.ACTIONS
+    ]
+    ids = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+    # open_clip pads with 0, transformers with the end token.
+    ends = ids.argmax(1, keepdim=True)
+    behind = torch.arange(ids.shape[1]) > ends
+    assert torch.equal(ids.masked_fill(behind, 0), published(texts))
+
+
+@pytest.mark.skipif(not LPIPS_ALEX.exists(), reason="the published network is not here")
+def test_lpips_gives_the_distances_that_its_authors_publish() -> None:
+    metric = PerceptualPart(part(str(LPIPS_ALEX))).load()
+
+    def image(name: str) -> torch.Tensor:
+        with Image.open(LPIPS_IMAGES / f"{name}.png") as picture:
+            return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 127.5 - 1
+
+    distances = [metric(image("ex_ref"), image(name)).item() for name in ("ex_p0", "ex_p1")]
+    assert distances == pytest.approx([0.7219, 0.1376], abs=5e-5)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ablate.parts import messages
 from ablate.parts.base import PretrainedPart, parameters, refuse_gaps, refuse_infinite
-from ablate.parts.sources import HubFiles
+from ablate.parts.sources import HubFiles, OpenClipVocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 REVISIONS = {"openai/clip-vit-base-patch32": "refs/pr/15"}
 """Where the weights of a repository are safetensors, if its main branch has a pickle only: the hub's own
 conversion, which was never merged."""
+
+
+OPENAI = ("openai/clip-vit-base-patch32", "openai/clip-vit-base-patch16", "openai/clip-vit-large-patch14")
+"""Repositories with the one tokenizer that all of OpenAI's models have."""
 
 
 class TextEncoderPart(PretrainedPart):
@@ -64,6 +68,10 @@ class TokenizerPart(PretrainedPart):
         ("tokenizer_config.json", "tokenizer.json"),
         ("tokenizer_config.json", "vocab.json", "merges.txt"),
     )
+
+    def published(self) -> Source:
+        """A repository of the hub; for those of OpenAI's CLIP what is on this machine anyway."""
+        return OpenClipVocabulary() if self.reference.source in OPENAI else super().published()
 
     def load(self, device: str = "cpu") -> CLIPTokenizer:
         """Texts → token ids. Raises ComponentError if there is none."""

@@ -26,10 +26,15 @@ IN_USE = 3600.0
 
 def cache_folder(url: str) -> Path:
     """The folder of the cache of a bucket: below ``ABLATE_CACHE``, by default ``~/.cache/ablate``."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ablate"
     name = "".join(c if c.isalnum() else "-" for c in url.partition("://")[2])[:60]
     digest = hashlib.sha256(url.encode()).hexdigest()[:8]
-    return Path(os.environ.get(FOLDER) or default).absolute() / f"{name}-{digest}"
+    return cache_root() / f"{name}-{digest}"
+
+
+def cache_root() -> Path:
+    """``ABLATE_CACHE``, by default ``~/.cache/ablate``."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ablate"
+    return Path(os.environ.get(FOLDER) or default).absolute()
 
 
 def limit() -> float:
