@@ -69,6 +69,13 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(target), f"{page.name}: {link}"
 
 
+def test_nothing_asks_for_the_ablate_of_pypi() -> None:
+    """It is another project."""
+    files = [*PAGES, *(ROOT / "examples").rglob("*.*"), *(ROOT / "src").rglob("*.py")]
+    asking = [file for file in files if re.search(r"pip install\s+'?ablate\b", file.read_text("utf-8"))]
+    assert not asking
+
+
 @by_page
 def test_files_that_are_named_exist(page: Path) -> None:
     for name in re.findall(r"`((?:src|tests|docs|experiments)/[\w/.]+)`", without_comments(page)):

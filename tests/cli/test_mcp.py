@@ -254,7 +254,7 @@ def test_without_the_sdk_it_says_what_to_install(ablate: Ablate, monkeypatch: py
     monkeypatch.setattr(builtins, "__import__", missing)
     done = ablate("mcp")
     assert done.code == 2
-    assert "pip install 'ablate[mcp]'" in done.err
+    assert "pip install 'mcp>=2.3,<3'" in done.err
 
 
 def test_a_folder_that_is_not_there_is_named(ablate: Ablate) -> None:

@@ -138,4 +138,4 @@ def test_without_the_package_the_command_that_installs_it_is_named(
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError) as caught:
         export("hub:someone/monsters")
-    assert "pip install 'ablate[hub]'" in caught.value.fix
+    assert "pip install datasets" in caught.value.fix

@@ -81,7 +81,7 @@ def test_where_a_grpc_server_listens_ray_is_asked() -> None:
 
 def test_without_ray_the_user_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"pip install 'ablate\[ray\]'"):
+    with pytest.raises(UserError, match=r"pip install ray"):
         executor_at("ray", None)
 
 

@@ -101,7 +101,7 @@ def test_what_keeps_it_from_being_served_is_said(
         serve_studies(studies, "sqlite:///mlflow.db", "127.0.0.1", taken, print)
     with pytest.raises(UserError, match="there are no studies there"):
         serve_studies(studies.with_name("none.db"), "sqlite:///mlflow.db", "127.0.0.1", taken, print)
-    with pytest.raises(UserError, match=r"pip install 'ablate\[dashboard\]'"):
+    with pytest.raises(UserError, match=r"pip install optuna-dashboard"):
         found = builtins.__import__
 
         def without(name: str, *rest: Any, **named: Any) -> Any:

@@ -33,7 +33,7 @@ def fetch(
     name: Annotated[str, typer.Argument(help="hub:owner/name, or hub:owner/name@revision.")],
     store: StoreAddress = STORE,
 ) -> None:
-    """Download a data set from the Hugging Face hub into the store. Needs the extra "hub" of ablate."""
+    """Download a data set from the Hugging Face hub into the store. Needs the package datasets."""
     from ablate.cli.printing import say
     from ablate.data.hub import PREFIX
     from ablate.data.place import Hub

@@ -26,14 +26,14 @@ def mcp(
 ) -> None:
     """Serve the commands as tools of the Model Context Protocol, over standard input and output.
 
-    A client starts this by itself. Without --allow-run its tools only read. Needs the extra "mcp" of ablate.
+    A client starts this by itself. Without --allow-run its tools only read. Needs the package mcp.
     """
     try:
         from ablate.cli.tools import Tools, server
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("mcp"):
             raise
-        fix = "pip install 'ablate[mcp]'"
+        fix = "pip install 'mcp>=2.3,<3'"
         raise UserError(
             "the SDK of the Model Context Protocol is not installed", where="ablate mcp", fix=fix
         ) from error

@@ -60,7 +60,7 @@ def _load(name: str, revision: str | None, where: str) -> Mapping[str, Dataset]:
     except ImportError:
         what, fix = (
             "data sets on the hub need the package datasets",
-            "Install it with: pip install 'ablate[hub]'",
+            "Install it with: pip install datasets",
         )
         raise DataError(what, where=where, fix=fix) from None
     datasets.disable_progress_bars()

@@ -34,7 +34,7 @@ def ray_module() -> Any:
     try:
         import ray
     except ImportError as error:
-        fix = "pip install 'ablate[ray]'"
+        fix = "pip install ray"
         raise UserError("Ray is not installed", where="--executor ray", fix=fix) from error
     return ray
 

@@ -89,7 +89,7 @@ def serve_studies(storage: Storage, uri: str, host: str, port: int, say: Callabl
     try:
         from optuna_dashboard import wsgi
     except ImportError as error:
-        fix = "pip install 'ablate[dashboard]'"
+        fix = "pip install optuna-dashboard"
         raise UserError("Optuna's dashboard is not installed", where="--study", fix=fix) from error
     if isinstance(storage, Path):
         if not is_there(storage):

@@ -148,7 +148,7 @@ def _opened(url: str) -> Any:
         from obstore.exceptions import BaseError
         from obstore.store import from_url
     except ImportError as error:
-        fix = "pip install 'ablate[buckets]'"
+        fix = "pip install obstore"
         raise UserError("a store in a bucket needs the package obstore", where=url, fix=fix) from error
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "") + os.environ.get("AWS_ENDPOINT_URL_S3", "")
     options: Any = {"connect_timeout": "5s", "timeout": "120s", "allow_http": "http://" in endpoint}
