@@ -130,7 +130,10 @@ def _weights(plan: Plan) -> list[tuple[str, str]]:
     """What images of all runs are drawn from."""
     for run in plan.runs:
         if not run.has_weights(plan.store.has):
-            fix = "Leave out --weights, or train them again: `ablate run` after removing MLflow's record."
+            fix = (
+                "Leave out --weights. If code, versions or data have changed, `ablate plan` names what, and "
+                "`ablate run` trains again; if the store was removed, it does so after `ablate rm`."
+            )
             raise RunError(f"the weights of {run.name} are not there", where=plan.store.address, fix=fix)
     return sorted({entry for run in plan.runs for entry in (("train", run.keys.chain[-1]), run.keys.weights)})
 
