@@ -142,10 +142,6 @@ class Reader:
         runs = self._search({names.KIND: "experiment"} | of_key)
         return [Parent.of_tags(run.run_id, run.tags) for run in runs]
 
-    def has_runs(self) -> bool:
-        """Whether there is any run, whoever made it. One that is marked as deleted does not count."""
-        return self.runs.any(self.experiment_id)
-
     def children(self, parent: str, variant: str | None = None) -> list[Child]:
         """The child runs of a parent that count, oldest first; of one variant, or of all."""
         return [child for child in self.all_children(parent, variant) if not child.superseded]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ablate.record.carry import place_for
 from ablate.record.client import connect
-from ablate.record.read import Reader, find_experiment
+from ablate.record.read import find_experiment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -37,21 +37,20 @@ def runs_of(uri: str, experiment: str, parents: Collection[str]) -> list[str]:
 
 
 def remove_runs(uri: str, experiment: str, run_ids: Sequence[str]) -> None:
-    """Removes runs, and the experiment if nothing is left in it.
+    """Removes runs; from an SQLite file for good, with their files, and the experiment if nothing is left
+    in it.
 
-    From an SQLite file they go for good, with their files. A server only marks them as deleted: its
-    ``mlflow gc`` frees the room, and its UI can restore them until then.
+    A server only marks them as deleted: its ``mlflow gc`` frees the room, and its UI can restore them until
+    then. The experiment stays there: a server brings an experiment back with all of its runs, so those that
+    were removed would come back when it is run again.
 
     Raises:
         UserError, UnreachableError: as ``connect``.
     """
     client = connect(uri, to_write=True)
     if client.database is None:
-        number = str(client.get_experiment_by_name(experiment).experiment_id)
         for run_id in run_ids:
             client.delete_run(run_id)
-        if not Reader(client, number, experiment).has_runs():
-            client.delete_experiment(number)
         return
     client.patiently(partial(_remove_rows, client.database, experiment, run_ids))
     place = place_for(uri, experiment)

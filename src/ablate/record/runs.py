@@ -65,9 +65,6 @@ class Runs(Protocol):
     def tagged(self, number: str, tags: Mapping[str, str]) -> list[Row]:
         """The runs of an experiment that are not deleted and have all these tags, newest first."""
 
-    def any(self, number: str) -> bool:
-        """Whether an experiment has a run that is not deleted."""
-
     def status(self, run_id: str) -> str:
         """FINISHED, FAILED, RUNNING or KILLED."""
 
@@ -113,10 +110,6 @@ class RunsOfClient:
             found += map(_row_of, page)
             if not (token := page.token):
                 return found
-
-    def any(self, number: str) -> bool:
-        """As ``Runs``."""
-        return bool(self._client.search_runs([number], max_results=1))
 
     def status(self, run_id: str) -> str:
         """As ``Runs``."""
@@ -188,11 +181,6 @@ class RunsOfDatabase:
             for table, value in (("tags", "value"), ("params", "value"), ("latest_metrics", NUMBER))
         }
         return [Row(*row, **_named(of_run, row[0])) for row in rows]
-
-    def any(self, number: str) -> bool:
-        """As ``Runs``."""
-        query = "select 1 from runs where experiment_id = ? and lifecycle_stage = 'active' limit 1"
-        return bool(self._ask(query, number))
 
     def status(self, run_id: str) -> str:
         """As ``Runs``."""
