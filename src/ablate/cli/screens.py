@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ablate.cli.printing import out, say
+from ablate.cli.printing import in_bytes, out, say
 from ablate.cli.printing.checks import print_findings
 from ablate.cli.printing.house import machines_of
 from ablate.errors import visible
@@ -94,7 +94,7 @@ class RunScreen:
     def epoch(self, task: str, epochs: int, row: EpochRow, memory: int) -> None:
         """Counts an epoch."""
         self._bars.advance(self._epochs)
-        text = f"epoch {epochs}, loss {row['loss']:.4f}, {row['epoch_seconds']:.1f} s, {memory / 1e9:.1f} GB"
+        text = f"epoch {epochs}, loss {row['loss']:.4f}, {row['epoch_seconds']:.1f} s, {in_bytes(memory)}"
         self._going_on(task, text, f"{self._count(self._epochs)} epochs; ")
 
     def done(self, task: str, text: str = "") -> None:

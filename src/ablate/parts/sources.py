@@ -6,15 +6,12 @@ Nothing here imports torch but the download of one of its files: looking must no
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import socket
 import threading
 import time
 from dataclasses import dataclass
 from http.client import HTTPException
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
@@ -24,8 +21,7 @@ from urllib.request import Request, urlopen
 from huggingface_hub import constants
 
 from ablate.errors import ComponentError
-from ablate.store.cache import cache_root
-from ablate.store.files import file_digest, write_file
+from ablate.store.files import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -134,6 +130,7 @@ class TorchFile:
         """Downloads the file and checks its digest. Of an interrupted download nothing stays."""
         from torch import hub
 
+        self.place.mkdir(parents=True, exist_ok=True)
         patience = socket.getdefaulttimeout()
         socket.setdefaulttimeout(PATIENCE)  # torch.hub sets none: a lost connection would be waited for
         try:
@@ -142,67 +139,7 @@ class TorchFile:
             socket.setdefaulttimeout(patience)
 
 
-PRINTABLE = (range(0x21, 0x7F), range(0xA1, 0xAD), range(0xAE, 0x100))
-"""Bytes that stand for themselves in a vocabulary of byte pairs; the others have letters from U+0100 on."""
-MERGES = 49152 - 256 - 2
-"""How many of open_clip's merges OpenAI's CLIP has."""
-
-
-def _open_clip_merges() -> list[str]:
-    """``i n``, ``t h``, …: read from the file that the package brings, because to import it takes seconds."""
-    package = find_spec("open_clip")
-    assert package and package.origin
-    file = Path(package.origin).parent / "bpe_simple_vocab_16e6.txt.gz"
-    with gzip.open(file, "rt", encoding="utf-8") as lines:
-        return lines.read().split("\n")[1 : MERGES + 1]
-
-
-@dataclass(frozen=True)
-class OpenClipVocabulary:
-    """The tokenizer of OpenAI's CLIP, made of the vocabulary that open_clip brings: nothing is downloaded.
-
-    Tokens and merges are those of the files on the hub, byte by byte.
-    """
-
-    needed: tuple[Names, ...] = (("tokenizer_config.json", "vocab.json", "merges.txt"),)
-    address: str = ""
-    """What has to answer for a download: nothing."""
-
-    @property
-    def place(self) -> Path:
-        """Beside the caches of buckets."""
-        return cache_root() / "clip-tokenizer"
-
-    def found(self) -> tuple[Path, ...]:
-        """The files, made when they are first asked for."""
-        files = Folder(self.place, self.needed)
-        if not files.found():
-            self._make()
-        return files.found()
-
-    def _make(self) -> None:
-        merges = _open_clip_merges()
-        letters = [chr(code) for some in PRINTABLE for code in some]
-        letters += [chr(256 + number) for number in range(256 - len(letters))]
-        start, end = "<|startoftext|>", "<|endoftext|>"
-        tokens = [*letters, *(f"{letter}</w>" for letter in letters)]
-        tokens += [merge.replace(" ", "") for merge in merges]
-        vocabulary = {token: number for number, token in enumerate([*tokens, start, end])}
-        config = {
-            "tokenizer_class": "CLIPTokenizer",
-            "model_max_length": 77,
-            "bos_token": start,
-            "eos_token": end,
-            "unk_token": end,
-            "pad_token": end,
-        }
-        self.place.mkdir(parents=True, exist_ok=True)
-        write_file(self.place / "merges.txt", "\n".join(["#version: 0.2", *merges, ""]))
-        write_file(self.place / "vocab.json", json.dumps(vocabulary, ensure_ascii=False))
-        write_file(self.place / "tokenizer_config.json", json.dumps(config))
-
-
-Source = Folder | HubFiles | TorchFile | OpenClipVocabulary
+Source = Folder | HubFiles | TorchFile
 """Where the files of a part are, or come from."""
 
 
@@ -213,7 +150,7 @@ def ready(source: Source, what: str) -> tuple[Path, ...]:
     """
     if files := source.found():
         return files
-    if isinstance(source, Folder | OpenClipVocabulary):
+    if isinstance(source, Folder):
         raise ComponentError(
             f"{what} cannot be loaded: the folder lacks {lacking(source)}",
             where=str(source.place),
