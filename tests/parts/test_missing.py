@@ -12,7 +12,7 @@ from ablate.errors import ComponentError
 from ablate.experiment.load import load_config
 from ablate.parts import PARTS, inception, perceptual
 from ablate.parts.missing import missing_parts, named_parts, needed_parts, require_parts
-from ablate.parts.sources import HubFiles, OpenClipVocabulary, TorchFile
+from ablate.parts.sources import Folder, HubFiles, TorchFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def fill(caches: Caches, name: str) -> None:
     part = PARTS[name].named(load_config("maplestory"))
     assert part
     source = part.source()
-    if isinstance(source, OpenClipVocabulary):
+    if isinstance(source, Folder):
         return
     folder = caches.checkpoints
     if isinstance(source, HubFiles):

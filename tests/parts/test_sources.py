@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import socket
 import time
 from pathlib import Path
@@ -84,6 +85,12 @@ def test_a_file_of_torch_is_downloaded_once(caches: Caches, hub: Hub) -> None:
     source = TorchFile(f"{hub.address}/weights.pth", hashlib.sha256(b"weights.pth").hexdigest()[:8])
     assert ready(source, "the part") == ready(source, "the part") == (caches.checkpoints / "weights.pth",)
     assert hub.asked == ["weights.pth"]
+
+
+def test_a_file_of_torch_is_downloaded_into_a_folder_that_is_not_there_yet(caches: Caches, hub: Hub) -> None:
+    write(hub.root, "weights.pth")
+    shutil.rmtree(caches.torch)
+    assert ready(TorchFile(f"{hub.address}/weights.pth"), "the part") == (caches.checkpoints / "weights.pth",)
 
 
 def test_a_file_of_another_digest_is_refused_and_not_kept(caches: Caches, hub: Hub) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ablate.parts import messages
 from ablate.parts.base import PretrainedPart, parameters, refuse_gaps, refuse_infinite
-from ablate.parts.sources import HubFiles, OpenClipVocabulary
+from ablate.parts.clip_vocabulary import clip_tokenizer
+from ablate.parts.sources import HubFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ class TokenizerPart(PretrainedPart):
 
     def published(self) -> Source:
         """A repository of the hub; for those of OpenAI's CLIP what is on this machine anyway."""
-        return OpenClipVocabulary() if self.reference.source in OPENAI else super().published()
+        return clip_tokenizer() if self.reference.source in OPENAI else super().published()
 
     def load(self, device: str = "cpu") -> CLIPTokenizer:
         """Texts → token ids. Raises ComponentError if there is none."""
