@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from ablate.record.write import Writer
     from ablate.report.metrics import Metric as Reported
 
+    Finish = Callable[..., str]
+    Keep = Callable[..., dict[str, Row]]
+
 SIDE = 4
 """Of a sample, in pixels."""
 
@@ -48,7 +51,7 @@ def plan(write_spec: Callable[..., Path], contents: Contents, tmp_path: Path) ->
 
 
 @pytest.fixture
-def finish(writer: Writer, parent: str) -> Callable[..., str]:
+def finish(writer: Writer, parent: str) -> Finish:
     """Records a run as finished, with figures that are drawn unless they are given."""
 
     def record(run: Run, space: str = "sprites-clip", **given: float) -> str:
@@ -70,7 +73,7 @@ def finish(writer: Writer, parent: str) -> Callable[..., str]:
 
 
 @pytest.fixture
-def keep(writer: Writer, parent: str, plan: Plan) -> Callable[..., dict[str, Row]]:
+def keep(writer: Writer, parent: str, plan: Plan) -> Keep:
     """Keeps the means of a variant, or of all, and gives all that there are."""
 
     def call(variant: str | None = None) -> dict[str, Row]:
@@ -105,7 +108,7 @@ def said(metric: Reported, variant: str) -> dict[str, float]:
 
 
 def test_they_are_those_of_the_report_to_the_last_digit(
-    writer: Writer, plan: Plan, parent: str, finish: Callable[..., str], keep: Callable[..., dict[str, Row]]
+    writer: Writer, plan: Plan, parent: str, finish: Finish, keep: Keep
 ) -> None:
     for run in reversed(plan.runs):
         finish(run)
@@ -122,7 +125,7 @@ def test_they_are_those_of_the_report_to_the_last_digit(
 
 
 def test_a_run_says_what_it_is_of(
-    writer: Writer, plan: Plan, parent: str, finish: Callable[..., str], keep: Callable[..., dict[str, Row]]
+    writer: Writer, plan: Plan, parent: str, finish: Finish, keep: Keep
 ) -> None:
     for run in plan.runs:
         finish(run)
@@ -135,9 +138,7 @@ def test_a_run_says_what_it_is_of(
     assert "mlflow.parentRunId" not in large.tags, "MLflow's table would hide it below its parent"
 
 
-def test_the_sheet_has_a_row_for_each_seed(
-    writer: Writer, plan: Plan, finish: Callable[..., str], keep: Callable[..., dict[str, Row]]
-) -> None:
+def test_the_sheet_has_a_row_for_each_seed(writer: Writer, plan: Plan, finish: Finish, keep: Keep) -> None:
     for run in plan.runs:
         finish(run)
     large = keep()["large"]
@@ -155,7 +156,7 @@ def test_the_sheet_has_a_row_for_each_seed(
 
 
 def test_runs_of_two_feature_spaces_have_means_and_no_difference(
-    plan: Plan, finish: Callable[..., str], keep: Callable[..., dict[str, Row]]
+    plan: Plan, finish: Finish, keep: Keep
 ) -> None:
     for run in plan.runs:
         finish(run, space="inception" if run.variant == "other" else "sprites-clip")
@@ -165,7 +166,7 @@ def test_runs_of_two_feature_spaces_have_means_and_no_difference(
 
 
 def test_of_one_seed_there_is_a_mean_and_no_interval(
-    plan: Plan, finish: Callable[..., str], keep: Callable[..., dict[str, Row]], writer: Writer, parent: str
+    plan: Plan, finish: Finish, keep: Keep, writer: Writer, parent: str
 ) -> None:
     for run in plan.runs:
         if run.seed == 1:
@@ -184,7 +185,7 @@ def test_of_one_seed_there_is_a_mean_and_no_interval(
 
 
 def test_there_are_none_until_all_seeds_have_ended_and_those_of_the_baseline(
-    plan: Plan, finish: Callable[..., str], keep: Callable[..., dict[str, Row]]
+    plan: Plan, finish: Finish, keep: Keep
 ) -> None:
     for run in of(plan, "large")[:2]:
         finish(run)
@@ -198,11 +199,7 @@ def test_there_are_none_until_all_seeds_have_ended_and_those_of_the_baseline(
 
 
 def test_a_seed_that_failed_is_left_out_and_comes_in_when_it_is_made_again(
-    writer: Writer,
-    plan: Plan,
-    parent: str,
-    finish: Callable[..., str],
-    keep: Callable[..., dict[str, Row]],
+    writer: Writer, plan: Plan, parent: str, finish: Finish, keep: Keep
 ) -> None:
     *most, last = plan.runs
     for run in most:
@@ -219,11 +216,7 @@ def test_a_seed_that_failed_is_left_out_and_comes_in_when_it_is_made_again(
 
 
 def test_what_can_no_longer_be_said_is_no_number(
-    writer: Writer,
-    plan: Plan,
-    parent: str,
-    finish: Callable[..., str],
-    keep: Callable[..., dict[str, Row]],
+    writer: Writer, plan: Plan, parent: str, finish: Finish, keep: Keep
 ) -> None:
     for run in plan.runs:
         finish(run)
@@ -238,11 +231,7 @@ def test_what_can_no_longer_be_said_is_no_number(
 
 
 def test_those_of_other_code_are_marked_and_come_back_with_it(
-    writer: Writer,
-    plan: Plan,
-    parent: str,
-    finish: Callable[..., str],
-    keep: Callable[..., dict[str, Row]],
+    writer: Writer, plan: Plan, parent: str, finish: Finish, keep: Keep
 ) -> None:
     for run in plan.runs:
         finish(run)
@@ -257,9 +246,7 @@ def test_those_of_other_code_are_marked_and_come_back_with_it(
     assert not [row for row in found.values() if "ablate.superseded" in row.tags]
 
 
-def test_what_says_so_already_is_not_written(
-    plan: Plan, finish: Callable[..., str], keep: Callable[..., dict[str, Row]], tmp_path: Path
-) -> None:
+def test_what_says_so_already_is_not_written(plan: Plan, finish: Finish, keep: Keep, tmp_path: Path) -> None:
     for run in plan.runs:
         finish(run)
     keep()
@@ -276,8 +263,8 @@ def test_whenever_it_is_cut_off_the_next_time_there_is_one_of_each(
     writer: Writer,
     plan: Plan,
     parent: str,
-    finish: Callable[..., str],
-    keep: Callable[..., dict[str, Row]],
+    finish: Finish,
+    keep: Keep,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     moment: str,
@@ -308,12 +295,7 @@ def test_whenever_it_is_cut_off_the_next_time_there_is_one_of_each(
 
 
 def test_they_are_no_runs_of_seeds_and_go_where_their_experiment_goes(
-    writer: Writer,
-    uri: str,
-    plan: Plan,
-    parent: str,
-    finish: Callable[..., str],
-    keep: Callable[..., dict[str, Row]],
+    writer: Writer, uri: str, plan: Plan, parent: str, finish: Finish, keep: Keep
 ) -> None:
     ids = {finish(run) for run in plan.runs}
     means = {row.run_id for row in keep().values()}
