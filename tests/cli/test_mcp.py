@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import errno
 import json
 import os
 import signal
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.server.mcpserver.exceptions import ToolError
 from schemas import validate
 
+from ablate.cli.tools import _in_words_later
 from ablate.documents import document_schema
 
 if TYPE_CHECKING:
@@ -134,6 +137,14 @@ def test_errors_come_in_words(talk: Callable[..., Any], finished: Path) -> None:
         assert "Traceback" not in text_of(result)
 
 
+def test_a_tool_that_is_awaited_has_errors_in_words_too() -> None:
+    async def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "work")
+
+    with pytest.raises(ToolError, match="work: the disk is full"):
+        asyncio.run(_in_words_later(full)())
+
+
 def test_a_run_gives_what_the_command_prints(talk: Callable[..., Any], finished: Path) -> None:
     reached: list[float] = []
 
@@ -146,15 +157,18 @@ def test_a_run_gives_what_the_command_prints(talk: Callable[..., Any], finished:
             await call("run", spec, progress_callback=note),
             await call("run", {**spec, "seeds": "none"}),
             await call("audit", {"spec": "--plugin=nowhere.py"}),
+            await call("audit", {"spec": "tiny.yaml"}),
         ]
 
-    done, wrong, no_option = talk([str(finished), "--allow-run"], ask)
+    done, wrong, no_option, audit = talk([str(finished), "--allow-run"], ask)
     assert "0 runs finished, 4 were already there" in text_of(done)
     assert reached and reached == sorted(set(reached)), "progress grows, as the protocol asks"
     assert wrong.is_error and "--seeds" in text_of(wrong)
     assert no_option.is_error and "--plugin=nowhere.py" in text_of(no_option)
+    validate(document_of(audit), "audit")
 
 
+@pytest.mark.faults
 def test_a_run_that_is_cancelled_ends_as_after_ctrl_c(
     talk: Callable[..., Any], make_workplace: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -163,7 +177,7 @@ def test_a_run_that_is_cancelled_ends_as_after_ctrl_c(
     make_workplace(tmp_path, variants={"plain": long}, claims=None, seeds=[0])
     totals: set[float | None] = set()
 
-    async def ask(client: Client) -> tuple[Any, Any]:
+    async def ask(client: Client) -> Any:
         with anyio.CancelScope() as call:
 
             async def until_it_trains(progress: float, total: float | None, message: str | None) -> None:
@@ -176,14 +190,12 @@ def test_a_run_that_is_cancelled_ends_as_after_ctrl_c(
         assert call.cancelled_caught
         while commands := document_of(await client.call_tool("status", {}))["commands"]:
             assert commands[0]["state"] == "running", "nobody has to kill it"
-        plan = document_of(await client.call_tool("plan", {"spec": "tiny.yaml"}))
-        return plan, document_of(await client.call_tool("audit", {"spec": "tiny.yaml"}))
+        return document_of(await client.call_tool("plan", {"spec": "tiny.yaml"}))
 
-    plan, audit = talk([str(tmp_path), "--allow-run"], ask)
+    plan = talk([str(tmp_path), "--allow-run"], ask)
     assert [run["measured"] for run in plan["runs"]] == [False]
     assert 0 < plan["segments"][0]["epochs_to_train"] < epochs, "the same call goes on from there"
     assert totals <= {None, epochs + 1}
-    validate(audit, "audit")
 
 
 HELLO = {

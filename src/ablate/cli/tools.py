@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, create_subprocess_exec
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from importlib.metadata import version
@@ -34,7 +34,7 @@ from ablate.documents import DOCUMENTS, checks, document_schema, experiments, ho
 from ablate.errors import AblateError, UserError, of_the_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
 INSTRUCTIONS = """\
 ablate answers whether a training choice of a latent diffusion model helped, by how much, and how sure that
@@ -193,15 +193,14 @@ class Tools:
 
         Takes minutes to days, and says how far it is. If it is cancelled, the same call goes on from there.
         """
-        from ablate.keeping.status import status_of
-        from ablate.record.addresses import tracking_address
+        from ablate.keeping.status import commands_of
 
-        store, uri, lines = open_store(self.store), tracking_address(self.tracking_uri), 0
+        store, lines = open_store(self.store), 0
 
         async def tell(process: int, line: str) -> None:
             nonlocal lines
             lines += 1
-            commands = (await to_thread.run_sync(status_of, store, uri)).commands
+            commands = await to_thread.run_sync(commands_of, store)
             account = next((c.account for c in commands if c.account.process == process), None)
             done = account.epochs_done + account.runs_done if account else 0
             total = account.epochs + account.runs if account else 0
@@ -278,7 +277,7 @@ def server(tools: Tools, *, allow_run: bool) -> MCPServer:
     for slow in (tools.audit, tools.run) if allow_run else ():
         # The same call again finds the work done.
         hints = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True)
-        found.add_tool(slow, annotations=hints)
+        found.add_tool(_in_words_later(slow), annotations=hints)
     return found
 
 
@@ -287,16 +286,33 @@ def _in_words(tool: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(tool)
     def call(*arguments: Any, **named: Any) -> Any:
-        try:
+        with _telling():
             return tool(*arguments, **named)
-        except AblateError as error:
-            raise ToolError(str(error)) from error
-        except (OSError, MemoryError) as error:
-            if not (failure := of_the_machine(error)):
-                raise
-            raise ToolError(str(failure)) from error
 
     return call
+
+
+def _in_words_later(tool: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """The same for a tool that is awaited."""
+
+    @wraps(tool)
+    async def call(*arguments: Any, **named: Any) -> Any:
+        with _telling():
+            return await tool(*arguments, **named)
+
+    return call
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    try:
+        yield
+    except AblateError as error:
+        raise ToolError(str(error)) from error
+    except (OSError, MemoryError) as error:
+        if not (failure := of_the_machine(error)):
+            raise
+        raise ToolError(str(failure)) from error
 
 
 def _known(value: object) -> object:

@@ -89,10 +89,15 @@ class Status:
 
 def status_of(store: Store, uri: str) -> Status:
     """What goes on now. Waits for nobody and writes nothing."""
+    return Status(commands_of(store), glance(uri))
+
+
+def commands_of(store: Store) -> list[Command]:
+    """The commands at work on a store, and those that were killed."""
     commands = []
     for name in store.names(RUNNING):
         # Asked first: what ends in between has removed its account.
         killed = not store.held(experiment_lock(PurePath(name).stem))
         if account := Account.read(store, name):
             commands.append(Command(account, killed))
-    return Status(commands, glance(uri))
+    return commands
