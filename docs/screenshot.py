@@ -1,4 +1,4 @@
-"""Pictures of MLflow's UI for the documentation: ``python docs/screenshot.py DATABASE EXPERIMENT [NAME …]``.
+"""Pictures of MLflow's UI and of the HTML report: ``python docs/screenshot.py DATABASE EXPERIMENT [NAME …]``.
 
 Needs what the package itself does not: ``pip install selenium``, and Chromium with its driver. It serves the
 database with ``ablate ui`` and writes into ``docs/images`` those that are named, or all of ``PICTURES``.
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from selenium.webdriver.remote.webelement import WebElement
 
 IMAGES = Path(__file__).parent / "images"
+ABLATE = (sys.executable, "-m", "ablate")
 PORT = 5077
 COLUMNS = (
     "seeds",
@@ -63,8 +64,7 @@ def main(database: Path, experiment: str, wanted: list[str]) -> None:
     client = MlflowClient(f"sqlite:///{database}")
     number = client.get_experiment_by_name(experiment).experiment_id
     address = f"http://127.0.0.1:{PORT}"
-    ablate = [sys.executable, "-m", "ablate", "ui", "--port", str(PORT)]
-    server = subprocess.Popen([*ablate, "--tracking-uri", f"sqlite:///{database}"])
+    server = subprocess.Popen([*ABLATE, "ui", "--port", str(PORT), "--tracking-uri", f"sqlite:///{database}"])
     with tempfile.TemporaryDirectory() as profile:
         browser = open_browser(Path(profile))
         try:
@@ -116,7 +116,26 @@ def picture_of_run(browser: webdriver.Chrome, client: MlflowClient, number: str)
     time.sleep(2)
 
 
+def picture_of_report(browser: webdriver.Chrome, client: MlflowClient, number: str) -> None:
+    """The head of the HTML report."""
+    name = client.get_experiment(number).name
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--format", "html", "--reports", folder, "--tracking-uri", client.tracking_uri]
+        subprocess.run([*ABLATE, "report", name, *options], check=True)
+        (page,) = Path(folder).glob("*.html")
+        browser.get(page.as_uri())
+        find(browser, "table")
+
+
+def picture_of_samples(browser: webdriver.Chrome, client: MlflowClient, number: str) -> None:
+    """Its samples, one variant at a time."""
+    picture_of_report(browser, client, number)
+    browser.execute_script("arguments[0].scrollIntoView()", find(browser, "input[type=range]"))
+
+
 PICTURES = {
+    "html-report": picture_of_report,
+    "html-samples": picture_of_samples,
     "mlflow-experiment": picture_of_experiment,
     "mlflow-variants": picture_of_variants,
     "mlflow-run": picture_of_run,

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -256,3 +257,26 @@ def test_a_pruned_trial_ends_at_its_mark_and_the_others_go_on_from_there(
     undisturbed = read_record(other)
     assert undisturbed.search and undisturbed.search["scored"] == record.search["scored"]
     assert proposed(undisturbed) == proposed(record)
+
+
+@pytest.mark.faults
+def test_two_workers_prune_what_one_prunes(
+    workplace: Callable[..., Path],
+    ablate: Ablate,
+    command: Callable[..., list[str]],
+    read_record: Callable[[Path], ExperimentRecord],
+    databases: Path,
+) -> None:
+    folder = workplace(PRUNED)
+    alone = folder / "alone"
+    alone.mkdir()
+    for name in (databases / "mlflow.db", databases / "optuna.db", folder / "tiny.yaml"):
+        shutil.copy(name, alone / name.name)
+    assert ablate("run", "tiny.yaml", "--no-audit", folder=alone).code == 0
+    subprocess.run(command("run", "tiny.yaml", "--no-audit", "--workers", "2"), cwd=folder, check=True)
+
+    one, two = read_record(alone), read_record(folder)
+    assert one.search and two.search
+    assert two.search["scored"] == one.search["scored"]
+    assert two.search["trained"] == one.search["trained"]
+    assert proposed(two) == proposed(one) and states(folder) == states(alone)

@@ -22,6 +22,11 @@ def visible(text: str, keep: str = "\n\t") -> str:
     )
 
 
+def brief(reason: str) -> str:
+    """Why something failed, without the traceback that is recorded with it."""
+    return reason.partition("\nTraceback (most recent call last)")[0]
+
+
 class AblateError(Exception):
     """Something ended a command: what is wrong, where, and what to do about it.
 

@@ -41,7 +41,7 @@ LARGE_IMAGES = 128
 EMA = """\
 question: Does an average of the weights (EMA) draw better images than the last weights?
 baseline: last
-variants:                        # each overrides a few fields; EMA costs no training of its own
+variants:                        # each overrides a few fields; together they are trained once
   last: {}
   averaged:
     ema: {decay: 0.99, start: 0%}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,6 +40,18 @@ def caught() -> Iterator[None]:
         sys.unraisablehook = show
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def not_for_children() -> Iterator[None]:
+    """Processes that are started in this block never hear Ctrl-C: it is for their parent to answer, also
+    while they still import what they need."""
+    resource_tracker.ensure_running()  # which is started with the first process, and lets SIGINT in again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def check() -> None:

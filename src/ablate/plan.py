@@ -253,7 +253,15 @@ def reasons(plan: Plan) -> dict[str, list[str]]:
         lines = [line for made_of in missing for line in _nearest_difference(made_of, stored)]
         if lines:
             why[stage] = list(dict.fromkeys(lines))
+    if "train" not in why and plan.epochs_to_train():
+        why["train"] = [_ONLY_WATCHED]
     return why
+
+
+_ONLY_WATCHED = (
+    "the weights are in the store, but not what EMA asks for: an average has to watch each step, so one that "
+    "is added later has the training done once more"
+)
 
 
 def warnings(plan: Plan) -> list[str]:

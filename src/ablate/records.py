@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+DIFFERENCE = "difference"
+"""What a finding is about that compares a variant with the baseline."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """What the audit says about one thing in one variant."""
@@ -154,6 +158,8 @@ class ExperimentRecord:
     """What ``ablate verify`` measured; None where it was not called."""
     calls: Sequence[Call] = ()
     """The calls of ``ablate run`` that did some work and came to their end, oldest first."""
+    file: str = ""
+    """The spec's file, from the folder in which the command was given; "" in records of older versions."""
     search: Mapping[str, Any] | None = None
     """Of a search: ``proposals`` (name, params, kind, round, reason), ``confirmed`` (names), ``trained``
     (variant or stage → optimizer steps that nobody had trained before it) and ``scored`` (trial, step, value,

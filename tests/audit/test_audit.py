@@ -257,9 +257,9 @@ def test_an_average_that_nothing_samples_is_inert(ask: Any) -> None:
 def test_two_variants_with_the_same_key_are_found(ask: Any, overrides: Overrides) -> None:
     findings = ask({"plain": {}, "other": LPIPS, "it": overrides})
     assert about(findings, "difference").act == "inert"
-    assert about(findings, "difference").reason.startswith("the same key as plain")
+    assert about(findings, "difference").reason.startswith("the same as plain")
     findings = ask({"plain": {}, "other": LPIPS, "it": {**LPIPS, **overrides}})
-    assert about(findings, "difference").reason.startswith("the same key as other")
+    assert about(findings, "difference").reason.startswith("the same as other")
     assert alarms(ask({"plain": {}, "other": LPIPS, "it": KL})) == []
 
 

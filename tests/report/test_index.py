@@ -69,7 +69,9 @@ def test_a_claim_is_read_from_its_page_as_it_was_written(record: ExperimentRecor
     page = written(replace(record, runs=runs, spec={**record.spec, "claims": [claim]}), tmp_path)
     report = read_report(page)
     assert report is not None
-    assert report.claims == [("a | b is better than &lt;c> | d", "supported")]
+    ((text, tested, verdict),) = report.claims
+    assert (text, verdict) == ("a | b is better than &lt;c> | d", "supported")
+    assert tested == f"FID (sprites-clip): {claim['variant']} {claim['direction']} than {claim['against']}"
     assert "a \\| b is better than &lt;c> \\| d" in (tmp_path / "README.md").read_text("utf-8")
 
 

@@ -13,7 +13,7 @@ from ablate.diffusion.samplers import DEFAULTS
 from ablate.errors import AblateError
 from ablate.factors import factors_of, switched_on
 from ablate.plugins import blamed
-from ablate.records import Finding
+from ablate.records import DIFFERENCE, Finding
 from ablate.stages.failures import explained
 from ablate.stages.prepare import prepare
 from ablate.store.files import key_of
@@ -33,9 +33,6 @@ SOURCES = (
     *("parts/vae.py", "parts/perceptual.py", "parts/evaluator.py"),
 )
 LIBRARIES = ("torch", "diffusers", "lpips", "open_clip_torch")
-
-DIFFERENCE = "difference"
-"""What a finding is about that compares a variant with the baseline."""
 
 CHANGES_NOTHING = frozenset(
     {
@@ -215,7 +212,7 @@ class _Audit:
         fields = differing(self.variants[name][0].config, self.variants[other][0].config)
         what = f"{_listed(fields)} changes nothing that is computed" if fields else "nothing differs"
         known = next((f.reason for f in own if f.act == "inert"), "")
-        return f"the same key as {other}: {known or what}"
+        return f"the same as {other}: {known or what}"
 
     def _twin(self, keys: RunKeys, compared: Comparison) -> str | None:
         """A variant before that is the same to the last bit.
@@ -277,7 +274,7 @@ class _Audit:
             if unreached := _unreached(fields, keys.config, other.config, compared.ours.norm):
                 act, reason = "warning", unreached
             else:
-                reason = f"{_listed(fields)}: the same from there on, to the last bit"
+                reason = f"with and without {_listed(fields)}, all is the same to the last bit"
         return Finding(name, about, act, layer, reason, compared.moment.epoch, compared.change)
 
 
@@ -285,7 +282,7 @@ def _why(factor: Factor, layer: str, without_graph: Collection[str]) -> str:
     """Why a factor dies in a layer, in words."""
     if layer == "gradient" and factor.name in without_graph:
         return f"{factor.title} has no path to the U-Net: its input was computed without gradient"
-    return factor.reasons.get(layer, f"{factor.title}: the same from there on, to the last bit")
+    return factor.reasons.get(layer, f"with and without {factor.title}, all is the same to the last bit")
 
 
 def _unreached(fields: Sequence[FieldPath], config: Config, other: Config, norm: float) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 import time
 from collections import deque
@@ -12,9 +11,11 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ablate.errors import RunError
+from ablate.interrupts import not_for_children
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,8 +53,21 @@ def map_chunks(
         ) from error
 
 
-# Spawned, not forked: forked children of a threaded torch process can hang.
-CONTEXT = multiprocessing.get_context("spawn")
+class _Worker(SpawnProcess):
+    """Ctrl-C is its parent's to answer."""
+
+    def start(self) -> None:
+        with not_for_children():
+            super().start()
+
+
+class _Context(SpawnContext):
+    """Spawned, not forked: forked children of a threaded torch process can hang."""
+
+    Process = _Worker
+
+
+CONTEXT = _Context()
 
 
 def _nothing() -> None:
@@ -85,7 +99,6 @@ def cores() -> int:
 
 
 def _start_worker(stop: Any, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
     start(*arguments)
 

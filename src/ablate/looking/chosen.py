@@ -75,7 +75,7 @@ def choose(text: str, uri: str) -> Chosen:
         if not path and (found := _by_id(text, uri)):
             return found
         raise UserError(f"MLflow has no experiment and no run called {text!r}", where=uri, fix=HOW)
-    return narrowed(Chosen(text, reader.read(parents[0].run_id)), path)
+    return narrowed(Chosen(text, _without_plugins(reader.read(parents[0].run_id))), path)
 
 
 def narrowed(whole: Chosen, path: Sequence[str]) -> Chosen:
@@ -106,7 +106,7 @@ def _by_id(text: str, uri: str) -> Chosen | None:
     if len(found) > 1:
         raise UserError(f"{len(found)} runs begin with {text!r}", where=uri, fix="Give more of its id.")
     (one,) = found
-    record = one.reader.read(one.parent)
+    record = _without_plugins(one.reader.read(one.parent))
     if one.variant:
         return narrowed(Chosen(f"{record.name}/{one.variant}", record), [one.variant])
     run = next((run for run in record.runs if run.run_id == one.run_id), None)
@@ -116,6 +116,15 @@ def _by_id(text: str, uri: str) -> Chosen | None:
         return Chosen(record.name, record)
     fix = f"`ablate show {record.name}` shows what counts."
     raise UserError("is superseded by a run of other code or data", where=f"run {one.run_id}", fix=fix)
+
+
+def _without_plugins(record: ExperimentRecord) -> ExperimentRecord:
+    """The record itself. Raises UserError if it needs plug-ins, which only a spec names: a name is no reason
+    to execute a file, and without it metrics would be missing."""
+    if not (plugins := record.spec.get("plugins")):
+        return record
+    fix = f"Name its spec file, which names them: {record.name}.yaml, {record.name}.yaml/VARIANT/SEED."
+    raise UserError(f"it uses plug-ins ({', '.join(plugins)})", where=record.name, fix=fix)
 
 
 def configuration(runs: Sequence[RunRecord]) -> Mapping[str, str]:

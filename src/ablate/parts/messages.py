@@ -48,16 +48,16 @@ def tokens_differ(tokenizer: int, encoder: int, shown: str) -> ComponentError:
 def no_evaluator(source: str) -> ComponentError:
     """Neither a folder nor a name in open_clip's table."""
     return ComponentError(
-        "is neither a folder with an evaluator nor a model that open_clip can download",
+        "is neither a folder that is there nor a model that open_clip can download",
         where=source,
-        fix="Name an open_clip folder, or architecture:weights as in ViT-B-32:openai.",
+        fix="Check the path, or name architecture:weights as in ViT-B-32:openai.",
     )
 
 
 def no_network(networks: Iterable[str], shown: str) -> ComponentError:
     """Neither a folder nor one of LPIPS' networks."""
     return ComponentError(
-        f"is neither a folder nor one of {', '.join(networks)}",
+        f"is neither a folder that is there nor one of {', '.join(networks)}",
         where=shown,
-        fix="Name a kit's perceptual folder or one of the networks.",
+        fix="Check the path, or name one of the networks.",
     )

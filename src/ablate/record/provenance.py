@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from dataclasses import asdict
@@ -23,6 +24,7 @@ def spec_record(plan: Plan) -> dict[str, Any]:
     searching = experiment.spec.search is not None
     made = {
         "name": experiment.name,
+        "file": os.path.relpath(experiment.file) if experiment.file.name else "",
         "spec": experiment.spec.model_dump(mode="json", exclude=None if searching else {"search"}),
         "configs": {name: config.model_dump(mode="json") for name, config in experiment.variants.items()},
     }

@@ -228,6 +228,7 @@ class Reader:
             findings=[Finding(**finding) for finding in findings["findings"]] if findings else None,
             verified=Verification(**verified) if verified else None,
             calls=self.calls(parent),
+            file=spec.get("file", ""),
             search=spec.get("search"),
         )
         self._downloads.keep_for(record)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ablate.records import FAILED, FINISHED
+from ablate.report import numbers
 from ablate.stats import (
     Judgement,
     Look,
@@ -89,7 +90,8 @@ class Claim:
     @property
     def places(self) -> int:
         """Decimals for its numbers."""
-        return self.metric.decimals if self.metric else 0
+        difference = self.judgement.difference
+        return numbers.decimals_of([difference]) if difference else 0
 
     @property
     def too_few_seeds(self) -> bool:

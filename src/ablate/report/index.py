@@ -28,8 +28,8 @@ OPENING = re.compile(
 )
 """How each report begins."""
 
-VERDICT = re.compile(r"^\| \d+\. \| (.+?) \|.* \| \*\*(\w+)\*\* \|$", re.MULTILINE)
-"""A row of the table of verdicts: the claim, and the verdict."""
+VERDICT = re.compile(r"^\| \d+\. \| (.+?) \| (.+?) \|.* \| \*\*(\w+)\*\* \|$", re.MULTILINE)
+"""A row of the table of verdicts: the claim, what it says of the numbers, and the verdict."""
 
 STEPS = re.compile(r"^\| optimizer steps \| (.+?) \| (.+?) \|", re.MULTILINE)
 """Steps asked for, steps trained."""
@@ -42,8 +42,8 @@ class Report:
     name: str
     row: list[str]
     """Its row in the table of experiments; the first cell is a link to the page."""
-    claims: list[tuple[str, str]]
-    """(claim, verdict)."""
+    claims: list[tuple[str, str, str]]
+    """(claim, what of it was tested, verdict)."""
 
 
 def write_index(out: Path, aside: Path) -> None:
@@ -73,8 +73,11 @@ def read_report(page: Path) -> Report | None:
     opening, steps = OPENING.match(text), STEPS.search(text)
     if not opening or not steps or page_of(opening["name"]) != page.name:
         return None
-    claims = [(claim.replace("\\|", "|"), verdict) for claim, verdict in VERDICT.findall(text)]
-    given = [verdict for _, verdict in claims]
+    claims = [
+        (claim.replace("\\|", "|"), tested.replace("\\|", "|"), verdict)
+        for claim, tested, verdict in VERDICT.findall(text)
+    ]
+    given = [verdict for *_, verdict in claims]
     verdicts = ", ".join(f"{given.count(v)} {v}" for v in Verdict if v in given) or NONE
     link = f"[{opening['name']}]({quote(page.name)})"
     design = opening.group("question", "profile", "runs")
@@ -99,12 +102,16 @@ def _is_index(text: str) -> bool:
 
 
 def _page(reports: Sequence[Report]) -> list[Block]:
-    claims = [[claim, each.row[0], bold(verdict)] for each in reports for claim, verdict in each.claims]
+    claims = [
+        [claim, tested, each.row[0], bold(verdict)]
+        for each in reports
+        for claim, tested, verdict in each.claims
+    ]
     page: list[Block] = [Heading("Reports", level=1), Table(HEAD, [each.row for each in reports], words=3)]
     if claims:
         page += [
             Heading("Verdicts"),
-            Table(["claim", "experiment", "verdict"], claims, words=3),
+            Table(["claim", "tested", "experiment", "verdict"], claims, words=3),
             INCONCLUSIVE,
         ]
     return page

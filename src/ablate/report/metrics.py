@@ -48,7 +48,12 @@ class Metric:
     @cached_property
     def decimals(self) -> int:
         """Decimals for all values of the metric."""
-        return numbers.decimals_of([*self.intervals.values(), *self.differences.values()])
+        return numbers.decimals_of(self.intervals.values())
+
+    @cached_property
+    def decimals_of_differences(self) -> int:
+        """Decimals for the differences to the baseline: paired ones spread far less than values."""
+        return numbers.decimals_of(self.differences.values())
 
     def mean(self, variant: str) -> str:
         """``81.2 ± 1.4`` in a cell."""
@@ -56,7 +61,7 @@ class Metric:
 
     def difference(self, variant: str) -> str:
         """The difference to the baseline in a cell: ``+12.3 [+8.1, +16.5]``."""
-        return numbers.difference(self.differences.get(variant), self.decimals)
+        return numbers.difference(self.differences.get(variant), self.decimals_of_differences)
 
     @property
     def title(self) -> str:

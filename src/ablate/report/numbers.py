@@ -1,4 +1,4 @@
-"""How numbers are written: two digits of the uncertainty, a true minus sign, no negative zero."""
+"""How numbers are written: two digits of the uncertainty, a true minus sign."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def decimals_of(intervals: Iterable[Interval]) -> int:
 
 
 def number(value: float, places: int, *, sign: bool = False) -> str:
-    """``value`` with ``places`` decimals; ``sign`` writes the plus sign too."""
+    """``value`` with ``places`` decimals; ``sign`` writes the plus sign too, and keeps the minus of a small
+    number: on which side of zero a bound lies is what matters most of it."""
     # Adding 0.0 turns the −0.0 of a rounded small negative number into 0.0.
-    text = f"{round(value, places) + 0.0:{'+' if sign else ''},.{places}f}"
+    text = f"{value:+,.{places}f}" if sign else f"{round(value, places) + 0.0:,.{places}f}"
     return text.replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "−")
 
 

@@ -64,7 +64,7 @@ def about_to_replace(out: Path, name: str, format: str, settings: str) -> str:
 def _replaced(out: Path, drawn: Drawn) -> str:
     return (
         f"{out / drawn.page} is the report on another experiment of this name: settings, data or "
-        f"folder differ (MLflow's run {drawn.run}). It is replaced; `ablate report` with those makes it anew."
+        f"folder differ (MLflow's run {drawn.run}). It is replaced. To keep both, give the spec another name."
     )
 
 

@@ -96,7 +96,7 @@ def try_variants(plan: Plan, executor: Executor, progress: RunProgress) -> Tried
     """
 
     experiment = plan.experiment
-    question = Task("trial", (), try_out, (experiment.variants,), ())
+    question = Task("try-out", (), try_out, (experiment.variants,), ())
     tried: Tried = ask(question, executor, lambda event: show(event, progress))
     refuse(
         (

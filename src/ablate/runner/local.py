@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ablate.data.parallel import cores
 from ablate.errors import RunError, UserError
 from ablate.hardware import device_kind
+from ablate.interrupts import not_for_children
 from ablate.runner.graph import TRIES, Ended, perform
 from ablate.runner.tasks import Note
 
@@ -137,7 +138,8 @@ class _Worker:
         self.pipe, its_end = self._context.Pipe()
         arguments = (its_end, self._root, self._stop, os.getpid(), _warm_up)
         self.process: SpawnProcess = self._context.Process(target=_serve, args=arguments)
-        self.process.start()
+        with not_for_children():
+            self.process.start()
         its_end.close()  # the process has it now; where it dies, reading ends
 
     def begin(self, task: Task) -> None:
@@ -175,7 +177,6 @@ def _how(exitcode: int | None) -> str:
 
 def _serve(pipe: Connection, root: str, stop: Any, parent: int, warm_up: Callable[[], None]) -> None:
     """The process: does what comes through the pipe, until it is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     threading.Thread(target=_end_with, args=(parent, stop), daemon=True).start()
     warm_up()
     while True:

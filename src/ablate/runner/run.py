@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ablate.errors import GO_ON, RunError, UserError
+from ablate.errors import GO_ON, RunError, UserError, brief
 from ablate.experiment.trials import probed
 from ablate.parts.missing import require_parts
 from ablate.plan import regrown
@@ -16,7 +16,7 @@ from ablate.record.aggregates import Aggregates
 from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
-from ablate.records import FINISHED, Call
+from ablate.records import DIFFERENCE, FINISHED, Call
 from ablate.report.numbers import duration
 from ablate.runner.alone import HOUSEKEEPING, alone
 from ablate.runner.beforehand import Asked, look_ahead, try_variants
@@ -57,6 +57,8 @@ class Outcome:
     """How many the experiment has; a search may have made it larger."""
     pruned: int = 0
     """How many of them belong to trials that a search has ended early."""
+    stored: int = 0
+    """How many of ``finished`` the store had the results of, so that they were only recorded."""
     report: Path | None = None
     """Its page, where one was written."""
 
@@ -96,13 +98,14 @@ def refuse_inert(findings: Sequence[Finding]) -> None:
     """
     stopping = [finding for finding in findings if finding.act == "inert" and not finding.expected]
     if stopping:
-        variants = ", ".join(dict.fromkeys(finding.variant for finding in stopping))
+        expected = ", ".join(f"{name}: inert" for name in dict.fromkeys(f.variant for f in stopping))
         first = stopping[0]
+        what = first.variant if first.about == DIFFERENCE else f"{first.about} of {first.variant}"
         raise UserError(
-            f"{first.about} of {first.variant} does nothing: {first.reason}",
+            f"{what} does nothing: {first.reason}",
             where="audit",
-            fix=f"Fix it, or write `expect: {{{first.variant}: inert}}` if that is what you study, or run "
-            f"with --no-audit. Variants with something inert: {variants}.",
+            fix=f"Change or remove what is inert. If that is what you study, write `expect: {{{expected}}}` "
+            "into the spec; --no-audit runs without the check.",
         )
 
 
@@ -168,13 +171,7 @@ def _run(
         end_pruned(plan.experiment, writer, before.run_id)
     waiting = waiting_runs(plan, writer, before, progress.say)
     if before and not waiting and (not search or has_ended(plan, writer, before.run_id)):
-        write_needs(plan)
-        writer.mend_parent(before.run_id, plan)
-        # Unless the process that had recorded all was killed, both have been done long ago.
-        studies = study_storage(uri, plan.store, options.studies)
-        if writer.status(before.run_id) != FINISHED or is_lost(studies):
-            agree(plan, studies, before, writer, progress.say)
-            writer.end_parent(before.run_id, failed=False)
+        _mend(plan, writer, before, study_storage(uri, plan.store, options.studies), progress.say)
         return Outcome(runs=len(plan.runs), pruned=_pruned(plan))
     if not before:
         _say_others(plan, writer, progress.say)
@@ -186,6 +183,7 @@ def _run(
     plan.store.clear_leftovers()
     for segment in plan.segments:
         plan.store.keep("train", segment.key)  # also from others that train the same and do not need it
+    measured = {run.name for run in waiting if plan.store.has("evaluate", run.keys.evaluate)}
     times = Times(plan.store, f"runs of {plan.experiment.name}")
     with start(plan, options.workers) as running:
         workers = running.free
@@ -217,7 +215,17 @@ def _run(
         writer.log_call(parent, _call(expected, workers, times.worked, seconds, foreseen=foreseen))
     writer.end_parent(parent, failed=bool(recorder.failed))
     done = resumed(plan, writer, parent) if search else plan
-    return Outcome(recorder.finished, recorder.failed, len(done.runs), _pruned(done))
+    stored = len(measured.intersection(recorder.finished))
+    return Outcome(recorder.finished, recorder.failed, len(done.runs), _pruned(done), stored)
+
+
+def _mend(plan: Plan, writer: Writer, parent: Parent, studies: Storage, say: Callable[[str], None]) -> None:
+    """Of a finished experiment, makes good what was deleted, or what a killed process had not come to."""
+    write_needs(plan)
+    writer.mend_parent(parent.run_id, plan)
+    if writer.status(parent.run_id) != FINISHED or is_lost(studies):
+        agree(plan, studies, parent, writer, say)
+        writer.end_parent(parent.run_id, failed=False)
 
 
 def _pruned(plan: Plan) -> int:
@@ -351,7 +359,7 @@ def run_round(
     def on_end(task: Task, reason: str) -> None:
         if reason:
             recorder.fail(task.runs, reason)
-            progress.failed(task.name, reason)
+            progress.failed(task.name, brief(reason))
             if fail_fast:
                 raise RunError(f"{task.name} failed, and with --fail-fast that ends the command", fix=GO_ON)
         else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ablate.errors import MeaninglessError
 from ablate.factors.base import Step
 
 if TYPE_CHECKING:
@@ -31,8 +32,16 @@ def forward(training: Training, batch: Batch) -> Step:
 
 
 def batch_losses(training: Training, step: Step, acting: Acting) -> dict[str, Tensor]:
-    """The losses that act on a step, each a scalar with its graph: ``mse``, ``lpips``, ``kl``."""
+    """The losses that act on a step, each a scalar with its graph: ``mse``, ``lpips``, ``kl``.
+
+    Raises MeaninglessError if one is neither a scalar nor has an entry for each image.
+    """
     parts = {loss.name: loss.loss(step, training.frozen) for loss in acting.losses}
+    for name, part in parts.items():
+        if part.ndim and len(part) != len(step.t):
+            what = f"gives the shape {list(part.shape)} for a batch of {len(step.t)} images"
+            fix = "A loss is a scalar, or has an entry for each image: [B, …]."
+            raise MeaninglessError(what, where=f"losses.{name}", fix=fix)
     if acting.weighting:
         weights = acting.weighting.weights(step.t, step.process)
         parts |= {loss.name: weighted(parts[loss.name], weights) for loss in acting.losses if loss.weighted}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from ablate.errors import visible
 
@@ -41,9 +41,9 @@ def print_json(facts: object) -> None:
     sys.stdout.write(json.dumps(facts, indent=2, allow_nan=False) + "\n")
 
 
-def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table; its cells may hold rich's markup."""
-    table = Table(*head)
+def print_table(head: Sequence[str | Column], rows: Iterable[Sequence[str]]) -> None:
+    """A table; its cells may hold rich's markup. Where there is too little room, they are broken, not cut."""
+    table = Table(*(Column(title, overflow="fold") if isinstance(title, str) else title for title in head))
     for row in rows:
         table.add_row(*map(visible, row))
     out().print(table)

@@ -25,7 +25,8 @@ def print_outcome(outcome: Outcome) -> None:
     finished, failed = len(outcome.finished), len(outcome.failed)
     there = outcome.runs - finished - failed - outcome.pruned
     pruned = f"{outcome.pruned} pruned, " if outcome.pruned else ""
-    counts = f"{finished} runs finished, {there} were already there, {pruned}{failed} failed"
+    stored = f" ({outcome.stored} of them with results that the store had)" if outcome.stored else ""
+    counts = f"{finished} runs finished{stored}, {there} were already there, {pruned}{failed} failed"
     say(f"{counts}. Report: {outcome.report}")
     for name, reason in outcome.failed.items():
         say(f"failed: {name}: {reason.splitlines()[0]}")

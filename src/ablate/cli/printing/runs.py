@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
+from rich.table import Column
 
 from ablate.cli.printing import out, print_table, say
 from ablate.looking.chosen import configuration
@@ -41,7 +42,8 @@ def print_runs(chosen: Chosen) -> None:
         ]
         for run in runs
     ]
-    print_table(["variant", "seed", "status", *(metric.title for metric in metrics), "run"], rows)
+    titles = (metric.title for metric in metrics)
+    print_table(["variant", "seed", "status", *titles, Column("run", no_wrap=True, min_width=SHORT)], rows)
     for run in runs:
         if run.reason:
             say(f"{run.variant} seed {run.seed} failed: {run.reason.splitlines()[0]}")
@@ -74,8 +76,10 @@ def _print_run(chosen: Chosen, run: RunRecord) -> None:
 
 def print_comparison(found: Comparison) -> None:
     """Settings, versions, shared training and results; differences are A − B."""
-    say(f"A: {found.a.title} (MLflow's run {found.a.record.parent_run_id})")
-    say(f"B: {found.b.title} (MLflow's run {found.b.record.parent_run_id})")
+    for side, chosen in ((A, found.a), (B, found.b)):
+        ids = [run.run_id for run in chosen.runs]
+        run = ids[0] if len(ids) == 1 else chosen.record.parent_run_id
+        say(f"{side}: {chosen.title} (MLflow's run {run})")
     if found.versions:
         _print_differences("run with", found.versions)
     for pair in found.pairs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ablate.records import LAYERS
+from ablate.records import DIFFERENCE, LAYERS
 from ablate.report import numbers
 from ablate.report.blocks import Block, Fold, Heading, Table, Text, bold, code
 from ablate.report.numbers import NONE
@@ -13,9 +13,6 @@ from ablate.report.words import line, listed, shorten
 
 if TYPE_CHECKING:
     from ablate.report.results import Results
-
-DIFFERENCE = "difference"
-"""What a finding is about that compares a variant with the baseline."""
 
 ACTS = {"active": "active", "passive": "passive by design", "inert": "**inert**", "warning": "**warning**"}
 

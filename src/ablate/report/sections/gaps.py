@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
+from ablate.errors import brief
 from ablate.records import FINISHED
 from ablate.report.blocks import Block, Heading, Table, code
 from ablate.report.numbers import NONE
@@ -47,7 +48,7 @@ def _table(gaps: list[Gap]) -> Table:
     rows = []
     for gap in gaps:
         run = code(gap.run_id) if gap.run_id else NONE
-        rows.append([gap.variant, str(gap.seed), gap.status, shorten(line(gap.reason)), run])
+        rows.append([gap.variant, str(gap.seed), gap.status, shorten(line(brief(gap.reason))), run])
     return Table(["variant", "seed", "status", "reason", "MLflow run"], rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ablate.errors import brief
 from ablate.records import FAILED, FINISHED
 from ablate.report.blocks import Block, Heading, Notes, Text, bold
 from ablate.report.results import Results, unmet
@@ -76,7 +77,7 @@ def _notes_on_gaps(results: Results) -> list[str]:
     gaps = find_gaps(results)
     failed = [gap for gap in gaps if gap.status == FAILED]
     found = [
-        f"{bold(gap.variant)} failed with seed {gap.seed}: {shorten(line(gap.reason))}"
+        f"{bold(gap.variant)} failed with seed {gap.seed}: {shorten(line(brief(gap.reason)))}"
         for gap in failed[:MOST_FAILURES]
     ]
     if failed:

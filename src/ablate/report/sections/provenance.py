@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ class Provenance(Section):
     def blocks(self, results: Results) -> list[Block]:
         """Always there."""
         record, baseline = results.record, results.baseline
+        file = record.file or f"experiments/{record.name}.yaml"
         blocks: list[Block] = [
             Heading("Where the numbers come from"),
             Text(
@@ -40,11 +42,8 @@ class Provenance(Section):
             blocks.append(Table([], [[name, line(str(value))] for name, value in entries], words=2))
         blocks += [
             Text("To run it again:"),
-            Code("sh", _commands(record.name, str(record.provenance.get("commit", "")))),
-            Fold(
-                f"The experiment, as it ran (experiments/{record.name}.yaml)",
-                [_yaml(_as_written(record.spec))],
-            ),
+            Code("sh", _commands(file, str(record.provenance.get("commit", "")))),
+            Fold(f"The experiment, as it ran ({file})", [_yaml(_as_written(record.spec))]),
         ]
         if baseline in record.configs:
             blocks.append(Fold(f"The whole configuration of {baseline}", [_yaml(record.configs[baseline])]))
@@ -56,8 +55,8 @@ def _runs(results: Results) -> Table:
     return Table(["variant", "seed", "status", "MLflow run"], rows)
 
 
-def _commands(name: str, commit: str) -> str:
-    run = f"ablate run experiments/{name}.yaml"
+def _commands(file: str, commit: str) -> str:
+    run = f"ablate run {shlex.quote(file)}"
     if not commit:
         return run
     changed = "  # and changes that were not committed" if commit.endswith("+") else ""

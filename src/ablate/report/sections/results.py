@@ -92,18 +92,19 @@ def results_table(results: Results) -> Table:
 
 def _by_seed(metric: Metric, variant: str) -> str:
     """Each seed's value, and its difference to the baseline."""
-    values, places = metric.values.get(variant, {}), metric.decimals
+    values = metric.values.get(variant, {})
     paired = {} if variant == metric.baseline else metric.paired(variant, metric.baseline)
+    places = metric.decimals_of_differences
     differences = {seed: f" ({numbers.number(d, places, sign=True)})" for seed, d in paired.items()}
     return "\n".join(
-        f"seed {seed}: {numbers.number(value, places)}{differences.get(seed, '')}"
+        f"seed {seed}: {numbers.number(value, metric.decimals)}{differences.get(seed, '')}"
         for seed, value in values.items()
     )
 
 
 def _cell(metric: Metric, variant: str) -> str:
     mean, difference = metric.mean(variant), metric.differences.get(variant)
-    return f"{mean}\n{numbers.marked(difference, metric.decimals)}" if difference else mean
+    return f"{mean}\n{numbers.marked(difference, metric.decimals_of_differences)}" if difference else mean
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def _confirmed(results: Results, searched: Searched, labels: dict[str, str]) -> 
             gain = by_name[name].values[key] - searched.baseline[key]
             interval = paired_difference(metric.values[name], metric.values[results.baseline])
             lost = searched.better(key, interval.mean - gain)
-            places = metric.decimals
+            places = numbers.decimals_of([interval])
             rows.append(
                 [
                     name,
@@ -219,7 +219,7 @@ def _path(searched: Searched, labels: dict[str, str]) -> list[Block]:
         if not after[key] or not before[key].keys() & after[key].keys():
             continue
         step = paired_difference(after[key], before[key])
-        cell = f"{step.mean:+.3g}" + (f" [{step.low:+.3g}, {step.high:+.3g}]" if step.n > 1 else "")
+        cell = numbers.difference(step, numbers.decimals_of([step]))
         rows.append([f"+ {change}", str(len(after[key])), f"{fmean(after[key].values()):.4g}", cell])
     return [
         Heading("From the baseline to the best trial", level=3),

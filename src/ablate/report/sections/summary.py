@@ -66,7 +66,7 @@ def headlines(results: Results) -> list[str]:
 
 def _headline(name: str, measured: Sequence[tuple[Metric, PairedDifference]], agreement: str = "") -> str:
     (first, difference), *rest = measured
-    amount = numbers.difference(difference, first.decimals)
+    amount = numbers.difference(difference, first.decimals_of_differences)
     sentence = f"{bold(name)}: {first.label} {amount}, {judgement(first, difference)}{agreement}"
     others: dict[str, list[str]] = {}
     for metric, of_metric in rest:

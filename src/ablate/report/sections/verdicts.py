@@ -31,8 +31,10 @@ class Verdicts(Section):
             Heading("Verdicts"),
             verdict_table(results),
             Text(
-                "Claims are written before the runs. The probability that any verdict is wrong is at most "
-                f"{results.alpha:g}{holm}. *Inconclusive* means neither shown nor refuted."
+                "A verdict is on what the third column says, whatever else the claim says, and it counts if "
+                "the claim was written before the runs. Where nothing has an effect, the probability that "
+                f"any verdict is wrong is at most {results.alpha:g}{holm}. *Inconclusive* means neither "
+                "shown nor refuted."
             ),
             *([Text(said)] if (said := _looks(results.looks)) else []),
             Items([[_quoted(claim), *how(claim, len(claims))] for claim in claims], numbered=True),
