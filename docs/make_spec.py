@@ -97,7 +97,8 @@ it leaves out. Unknown fields are refused, and a mistake is shown with its line.
 
 `ablate schema > experiment.schema.json` writes the JSON schema. With it, editors can complete fields.
 
-A **position** is an epoch (`130`) or a share of all epochs (`43%`). Epochs count from 0: `0` is the first one.
+A **position** is an epoch (`130`) or a share of all epochs (`43%`). Epochs count from 0:
+`0` is the first one.
 
 ## The experiment
 

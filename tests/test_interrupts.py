@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ablate import interrupts
-from ablate.interrupts import Interrupted, caught
+from ablate.interrupts import Interrupted, caught, not_for_children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,16 @@ def test_the_exit_code_is_that_of_shells(stop: signal.Signals) -> None:
         os.kill(os.getpid(), stop)
     assert stopped.value.exit_code == 128 + stop
     assert str(stopped.value) == stop.name
+
+
+def test_a_process_that_is_started_deaf_never_hears_it() -> None:
+    program = "print('up', flush=True); import time; time.sleep(0.5); print('alive')"
+    with not_for_children():
+        child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert child.stdout and child.stdout.readline() == "up\n"
+    child.send_signal(signal.SIGINT)
+    assert child.communicate()[0] == "alive\n"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ()), "this process hears it again"
 
 
 def test_handlers_are_as_before_when_the_block_has_ended() -> None:

@@ -78,6 +78,10 @@ def finish(plan: Plan, *stages: str) -> None:
             key, ingredients = entries[stage]
             with plan.store.writing(stage, key, ingredients):
                 pass
+        weights_in, key = keys.weights
+        if weights_in not in entries and (not stages or "train" in stages):
+            with plan.store.writing(weights_in, key, {}):
+                pass
 
 
 # ── segments ────────────────────────────────────────────────────────────────────────────────────
@@ -211,6 +215,15 @@ def test_a_changed_field_is_named_with_both_values(
 def test_a_stage_before_the_changed_field_has_no_reason_to_run(plan: Callable[..., Plan]) -> None:
     finish(plan())
     assert list(reasons(plan("sample.steps=5"))) == ["sample", "evaluate"]
+
+
+def test_an_average_that_is_added_later_has_the_training_done_once_more(plan: Callable[..., Plan]) -> None:
+    plain = ["ema=null"]
+    finish(plan(*plain))
+    added = plan("ema.decay=0.9", "ema.start=0")
+    assert added.epochs_to_train()
+    (reason,) = reasons(added)["train"]
+    assert "an average has to watch each step" in reason
 
 
 def test_a_changed_source_file_and_a_changed_library_are_named(plan: Callable[..., Plan]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,9 +11,12 @@ from harm import rows
 
 from ablate.errors import UserError
 from ablate.looking.chosen import choose
+from ablate.record.read import Reader
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ablate.records import ExperimentRecord
 
 
 @pytest.fixture
@@ -75,6 +80,23 @@ def test_what_means_nothing_is_named_with_what_there_is(uri: str, text: str, wha
         choose(text, uri)
     assert caught.value.what.startswith(what)
     assert caught.value.fix.startswith(fix)
+
+
+def test_plugins_are_named_by_a_spec_and_never_executed_for_a_name(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Reader.read
+
+    def with_plugins(reader: Reader, parent: str) -> ExperimentRecord:
+        record = read(reader, parent)
+        return replace(record, spec={**record.spec, "plugins": ["mine.py"]})
+
+    run = choose("tiny/late/0", uri).runs[0].run_id
+    monkeypatch.setattr(Reader, "read", with_plugins)
+    for name in ("tiny", "tiny/late/0", run):
+        with pytest.raises(UserError, match=re.escape("it uses plug-ins (mine.py)")) as refused:
+            choose(name, uri)
+        assert "tiny.yaml/VARIANT/SEED" in refused.value.fix
 
 
 def test_where_nothing_was_recorded_nothing_is_made(tmp_path: Path) -> None:

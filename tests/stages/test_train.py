@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ablate.diffusion import randomness
-from ablate.errors import RunError
+from ablate.errors import MeaninglessError, RunError
 from ablate.factors.lpips import lpips
 from ablate.plan import Run, segments
 from ablate.stages.batch import draw_batch
@@ -474,6 +474,22 @@ def test_lpips_looks_at_the_images_that_it_is_asked_to(
     alone = [of_one(row, image) for row, image in zip(compared, images, strict=True)]
     assert float(found["lpips"].detach()) == pytest.approx(sum(alone) / drawn, rel=1e-5)
     assert torch.equal(found["mse"], batch_losses(training, forward(training, batch), everything)["mse"])
+
+
+@pytest.mark.parametrize("rows", [2, 17])
+def test_a_loss_that_is_not_of_the_batch_is_refused(
+    make_keys: MakeKeys, store: Store, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    keys = make_keys()
+    training, acting = Training.at(0, keys, (), store), keys.acting(0)
+    batch = draw_batch(training, torch.arange(16), 0, 0, acting)
+    step = forward(training, batch)
+    for shape in ((), (16,), (16, 4, 2, 2)):
+        monkeypatch.setattr(type(acting.losses[0]), "loss", lambda *_, shape=shape: torch.ones(shape))
+        assert batch_losses(training, step, acting)["mse"] == 1
+    monkeypatch.setattr(type(acting.losses[0]), "loss", lambda *_: torch.ones(rows))
+    with pytest.raises(MeaninglessError, match=rf"gives the shape \[{rows}\] for a batch of 16 images"):
+        batch_losses(training, step, acting)
 
 
 def test_half_precision_has_nearly_the_same_losses(loss_curve: LossCurve) -> None:
