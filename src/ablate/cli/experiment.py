@@ -151,12 +151,13 @@ def audit(
     from ablate.cli.screens import RunScreen
     from ablate.looking.shown import findings_as_data
     from ablate.progress import Together
-    from ablate.runner.run import audit_experiment, refuse_inert
+    from ablate.runner.run import audit_experiment, probes_of, refuse_inert
 
-    findings = audit_experiment(made, Together() if as_json else RunScreen())
+    probes = probes_of(made)
+    findings = audit_experiment(probes, Together() if as_json else RunScreen())
     if as_json:
         print_json(findings_as_data(findings))
-    refuse_inert(findings)
+    refuse_inert(findings, probes.experiment)
 
 
 def verify(

@@ -7,7 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ablate.errors import GO_ON, RunError, UserError, brief
+from ablate.errors import GO_ON, RunError, brief
+from ablate.experiment.problems import locate, refuse
 from ablate.experiment.trials import probed
 from ablate.parts.missing import require_parts
 from ablate.plan import regrown
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from ablate.experiment.load import Experiment
+    from ablate.experiment.problems import Problem
     from ablate.plan import Plan, Run
     from ablate.progress import RunProgress
     from ablate.record.identity import Parent
@@ -63,14 +66,18 @@ class Outcome:
     """Its page, where one was written."""
 
 
+def probes_of(plan: Plan) -> Plan:
+    """What is tried and audited before the work: an experiment itself; of a search, the ends of its space."""
+    return regrown(plan, probed(plan.experiment)) if plan.experiment.spec.search else plan
+
+
 def audit_experiment(plan: Plan, progress: RunProgress) -> list[Finding]:
-    """What acts in each variant of an experiment, asked with its first seed. Shows it as well.
+    """What acts in each variant of an experiment (of ``probes_of`` it), asked with its first seed. Shows it
+    as well.
 
     Raises:
         UserError: a variant cannot be sampled or measured.
     """
-    if plan.experiment.spec.search:
-        plan = regrown(plan, probed(plan.experiment))
     require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
     with LocalExecutor.of(plan, 1) as executor:
         try_variants(plan, executor, progress)
@@ -90,23 +97,30 @@ def _ask_audit(plan: Plan, executor: Executor, progress: RunProgress) -> list[Fi
     return findings
 
 
-def refuse_inert(findings: Sequence[Finding]) -> None:
+def refuse_inert(findings: Sequence[Finding], experiment: Experiment) -> None:
     """Stops at what was meant to act and does not.
 
     Raises:
-        UserError: a finding is inert and not expected to be.
+        UserError: findings are inert and not expected to be; each with the line of its field.
     """
-    stopping = [finding for finding in findings if finding.act == "inert" and not finding.expected]
-    if stopping:
-        expected = ", ".join(f"{name}: inert" for name in dict.fromkeys(f.variant for f in stopping))
-        first = stopping[0]
-        what = first.variant if first.about == DIFFERENCE else f"{first.about} of {first.variant}"
-        raise UserError(
-            f"{what} does nothing: {first.reason}",
-            where="audit",
-            fix=f"Change or remove what is inert. If that is what you study, write `expect: {{{expected}}}` "
-            "into the spec; --no-audit runs without the check.",
-        )
+    inert = [finding for finding in findings if finding.act == "inert" and not finding.expected]
+    expected = ", ".join(f"{name}: inert" for name in dict.fromkeys(finding.variant for finding in inert))
+    fix = (
+        f"Change it or remove it. If it is what you study, write `expect: {{{expected}}}`; --no-audit runs "
+        "without the check."
+    )
+    # Where a field of a variant does nothing, that the whole does nothing follows.
+    named = {finding.variant for finding in inert if finding.about != DIFFERENCE}
+    told = [finding for finding in inert if finding.about != DIFFERENCE or finding.variant not in named]
+    refuse((_does_nothing(finding, experiment, fix) for finding in told), experiment.name)
+
+
+def _does_nothing(finding: Finding, experiment: Experiment, fix: str) -> Problem:
+    """Where the variant itself is written, even if it says of its field only what the profile says."""
+    layers = experiment.layers[finding.variant]
+    own = [layer for layer in layers if layer.prefix[:1] not in ((), ("config",))]
+    path = () if finding.about == DIFFERENCE else tuple(finding.about.split("."))
+    return locate(path, own or layers).problem(path, f"does nothing: {finding.reason}", fix)
 
 
 @dataclass(frozen=True)
@@ -188,10 +202,10 @@ def _run(
     with start(plan, options.workers) as running:
         workers = running.free
         with taken_back(plan, needs):
-            probes = regrown(plan, probed(plan.experiment)) if search else plan
+            probes = probes_of(plan)
             look_ahead(Asked(plan, probes, waiting, uri, options.reports, workers, running, progress))
             findings = _ask_audit(probes, running, progress) if options.audited else None
-            refuse_inert(findings or ())
+            refuse_inert(findings or (), probes.experiment)
         begun = writer.begin_parent(plan, key)
         parent = begun.run_id
         writer.log_findings(parent, findings)
