@@ -38,6 +38,7 @@ def init(
     It also trains the frozen parts on them, which takes minutes. No file is replaced. If it is interrupted,
     give the same command again.
     """
+    from ablate.cli.printing.checks import print_qualities
     from ablate.cli.printing.starting import print_found, print_next
     from ablate.cli.screens import decoding_bar, training_bars
     from ablate.first_spec import first_spec
@@ -50,5 +51,6 @@ def init(
 
         if not trained_on(kit, data):
             with training_bars() as bars:
-                build_kit(data, kit, effort=first.setting.effort, progress=bars)
+                qualities = build_kit(data, kit, effort=first.setting.effort, progress=bars)
+            print_qualities(qualities)
     print_next(first)

@@ -121,4 +121,4 @@ def print_qualities(qualities: KitQualities, console: Console | None = None) -> 
     for part, size in qualities.bytes.items():
         table.add_row(part, "size", f"{size / 1e6:.2f} MB")
     table.add_row("all", "size", f"{sum(qualities.bytes.values()) / 1e6:.2f} MB")
-    (console or Console()).print(table)
+    (console or out()).print(table)
