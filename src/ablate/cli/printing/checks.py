@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
@@ -12,6 +11,8 @@ from ablate.cli.printing import out, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
 
     from ablate.data.check import DataReport
     from ablate.data.remarks.base import Level
