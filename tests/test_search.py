@@ -135,7 +135,7 @@ def test_a_search_tries_confirms_and_explains(
     results = page.split("## Results")[1].split("\n## ")[0]
     assert best in results and not any(name in results for name in others)
     assert "Searched and confirmed" in page and "lost since the search" in page
-    assert f"{best}, found by the search, has a better FID than baseline." in page
+    assert f"{best}, found by the search, is better than baseline in FID." in page
     assert re.search(r"\| the search \| 5 \| 30 \| \d+ \|", page)
     shown = {path.name for path in (folder / "reports" / "tiny").iterdir()}
     assert {"search-samples.png", "search-slices-fid.png", "trials.csv"} <= shown

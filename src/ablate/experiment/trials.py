@@ -128,7 +128,7 @@ def _claim(experiment: Experiment, name: str, objective: str) -> Claim:
     """What a search says of one of its best trials."""
     figure = experiment.vocabulary.figures[objective]
     return Claim(
-        text=f"{name}, found by the search, has a better {figure.label} than {experiment.spec.baseline}.",
+        text=f"{name}, found by the search, is better than {experiment.spec.baseline} in {figure.label}.",
         source="the search, before it was confirmed",
         variant=name,
         against=experiment.spec.baseline,
