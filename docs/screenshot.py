@@ -26,11 +26,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from ablate.looking.chosen import choose
+from ablate.report.write import write_report
+
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webelement import WebElement
 
 IMAGES = Path(__file__).parent / "images"
-ABLATE = (sys.executable, "-m", "ablate")
 PORT = 5077
 COLUMNS = (
     "seeds",
@@ -64,7 +66,8 @@ def main(database: Path, experiment: str, wanted: list[str]) -> None:
     client = MlflowClient(f"sqlite:///{database}")
     number = client.get_experiment_by_name(experiment).experiment_id
     address = f"http://127.0.0.1:{PORT}"
-    server = subprocess.Popen([*ABLATE, "ui", "--port", str(PORT), "--tracking-uri", f"sqlite:///{database}"])
+    command = [sys.executable, "-m", "ablate", "ui", "--port", str(PORT)]
+    server = subprocess.Popen([*command, "--tracking-uri", f"sqlite:///{database}"])
     with tempfile.TemporaryDirectory() as profile:
         browser = open_browser(Path(profile))
         try:
@@ -120,9 +123,8 @@ def picture_of_report(browser: webdriver.Chrome, client: MlflowClient, number: s
     """The head of the HTML report."""
     name = client.get_experiment(number).name
     with tempfile.TemporaryDirectory() as folder:
-        options = ["--format", "html", "--reports", folder, "--tracking-uri", client.tracking_uri]
-        subprocess.run([*ABLATE, "report", name, *options], check=True)
-        (page,) = Path(folder).glob("*.html")
+        chosen = choose(name, client.tracking_uri)
+        page = write_report(chosen.record, chosen.vocabulary, Path(folder), format="html")
         browser.get(page.as_uri())
         find(browser, "table")
 
@@ -130,7 +132,7 @@ def picture_of_report(browser: webdriver.Chrome, client: MlflowClient, number: s
 def picture_of_samples(browser: webdriver.Chrome, client: MlflowClient, number: str) -> None:
     """Its samples, one variant at a time."""
     picture_of_report(browser, client, number)
-    browser.execute_script("arguments[0].scrollIntoView()", find(browser, "input[type=range]"))
+    browser.execute_script("arguments[0].scrollIntoView()", find(browser, "#samples"))
 
 
 PICTURES = {

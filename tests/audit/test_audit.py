@@ -6,6 +6,7 @@ itself. Each has a control: the same question about the form without the fault.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from ablate.audit.audit import audit
 from ablate.audit.compare import first_difference, moment
 from ablate.diffusion.schedule import ForwardProcess
 from ablate.factors.ema import Ema
+from ablate.parts.base import EMBEDDED_KIT
 from ablate.records import LAYERS, Finding
 from ablate.stages.batch import draw_batch
 from ablate.stages.prepare import prepare
@@ -27,6 +29,7 @@ from ablate.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from ablate.audit.probe import Probe
     from tests.conftest import MakeKeys
@@ -254,6 +257,14 @@ def test_an_average_that_nothing_samples_is_inert(ask: Any) -> None:
 
 
 @pytest.mark.parametrize("overrides", [{}, {"track": {"preview_prompts": 4}}], ids=["same", "tracking only"])
+def test_a_part_in_a_folder_of_its_own_is_no_alarm(ask: Any, tmp_path: Path) -> None:
+    shutil.copytree(EMBEDDED_KIT / "perceptual", tmp_path / "alex")
+    part = {"components": {"perceptual": str(tmp_path / "alex")}}  # and no folder below it, as in a kit
+    findings = ask({"plain": {}, "it": {**LPIPS, **part}})
+    assert alarms(findings) == []
+    assert about(findings, "difference").act == "active"
+
+
 def test_two_variants_with_the_same_key_are_found(ask: Any, overrides: Overrides) -> None:
     findings = ask({"plain": {}, "other": LPIPS, "it": overrides})
     assert about(findings, "difference").act == "inert"

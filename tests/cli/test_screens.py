@@ -6,7 +6,9 @@ import io
 import sys
 from typing import TYPE_CHECKING
 
-from ablate.cli.screens import RunScreen
+from rich.progress import Progress
+
+from ablate.cli.screens import RunScreen, TimeLeft
 
 if TYPE_CHECKING:
     import pytest
@@ -42,6 +44,17 @@ def test_a_terminal_shows_the_tasks_at_work_below_the_bars(monkeypatch: pytest.M
     assert "prepare \\x1b[31m" in shown and "images 32 of 64" in shown
     assert "failed: none seed 0: the loss is not a number" in shown
     assert list(screen._at_work) == ["prepare \x1b[31m"]
+
+
+def test_the_time_left_is_that_of_the_work_so_far() -> None:
+    now = 100.0
+    bars = Progress(TimeLeft(), get_time=lambda: now)
+    epochs = bars.add_task("epochs", total=42)
+    assert str(TimeLeft().render(bars.tasks[0])) == "-:--:--"
+    now = 160.0
+    for _ in range(2):
+        bars.advance(epochs)  # two workers end an epoch at once
+    assert str(TimeLeft().render(bars.tasks[0])) == "0:20:00"
 
 
 def test_a_log_gets_lines_and_no_bars(capsys: pytest.CaptureFixture[str]) -> None:

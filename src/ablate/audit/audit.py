@@ -252,17 +252,17 @@ class _Audit:
     def _field(self, name: str, path: FieldPath, keys: RunKeys, without: RunKeys) -> Finding | None:
         """What is wrong with one field; None where it acts, or cannot be taken back alone."""
         about = ".".join(path)
-        if without.evaluate == keys.evaluate:
-            return Finding(name, about, "inert", "batch", f"{about} changes nothing that is computed")
-        if (without.prepare, without.augmented) not in self.prepared:
-            return None  # no data are prepared for a question alone
-        epoch = first_difference(keys, without)
-        if epoch is not None and epoch >= min(len(keys.timeline), len(without.timeline)):
-            return None  # one trains longer
         try:
+            if without.evaluate == keys.evaluate:
+                return Finding(name, about, "inert", "batch", f"{about} changes nothing that is computed")
+            if (without.prepare, without.augmented) not in self.prepared:
+                return None  # no data are prepared for a question alone
+            epoch = first_difference(keys, without)
+            if epoch is not None and epoch >= min(len(keys.timeline), len(without.timeline)):
+                return None  # one trains longer
             compared = self.looks.compare(keys, without)
-        except AblateError:
-            return None  # the two values do not go together
+        except AblateError:  # the two values do not go together, as a part's folder and that of another part
+            return None
         finding = self._answer(name, about, keys, without, compared)
         return finding if finding.act in ("inert", "warning") else None
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -23,13 +31,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from rich.progress import TaskID
+    from rich.progress import Task, TaskID
 
     from ablate.records import Cluster, EpochRow, Finding
 
 
 ROWS = 8
 """Tasks that a terminal shows at once, the newest."""
+
+
+class TimeLeft(ProgressColumn):
+    """If the rest goes as what is done went. Rich's own column looks at the last half minute, in which there
+    may be no epoch, or two at once."""
+
+    def render(self, task: Task) -> Text:
+        """``0:12:40``; dashes before anything is done."""
+        if not task.completed or task.total is None or task.elapsed is None:
+            return Text("-:--:--", style="progress.remaining")
+        seconds = task.elapsed / task.completed * (task.total - task.completed)
+        return Text(str(timedelta(seconds=round(seconds))), style="progress.remaining")
 
 
 class RunScreen:
@@ -43,12 +63,12 @@ class RunScreen:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            TimeLeft(),
             console=console,
             disable=not sys.stdout.isatty(),
         )
-        self._epochs = self._bars.add_task("epochs trained", total=None)
-        self._runs = self._bars.add_task("runs finished", total=None)
+        self._epochs = self._bars.add_task("epochs trained", total=None, start=False)
+        self._runs = self._bars.add_task("runs finished", total=None, start=False)
         self._at_work: dict[str, str] = {}
         """Task → what it has said last."""
         self._live = Live(get_renderable=self._shown, console=console)
@@ -77,6 +97,9 @@ class RunScreen:
         self._bars.update(self._epochs, total=epochs)
         self._bars.update(self._runs, total=len(runs))
         if not self._bars.disable:
+            for task in self._bars.tasks:
+                if not task.started:  # by an earlier round of a search
+                    self._bars.start_task(task.id)
             self._live.start()
         else:
             self._line(f"{epochs} epochs to train, {len(runs)} runs to finish")

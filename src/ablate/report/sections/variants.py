@@ -42,7 +42,7 @@ def variants_table(results: Results) -> Table:
 
 
 def _value(of: Any) -> str:
-    return of if isinstance(of, str) else json.dumps(of, default=str)
+    return of if of and isinstance(of, str) else json.dumps(of, default=str)
 
 
 def same_noise(results: Results) -> bool:
