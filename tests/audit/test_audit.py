@@ -256,7 +256,6 @@ def test_an_average_that_nothing_samples_is_inert(ask: Any) -> None:
     assert about(findings, "difference").act == "inert"
 
 
-@pytest.mark.parametrize("overrides", [{}, {"track": {"preview_prompts": 4}}], ids=["same", "tracking only"])
 def test_a_part_in_a_folder_of_its_own_is_no_alarm(ask: Any, tmp_path: Path) -> None:
     shutil.copytree(EMBEDDED_KIT / "perceptual", tmp_path / "alex")
     part = {"components": {"perceptual": str(tmp_path / "alex")}}  # and no folder below it, as in a kit
@@ -265,6 +264,7 @@ def test_a_part_in_a_folder_of_its_own_is_no_alarm(ask: Any, tmp_path: Path) -> 
     assert about(findings, "difference").act == "active"
 
 
+@pytest.mark.parametrize("overrides", [{}, {"track": {"preview_prompts": 4}}], ids=["same", "tracking only"])
 def test_two_variants_with_the_same_key_are_found(ask: Any, overrides: Overrides) -> None:
     findings = ask({"plain": {}, "other": LPIPS, "it": overrides})
     assert about(findings, "difference").act == "inert"
