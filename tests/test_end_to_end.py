@@ -422,7 +422,7 @@ def test_what_was_deleted_of_the_record_is_recorded_again_from_the_store(
         assert done.code == 2 and "`ablate run` with the same spec records it again" in done.err, done.shown
     done = ablate("run", "tiny.yaml", "--no-audit", folder=copied)
     assert done.code == 0, done.shown
-    assert "4 runs finished, 0 were already there" in done.out
+    assert "4 runs finished (4 of them with results that the store had), 0 were already there" in done.out
     old, new = read_record(finished), read_record(copied)
     for mine, other in zip(new.runs, old.runs, strict=True):
         assert (mine.links, mine.history, mine.prompts) == (other.links, other.history, other.prompts)

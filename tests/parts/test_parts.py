@@ -221,7 +221,7 @@ def test_an_unknown_evaluator_is_refused(source: str) -> None:
 
 
 def test_an_unknown_perceptual_network_is_refused() -> None:
-    with pytest.raises(ComponentError, match="neither a folder nor one of"):
+    with pytest.raises(ComponentError, match="neither a folder that is there nor one of"):
         PerceptualPart(part("resnet")).load()
 
 

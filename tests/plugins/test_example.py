@@ -76,11 +76,12 @@ def code(language: str) -> list[str]:
 
 
 def test_the_page_s_loss_and_spec_can_be_used_as_they_stand(tmp_path: Path) -> None:
-    loss, contract = code("python")
+    loss, metric, contract = code("python")
     (tmp_path / "edges.py").write_text(loss)
     (tmp_path / "edges.yaml").write_text(code("yaml")[0])
     experiment = load_experiment(tmp_path / "edges.yaml")
     assert experiment.variants["edges"].losses.edges.start == "50%"
+    assert set(Plugin("brightness.py", metric).module().METRICS) == {"brightness"}
     compile(contract, "test_edges.py", "exec")
 
 
