@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,6 +45,8 @@ def caught() -> Iterator[None]:
 def not_for_children() -> Iterator[None]:
     """Processes that are started in this block never hear Ctrl-C: it is for their parent to answer, also
     while they still import what they need."""
+    from multiprocessing import resource_tracker  # not for commands that start no process
+
     resource_tracker.ensure_running()  # which is started with the first process, and lets SIGINT in again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -53,7 +53,7 @@ def map_chunks(
         ) from error
 
 
-class _Worker(SpawnProcess):
+class _Process(SpawnProcess):
     """Ctrl-C is its parent's to answer."""
 
     def start(self) -> None:
@@ -64,7 +64,7 @@ class _Worker(SpawnProcess):
 class _Context(SpawnContext):
     """Spawned, not forked: forked children of a threaded torch process can hang."""
 
-    Process = _Worker
+    Process = _Process
 
 
 CONTEXT = _Context()

@@ -7,7 +7,6 @@ it is known which task it was at.
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 import signal
 import threading
@@ -16,17 +15,15 @@ from collections import Counter
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, Self
 
-from ablate.data.parallel import cores
+from ablate.data.parallel import CONTEXT, cores
 from ablate.errors import RunError, UserError
 from ablate.hardware import device_kind
-from ablate.interrupts import not_for_children
 from ablate.runner.graph import TRIES, Ended, perform
 from ablate.runner.tasks import Note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnContext, SpawnProcess
 
     from ablate.plan import Plan
     from ablate.runner.graph import Start, Task
@@ -54,17 +51,15 @@ def default_workers(plan: Plan) -> int:
 class LocalExecutor:
     """``workers`` processes that each compute with ``threads`` CPU threads. A context manager.
 
-    Workers are spawned, not forked: forked children of a threaded torch process can hang. A task whose
-    worker dies is begun again on a new one, up to three times; then it has failed.
+    A task whose worker dies is begun again on a new one, up to three times; then it has failed.
     """
 
     def __init__(self, root: str, workers: int, threads: int) -> None:
         # Read when numpy and torch are first imported, that is when a worker starts.
         os.environ["OMP_NUM_THREADS"] = str(threads)
-        context = multiprocessing.get_context("spawn")
         # Not an Event: setting one waits for all who wait for it, and a worker that was killed never answers.
-        self._stop = context.RawValue("b", 0)
-        self._workers = [_Worker(context, root, self._stop) for _ in range(workers)]
+        self._stop = CONTEXT.RawValue("b", 0)
+        self._workers = [_Worker(root, self._stop) for _ in range(workers)]
         self._deaths: Counter[str] = Counter()
 
     @classmethod
@@ -128,18 +123,17 @@ class LocalExecutor:
 class _Worker:
     """A process, the pipe to it, and the task that it is at."""
 
-    def __init__(self, context: SpawnContext, root: str, stop: Any) -> None:
-        self._context, self._root, self._stop = context, root, stop
+    def __init__(self, root: str, stop: Any) -> None:
+        self._root, self._stop = root, stop
         self.start()
 
     def start(self) -> None:
         """Starts the process, also in the place of one that died."""
         self.task: Task | None = None
-        self.pipe, its_end = self._context.Pipe()
+        self.pipe, its_end = CONTEXT.Pipe()
         arguments = (its_end, self._root, self._stop, os.getpid(), _warm_up)
-        self.process: SpawnProcess = self._context.Process(target=_serve, args=arguments)
-        with not_for_children():
-            self.process.start()
+        self.process = CONTEXT.Process(target=_serve, args=arguments)
+        self.process.start()
         its_end.close()  # the process has it now; where it dies, reading ends
 
     def begin(self, task: Task) -> None:
