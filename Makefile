@@ -7,6 +7,9 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SPEC   ?= experiments/ema.yaml
 
+# Some containers forbid to keep compiled files; then each process would compile thousands of them for 20 s.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .PHONY: help run test faults bench docs ui clean
 
@@ -18,7 +21,6 @@ run: $(STAMP)  ## Run the shipped experiment and write its report (another: SPEC
 	@echo 'Here, ablate is $(BIN)/ablate; make ui opens MLflow.'
 
 test: export OMP_NUM_THREADS = 1
-test: export PYTHONDONTWRITEBYTECODE =  # each file is compiled once, not in each process
 test: $(STAMP)  ## Check style and types, run the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

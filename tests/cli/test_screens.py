@@ -6,12 +6,14 @@ import io
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
 from rich.progress import Progress
 
-from ablate.cli.screens import RunScreen, TimeLeft
+from ablate.cli import screens
+from ablate.cli.screens import RunScreen, TimeLeft, decoding_bar, training_bars
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable
 
 TRAINING = "train seed 0, epochs 0–7 (none, mid-way)"
 
@@ -65,3 +67,32 @@ def test_a_log_gets_lines_and_no_bars(capsys: pytest.CaptureFixture[str]) -> Non
         f"0/2 runs; done: {TRAINING}",
         "failed: none seed 0: the loss is not a number",
     ]
+
+
+@pytest.fixture
+def log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """The lines on standard error, which is no terminal; one is written whenever there is something to say."""
+    monkeypatch.setattr(screens, "LOG_PACE", -1)
+    return lambda: capsys.readouterr().err.splitlines()
+
+
+def test_a_log_tells_how_far_the_decoding_is(log: Callable[[], list[str]]) -> None:
+    with decoding_bar() as progress:
+        progress(16, 64)
+    assert log() == ["decoding images: 16 of 64"]
+
+
+def test_a_log_tells_how_far_each_training_of_a_kit_is(log: Callable[[], list[str]]) -> None:
+    with training_bars() as progress:
+        progress("vae", 51, 200, 0.5)
+    assert log() == ["vae           step    51 of 200  loss 0.5000"]
+
+
+def test_a_log_has_no_line_for_each_step_but_the_last(
+    log: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screens, "LOG_PACE", 3600)
+    with training_bars() as progress:
+        for step in (1, 51, 101, 200):
+            progress("vae", step, 200, 0.5)
+    assert [line.split()[2] for line in log()] == ["1", "200"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from contextlib import contextmanager
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 ROWS = 8
 """Tasks that a terminal shows at once, the newest."""
+
+LOG_PACE = 20
+"""Seconds between the lines of a log about work that a terminal shows as a bar."""
 
 
 class TimeLeft(ProgressColumn):
@@ -174,7 +178,7 @@ class FetchScreen:
 
 
 def decoding_bar() -> AbstractContextManager[Callable[[int, int], None]]:
-    """A ``progress`` for ``check_data``: a bar on a terminal, nothing in a log."""
+    """A ``progress`` for ``check_data``: a bar on a terminal; in a log, a line now and then."""
     return _bar("decoding images")
 
 
@@ -185,14 +189,25 @@ def checking_bar() -> AbstractContextManager[Callable[[int, int], None]]:
 
 @contextmanager
 def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    console = Console(stderr=True, highlight=False)
+    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        said = time.monotonic()
+
+        def show(done: int, total: int) -> None:
+            nonlocal said
+            bar.update(task, completed=done, total=total)
+            if bar.disable and (now := time.monotonic()) - said > LOG_PACE:
+                said = now
+                console.print(f"{what}: {done} of {total}")
+
+        yield show
 
 
 @contextmanager
 def training_bars() -> Iterator[Callable[[str, int, int, float], None]]:
-    """A ``progress`` for ``build_kit``: a bar for each training; in a log a line for every tenth of it."""
+    """A ``progress`` for ``build_kit``: a bar for each training; in a log its first and last step, and a line
+    now and then."""
     columns = (
         TextColumn("{task.description:<13}"),
         BarColumn(),
@@ -203,15 +218,15 @@ def training_bars() -> Iterator[Callable[[str, int, int, float], None]]:
     console = Console(stderr=True, highlight=False)
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bars:
         tasks: dict[str, TaskID] = {}
-        tenths: dict[str, int] = {}
+        said: dict[str, float] = {}
 
         def show(training: str, step: int, steps: int, loss: float) -> None:
             if training not in tasks:
                 tasks[training] = bars.add_task(training, total=steps, loss=loss)
             bars.update(tasks[training], completed=step, loss=loss)
-            tenth = 10 * step // steps
-            if bars.disable and tenth > tenths.get(training, -1):
-                tenths[training] = tenth
+            now = time.monotonic()
+            if bars.disable and (step == steps or now - said.get(training, -math.inf) > LOG_PACE):
+                said[training] = now
                 console.print(f"{training:<13} step {step:>5} of {steps}  loss {loss:.4f}")
 
         yield show
