@@ -71,9 +71,13 @@ def test_a_log_gets_lines_and_no_bars(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.fixture
 def log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
-    """The lines on standard error, which is no terminal; one is written whenever there is something to say."""
+    """The lines on standard error, which is no terminal; one is written for all there is to say."""
     monkeypatch.setattr(screens, "LOG_PACE", -1)
-    return lambda: capsys.readouterr().err.splitlines()
+
+    def lines() -> list[str]:
+        return capsys.readouterr().err.splitlines()
+
+    return lines
 
 
 def test_a_log_tells_how_far_the_decoding_is(log: Callable[[], list[str]]) -> None:
