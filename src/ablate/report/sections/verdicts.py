@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ablate.report import numbers
-from ablate.report.blocks import Block, Heading, Items, Table, Text, bold
+from ablate.report.blocks import Block, Fold, Heading, Items, Table, Text, bold, bullets
 from ablate.report.section import Section
 from ablate.report.words import line, listed, plural
 from ablate.stats import Verdict
@@ -14,6 +14,17 @@ from ablate.stats import Verdict
 if TYPE_CHECKING:
     from ablate.report.claims import Claim, Looks
     from ablate.report.results import Results
+
+
+TERMS = (
+    "**95 % interval**: 95 of 100 such intervals hold the true mean difference. Student's t takes the "
+    "differences of the seeds to be roughly normal. BCa does not: it draws the seeds again and again.",
+    "**Sign-flip test, p**: if the change did nothing, each seed's difference might as well have the other "
+    "sign. p is the share of all combinations of signs whose mean is at least as far from zero.",
+    "**Holm**: each further claim is one more chance to be wrong, so p is raised with their number.",
+    "**80 % power**: of five experiments like this one, four would find it.",
+)
+"""What the lines below the table speak of, for readers who have not met it."""
 
 
 class Verdicts(Section):
@@ -38,6 +49,7 @@ class Verdicts(Section):
             ),
             *([Text(said)] if (said := _looks(results.looks)) else []),
             Items([[_quoted(claim), *how(claim, len(claims))] for claim in claims], numbered=True),
+            Fold("What these words mean", [bullets(TERMS)]),
         ]
 
 
