@@ -9,7 +9,6 @@ where it was interrupted.)
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -24,12 +23,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed
 
+from ablate.data.parallel import CONTEXT
 from ablate.errors import AblateError, RunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
+    from multiprocessing.process import BaseProcess
 
     from torch import Tensor
 
@@ -113,14 +113,13 @@ def together(count: int, device: str, follow: Callable[..., None], *arguments: A
             where="train.devices",
             fix="Set train.devices to what there is: it is part of the keys, and changes the last bits.",
         )
-    context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
     with tempfile.TemporaryDirectory(prefix="ablate-ranks-") as folder:
         try:
             for rank in range(1, count):
-                ours, theirs = context.Pipe()
+                ours, theirs = CONTEXT.Pipe()
                 what = (Path(folder), Ranks(rank, count), device, theirs, follow, arguments)
-                process = context.Process(target=_other, args=what, daemon=True)
+                process = CONTEXT.Process(target=_other, args=what, daemon=True)
                 process.start()
                 theirs.close()
                 pipes.append(ours)
@@ -182,7 +181,7 @@ def _told(pipe: Connection) -> Iterator[int]:
             yield pipe.recv()
 
 
-def _reason(folder: Path, others: list[SpawnProcess]) -> str:
+def _reason(folder: Path, others: Sequence[BaseProcess]) -> str:
     """Why one of the others has ended; "" if none has."""
     time.sleep(0.5)  # the connection breaks a little before the process has ended
     for rank, process in enumerate(others, start=1):
