@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ablate.errors import ComponentError
 from ablate.experiment.load import load_experiment
 from ablate.experiment.spec import MOST_CLAIMS
 from ablate.plan import (
@@ -263,6 +264,30 @@ def warned(write_spec: Callable[..., Path], contents: Contents, tmp_path: Path) 
         return warnings(make_plan(load_experiment(file), Store(tmp_path / "store"), contents))
 
     return warn
+
+
+def test_parts_that_are_not_on_this_machine_are_named_with_what_gets_them(
+    write_spec: Callable[..., Path], contents: Contents, tmp_path: Path
+) -> None:
+    file = write_spec(tmp_path, claims=None)
+    sets = ["components.vae=nobody/vae", "components.text_encoder=nobody/text"]
+    plan = make_plan(load_experiment(file, sets=sets), Store(tmp_path / "store"), contents)
+    vae, text = warnings(plan)
+    assert vae == (
+        "not on this machine: VAE nobody/vae. Before the run: "
+        "ablate fetch --profile sprites --set components.vae=nobody/vae"
+    )
+    assert "nobody/text" in text
+
+
+def test_a_part_that_can_be_nowhere_is_an_error_and_no_warning(
+    write_spec: Callable[..., Path], contents: Contents, tmp_path: Path
+) -> None:
+    file = write_spec(tmp_path)
+    experiment = load_experiment(file, sets=["components.evaluator=kits/none"])
+    plan = make_plan(experiment, Store(tmp_path / "store"), contents)
+    with pytest.raises(ComponentError, match="kits/none"):
+        warnings(plan)
 
 
 def test_entries_of_another_version_are_said_to_be_ignored_in_one_line(

@@ -16,6 +16,7 @@ from ablate.data.place import place_of
 from ablate.experiment.space import Drawn, Space
 from ablate.experiment.trials import Proposal, grown, trial_name
 from ablate.hardware import gpus, words
+from ablate.parts.missing import mend, not_here
 from ablate.stages.keys import RunKeys
 from ablate.stages.trained import newest_stored_state
 from ablate.stats import seeds_for_alpha, smallest_p, spend
@@ -265,8 +266,19 @@ _ONLY_WATCHED = (
 
 
 def warnings(plan: Plan) -> list[str]:
-    """What to know before the run: entries of the store that are ignored, too few seeds for the claims."""
-    return [*_ignored(plan.store), *_several_devices(plan), *_too_few_seeds(plan), *_between_looks(plan)]
+    """What to know before the run: entries of the store that are ignored, parts that are not on this machine,
+    too few seeds for the claims.
+
+    Raises:
+        ComponentError: a part can be nowhere.
+    """
+    return [
+        *_ignored(plan.store),
+        *_absent_parts(plan),
+        *_several_devices(plan),
+        *_too_few_seeds(plan),
+        *_between_looks(plan),
+    ]
 
 
 def _ignored(store: Store) -> list[str]:
@@ -277,6 +289,18 @@ def _ignored(store: Store) -> list[str]:
     return [
         f"{count} {entries} in {store.address} {are} of another version of ablate: ignored, and can be "
         "deleted."
+    ]
+
+
+def _absent_parts(plan: Plan) -> list[str]:
+    """Says which parts a run would lack, and what gets them."""
+    experiment = plan.experiment
+    commands: dict[str, list[str]] = {}
+    for part in not_here(experiment.variants.values()):
+        commands.setdefault(mend(part, part.source(), experiment.spec.profile), []).append(part.label)
+    return [
+        f"not on this machine: {', '.join(labels)}. Before the run: {command}"
+        for command, labels in commands.items()
     ]
 
 

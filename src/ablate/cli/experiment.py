@@ -68,10 +68,11 @@ def run(
     from ablate.cli.printing.house import print_outcome, print_what_follows
     from ablate.cli.printing.plans import print_warnings
     from ablate.cli.screens import RunScreen
+    from ablate.plan import warnings
     from ablate.record.addresses import tracking_address
     from ablate.runner.run import Options
 
-    print_warnings(made)
+    print_warnings(warnings(made))
     options = Options(workers, executor, address, audited, fail_fast, reports, study_storage)
     with RunScreen() as screen:
         outcome = execute(made, tracking_address(tracking_uri), reports, options, screen)

@@ -45,6 +45,12 @@ def missing_parts(configs: Iterable[Config]) -> list[Missing]:
     return missing(part for config in configs for part in needed_parts(config))
 
 
+def not_here(configs: Iterable[Config]) -> list[PretrainedPart]:
+    """The same parts as ``missing_parts``, without a question to any hub. Raises ComponentError likewise."""
+    parts = dict.fromkeys(part for config in configs for part in needed_parts(config))
+    return [part for part in parts if not part.source().found()]
+
+
 def missing(parts: Iterable[PretrainedPart]) -> list[Missing]:
     """Those of ``parts`` that are not on this machine. Takes seconds at most: their hubs are only asked
     whether they are there."""

@@ -11,13 +11,15 @@ from ablate.experiment.designs import describe
 from ablate.plan import drawn_at_random, warnings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ablate.plan import Plan
     from ablate.runner.forecast import Forecast
 
 
 def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
     """The design, variants × seeds, the trunks, steps to train against steps asked for, and why."""
-    spec = plan.experiment.spec
+    spec, said = plan.experiment.spec, warnings(plan)
     out().print(f"[bold]{escape(spec.question)}[/]\n{escape(describe(spec))}\n")
     _print_variants(plan)
     _print_trunks(plan)
@@ -51,7 +53,7 @@ def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
     for stage, lines in reasons.items():
         shown = "; ".join(lines[:6]) + (f"; and {len(lines) - 6} more" if len(lines) > 6 else "")
         out().print(f"[bold]{stage}[/] has to run: {escape(shown)}")
-    print_warnings(plan)
+    print_warnings(said)
 
 
 def print_cost(plan: Plan, expected: Forecast, workers: int | None, price: float | None) -> None:
@@ -81,9 +83,9 @@ def print_cost(plan: Plan, expected: Forecast, workers: int | None, price: float
     print_table(head, rows)
 
 
-def print_warnings(plan: Plan) -> None:
+def print_warnings(said: Iterable[str]) -> None:
     """What is worth knowing before the run and does not stop it."""
-    for warning in warnings(plan):
+    for warning in said:
         out().print(f"[bold yellow]warning:[/] {escape(warning)}")
 
 
