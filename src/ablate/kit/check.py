@@ -20,7 +20,7 @@ from ablate.kit.vae import psnr, reconstruct
 from ablate.metrics.accuracy import zero_shot
 from ablate.parts.evaluator import Evaluator, EvaluatorPart, unit_vectors
 from ablate.parts.perceptual import PerceptualPart
-from ablate.parts.text import load_text
+from ablate.parts.text import load_text, quiet_transformers
 from ablate.parts.vae import VaePart
 
 if TYPE_CHECKING:
@@ -144,9 +144,10 @@ def load_text_encoder_pair(kit: Path, labels: dict[str, dict[str, str]]) -> Text
 
     tokenizer, text = load_text(_part(kit, "text_encoder"), _part(kit, "tokenizer"))
     try:
-        image = CLIPVisionModelWithProjection.from_pretrained(
-            kit / "image_encoder", dtype=torch.float32, use_safetensors=True
-        ).eval()
+        with quiet_transformers():
+            image = CLIPVisionModelWithProjection.from_pretrained(
+                kit / "image_encoder", dtype=torch.float32, use_safetensors=True
+            ).eval()
     except (OSError, ValueError) as error:
         raise ComponentError(
             "the image encoder cannot be loaded",

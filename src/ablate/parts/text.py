@@ -46,7 +46,7 @@ class TextEncoderPart(PretrainedPart):
         import torch
         from transformers import CLIPTextModel
 
-        with self.loading(), _quiet_transformers():
+        with self.loading(), quiet_transformers():
             model, report = CLIPTextModel.from_pretrained(
                 folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
             )
@@ -102,7 +102,7 @@ def load_text(
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """A text encoder's weights often lie beside those of an image encoder, which are no news."""
     from transformers.utils import logging
 
