@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ablate.experiment.config import Compute, Part
+    from ablate.plugins import Plugin
 
 PACKAGE = Path(__file__).parent
 
@@ -77,10 +78,17 @@ def of_class(kind: type) -> dict[str, str]:
     return digests | {library: version(library) for library in getattr(kind, "libraries", ())}
 
 
-def of_plugins(rows: Iterable[object]) -> dict[str, str]:
-    """``of_class`` of those rows of a dict that come from plug-ins. The package's own are in ``SOURCES``."""
-    kinds = (row if isinstance(row, type) else type(row) for row in rows)
-    return {name: digest for kind in kinds if plugin_of(kind) for name, digest in of_class(kind).items()}
+@cache
+def of_added_metrics(plugins: tuple[Plugin, ...]) -> dict[str, str]:
+    """``of_class`` of the metrics that plug-ins add; the package's own are in ``SOURCES``. Where a plug-in
+    makes an object of a class from elsewhere, all its text counts."""
+    digests: dict[str, str] = {}
+    for plugin in plugins:
+        for kind in map(type, getattr(plugin.module(), "METRICS", {}).values()):
+            digests |= of_class(kind)
+            if plugin_of(kind) != plugin:
+                digests[plugin.name] = plugin.digest
+    return digests
 
 
 def _top(kind: type) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ablate.errors import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 _LOADED: dict[str, Plugin] = {}
 """Module name → the plug-in that this process has executed under it."""
@@ -74,20 +74,21 @@ class Plugin:
         linecache.cache[self.path] = (
             len(self.source),
             None,
-            self.source.splitlines(keepends=True),
+            [f"{line}\n" for line in self.source.split("\n")],
             self.path,
         )
         _LOADED[name], sys.modules[name] = self, module  # annotations are looked up in sys.modules
         try:
             exec(compile(self.source, self.path, "exec"), vars(module))
-        except Exception as error:  # whatever a stranger's file raises
+        except (Exception, SystemExit) as error:  # whatever a stranger's file raises
             del _LOADED[name], sys.modules[name]
             place = (
                 f"{self.path}:{error.lineno}"
                 if isinstance(error, SyntaxError)
                 else _innermost(error, {self.path})
             )
-            what = f"the plug-in cannot be loaded: {type(error).__name__}: {error}"
+            why = "it ends the program" if isinstance(error, SystemExit) else str(error)
+            what = f"the plug-in cannot be loaded: {type(error).__name__}: {why}"
             raise SpecError(what, where=place or self.path) from error
         return module
 
@@ -95,26 +96,31 @@ class Plugin:
         """The text that decides what the class ``name`` does: its own, that of the classes and functions
         that it uses, and all other statements.
 
-        Left out are the dicts that list what the plug-in adds, but for one that makes objects of the class:
-        what they are made with counts. Of a class that no statement defines, the whole file.
+        Left out are the dicts that list what the plug-in adds, but for one that may make objects of the
+        class, itself or by a function: what they are made with counts. Of a class that no statement
+        defines, the whole file.
         """
         statements = ast.parse(self.source).body
         named = {node.name: node for node in statements if isinstance(node, ast.ClassDef | ast.FunctionDef)}
         if name not in named:
             return self.source
+        foreign = {alias.asname or alias.name for node in statements for alias in _imports(node)}
+
+        def may_make(call: ast.AST) -> bool:
+            if not isinstance(call, ast.Call):
+                return False
+            names = set(_names_in(call.func))
+            return name in _reached(names, named) or bool(names - named.keys() - foreign)
+
         listed = [
             node
             for node in statements
-            if _lists_what_is_added(node) and not any(_makes(call, name) for call in ast.walk(node))
+            if _lists_what_is_added(node) and not any(map(may_make, ast.walk(node)))
         ]
         always = [node for node in statements if node not in listed and node not in named.values()]
-        used, waiting = set(), [name, *(inner for node in always for inner in _names_in(node))]
-        while waiting:
-            if (one := waiting.pop()) in named and one not in used:
-                used.add(one)
-                waiting += _names_in(named[one])
+        used = _reached([name, *(inner for node in always for inner in _names_in(node))], named)
         kept = sorted([*always, *(named[one] for one in used)], key=lambda node: node.lineno)
-        lines = self.source.splitlines()
+        lines = self.source.split("\n")  # not splitlines, which ends one at a form feed as well
         return "\n".join("\n".join(lines[_first_line(node) - 1 : node.end_lineno]) for node in kept)
 
     def imported(self) -> set[str]:
@@ -149,9 +155,19 @@ def _lists_what_is_added(node: ast.stmt) -> bool:
     return any(isinstance(target, ast.Name) and target.id in DICTS for target in targets)
 
 
-def _makes(node: ast.AST, name: str) -> bool:
-    """Whether a node calls what is called ``name``."""
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+def _imports(node: ast.stmt) -> list[ast.alias]:
+    return node.names if isinstance(node, ast.Import | ast.ImportFrom) else []
+
+
+def _reached(names: Iterable[str], named: Mapping[str, ast.AST]) -> set[str]:
+    """The definitions among ``named`` that ``names`` name, and those that these use."""
+    used: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        if (one := waiting.pop()) in named and one not in used:
+            used.add(one)
+            waiting += _names_in(named[one])
+    return used
 
 
 def _names_in(node: ast.AST) -> Iterator[str]:

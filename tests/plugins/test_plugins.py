@@ -12,6 +12,7 @@ import pytest
 from ablate import vocabulary
 from ablate.errors import SpecError
 from ablate.experiment.load import load_experiment
+from ablate.fingerprint import of_added_metrics
 from ablate.plugins import DICTS, Plugin
 from ablate.vocabulary import OWN, vocabulary_of
 
@@ -86,6 +87,37 @@ def test_what_an_object_is_made_with_counts_as_its_class_s_text() -> None:
     assert "Percentile(90)" in ninety.text_of("Percentile")
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "METRICS = {'bright': by_function(90)}\n\ndef by_function(share):\n    return Percentile(share)",
+        "METRICS = {'bright': Percentile.of(90)}",
+        "by_lambda = lambda share: Percentile(share)\nMETRICS = {'bright': by_lambda(90)}",
+        "METRICS = dict(bright=Percentile(90))",
+    ],
+)
+def test_it_counts_however_the_object_is_made(made: str) -> None:
+    source = METRIC.replace('METRICS = {"bright": Percentile(90)}', made)
+    ninety, ninety_five = (Plugin("m.py", source.replace("90", share)) for share in ("90", "95"))
+    assert ninety.text_of("Percentile") != ninety_five.text_of("Percentile")
+
+
+def test_what_an_object_of_the_package_s_own_class_is_made_with_counts_as_well() -> None:
+    source = (
+        "from ablate.metrics.accuracy import Accuracy\nMETRICS = {'accuracy_x': Accuracy('x', ['a', 'b'])}"
+    )
+    two, three = (Plugin("m.py", text) for text in (source, source.replace("'b'", "'b', 'c'")))
+    assert of_added_metrics((two,)) != of_added_metrics((three,))
+    assert of_added_metrics(()) == {}
+
+
+@pytest.mark.parametrize("sign", ["\f", "\v", "\x1c", "\x85", "\u2028"])
+def test_the_last_line_of_a_class_counts_whatever_signs_stand_above(sign: str) -> None:
+    above = f"# a comment {sign} goes on\n" if sign != "\f" else "\f\n"
+    plain, doubled = (Plugin("m.py", above + loss(value=value)) for value in ("step.t", "step.t * 2"))
+    assert plain.text_of("Mine") != doubled.text_of("Mine")
+
+
 def test_a_class_that_no_statement_defines_has_the_text_of_the_whole_file() -> None:
     plugin = Plugin("m.py", METRIC)
     assert plugin.text_of("Loss") == METRIC
@@ -104,6 +136,10 @@ WRONG = {
     "no Python": ("x = (", "plugin0.py:1: the plug-in cannot be loaded: SyntaxError: "),
     "fails": ("\n1 / 0", "plugin0.py:2: the plug-in cannot be loaded: ZeroDivisionError: division by zero"),
     "missing module": ("import nowhere", "plugin0.py:1: the plug-in cannot be loaded: ModuleNotFoundError: "),
+    "ends": (
+        "import sys\nsys.exit()",
+        "plugin0.py:2: the plug-in cannot be loaded: SystemExit: it ends the program",
+    ),
     "nothing": ("LOSSES = {}", "plugin0.py: the plug-in adds nothing\n  Give it one of LOSSES, "),
     "no dict": ("LOSSES = [1]", "plugin0.py: LOSSES must be a dict of names"),
     "exists": (loss("kl"), "plugin0.py: LOSSES['kl']: the name exists already"),

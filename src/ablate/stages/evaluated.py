@@ -38,7 +38,7 @@ METRICS, SCORES, FEATURES = "metrics.json", "scores.json", "features.npz"
 
 def ingredients(keys: RunKeys) -> dict[str, Any]:
     """The samples, the networks that look at them and the real images they are compared with."""
-    metrics = fingerprint.of_plugins(keys.config.vocabulary.metrics.values())
+    metrics = fingerprint.of_added_metrics(keys.config.vocabulary.plugins)
     return {"sample": keys.sample, **_view(keys), "code": fingerprint.of_files(SOURCES, LIBRARIES) | metrics}
 
 
