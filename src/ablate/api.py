@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate.errors import AblateError, UserError
+from ablate.errors import UserError
 from ablate.experiment.load import Experiment, load_experiment
 from ablate.fingerprint import DIGESTS, Contents
 from ablate.patience import log
@@ -218,5 +218,5 @@ def _report_so_far(made: Plan, uri: str, reports: Path, progress: RunProgress) -
     try:
         page = _write_report(made, uri, reports, progress.say)
         progress.say(f"a seed is complete; the report so far: {page}")
-    except (AblateError, OSError) as error:
+    except Exception as error:  # whatever it is, the training is worth more than a report in between
         progress.say(f"the report cannot be written yet: {error}")

@@ -269,6 +269,15 @@ claims:
 """
 
 
+@pytest.mark.parametrize("time", ["0", "-3.5"])
+@pytest.mark.parametrize("field", ["value: {}", "value: 9, baseline: {}"])
+def test_a_published_time_is_above_zero(tmp_path: Path, field: str, time: str) -> None:
+    text = FACTORIAL.replace("metric: fid, value: 3", f"metric: seconds_per_epoch, {field.format(time)}")
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(SpecError, match="a time is above zero"):
+        load_experiment(tmp_path / "a.yaml")
+
+
 @pytest.mark.parametrize("text", [GOOD, FACTORIAL, RECIPE], ids=["variants", "factors", "leave_one_out"])
 @given(data=st.data())
 def test_a_damaged_spec_loads_or_is_refused(

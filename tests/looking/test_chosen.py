@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+import synthetic
 from harm import rows
 
 from ablate.errors import UserError
-from ablate.looking.chosen import choose
+from ablate.looking.chosen import Chosen, choose, narrowed
 from ablate.record.read import Reader
 
 if TYPE_CHECKING:
@@ -103,3 +104,11 @@ def test_where_nothing_was_recorded_nothing_is_made(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no experiment and no run"):
         choose("tiny", f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_trial_of_a_search_is_found_though_its_tables_leave_it_out() -> None:
+    record = synthetic.search()
+    whole = Chosen("searching", record)
+    assert {run.variant for run in whole.runs} == {"none", *record.search["confirmed"]}  # type: ignore[index]
+    trial = narrowed(whole, ["trial-0001", "0"])
+    assert [(run.variant, run.seed) for run in trial.runs] == [("trial-0001", 0)]

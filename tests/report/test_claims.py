@@ -99,7 +99,7 @@ def test_differences_that_are_all_zero_are_called_so(record: ExperimentRecord) -
 def test_too_few_seeds_are_said_on_top_and_with_the_claim(make_record: MakeRecord) -> None:
     record = make_record(seeds=range(5))
     assert "8 seeds are the least that can decide the first of 5 claims." in words(record)
-    assert "Too few seeds for 5 claims at α = 0.05" in rendered(record)
+    assert "Too few seeds for claims 1, 2, 3 and 4 at level 0.05" in rendered(record)
     alone = claiming(record, {})
     assert "6 seeds are the least that can decide a claim." in words(alone)
 

@@ -11,9 +11,11 @@ import pytest
 import synthetic
 from synthetic import gathered, written
 
-from ablate.report.blocks import Fold, Table, figures
+from ablate.experiment.load import load_experiment
+from ablate.report.blocks import Code, Fold, Table, figures
 from ablate.report.drawing import INK, png
 from ablate.report.sections.mattered import WhatMattered, draw_slices
+from ablate.report.sections.provenance import Provenance
 from ablate.report.sections.search import ROWS, TheSearch, draw_marks
 
 if TYPE_CHECKING:
@@ -151,3 +153,30 @@ def test_every_trial_is_in_a_table_for_your_own_statistics(
     assert set(table.index[table["confirmed"]]) == set(searched.confirmed)
     assert set(table.loc[table["state"] == "pruned", "pruned_after"]) == {8}
     assert table.loc["trial-0007", "reason"] == "the loss is not finite"
+    recorded = {(run.variant, run.seed): run.run_id for run in search_record.runs}
+    assert dict(table["run_ids"]) == {name: recorded[name, 0] for name in proposals}
+
+
+def test_runs_of_a_search_that_are_gone_leave_a_report_of_the_rest(search_record: ExperimentRecord) -> None:
+    (best, second) = search_record.search["confirmed"]  # type: ignore[index]
+    runs = [run for run in search_record.runs if (run.variant, run.seed) != (best, 0)]
+    (rows,) = [
+        block.rows
+        for block in TheSearch().blocks(gathered(replace(search_record, runs=runs)))
+        if isinstance(block, Table) and "lost since the search" in block.head
+    ]
+    assert [row[0] for row in rows] == [second]
+
+
+def test_the_spec_below_the_report_of_a_search_is_that_search_and_runs_again(
+    search_record: ExperimentRecord, tmp_path: Path
+) -> None:
+    (text,) = [
+        block.blocks[0].text
+        for block in Provenance().blocks(gathered(search_record))
+        if isinstance(block, Fold) and "as it ran" in block.title and isinstance(block.blocks[0], Code)
+    ]
+    (tmp_path / "again.yaml").write_text(text)
+    again = load_experiment(tmp_path / "again.yaml").spec
+    assert again.seeds == (0,) and list(again.variants) == ["baseline"] and not again.claims
+    assert again.search and again.search.confirm and again.search.confirm.seeds == (1, 2, 3)

@@ -193,6 +193,20 @@ def test_every_character_of_a_claim_is_shown_as_it_is(record: ExperimentRecord, 
     )
 
 
+def test_letters_that_latex_s_fonts_lack_are_shown_by_their_number() -> None:
+    assert escape("é ő „ σ ≈ 猫 … ‘x’") == (
+        r"é ő \texttt{U+201E} \texttt{U+03C3} \texttt{U+2248} \texttt{U+732B} … ‘x’"
+    )
+
+
+def test_tables_without_rows_have_a_head(record: ExperimentRecord, tmp_path: Path) -> None:
+    empty = replace(record, runs=[], spec={**record.spec, "claims": []})
+    folder = written(empty, tmp_path, format="csv")
+    for name in ("claims.csv", "runs.csv"):
+        table = pd.read_csv(folder / name)
+        assert len(table) == 0 and len(table.columns)
+
+
 @pytest.mark.parametrize("form", ["latex", "csv", "html"])
 def test_an_experiment_without_a_run_or_a_claim_has_tables_too(
     record: ExperimentRecord, tmp_path: Path, form: str

@@ -54,8 +54,10 @@ def test_differences_of_one_sign_reach_the_smallest_p(n: int) -> None:
     assert sign_flip_p(differences) == smallest_p(n) == 2.0 ** (1 - n)
 
 
-def test_many_differences_of_one_sign_reach_the_smallest_p_that_can_be_drawn() -> None:
-    assert sign_flip_p([1.0] * 40) == smallest_p(40) == 1 / 100_001
+@pytest.mark.parametrize("n", [17, 18, 19, 20, 40])
+def test_many_differences_of_one_sign_reach_the_smallest_p_that_can_be_drawn(n: int) -> None:
+    assert sign_flip_p([1.0] * n) == pytest.approx(smallest_p(n), rel=1e-12)
+    assert smallest_p(40) == 1 / 100_001
 
 
 def test_no_difference_at_all_has_p_1() -> None:

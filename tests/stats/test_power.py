@@ -6,16 +6,18 @@ import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ablate.stats import chance, detectable_effect, seeds_for_alpha, seeds_needed, smallest_p
+from ablate.stats.verdicts import tost_p
 
 
 @pytest.mark.parametrize(
     ("claims", "alpha", "seeds"),
-    [(1, 0.05, 6), (2, 0.05, 7), (4, 0.05, 8), (8, 0.05, 9), (1, 0.5, 2), (1000, 0.05, 16), (5000, 0.05, 17)],
+    [(1, 0.05, 6), (2, 0.05, 7), (4, 0.05, 8), (8, 0.05, 9), (1, 0.5, 2), (1000, 0.05, 16), (5000, 0.05, 19)],
 )
 def test_seeds_for_alpha(claims: int, alpha: float, seeds: int) -> None:
     assert seeds_for_alpha(claims, alpha) == seeds
@@ -117,3 +119,17 @@ def test_fewer_seeds_than_can_decide_have_no_chance() -> None:
 
 def test_the_chance_is_unknown_where_nothing_is_known_about_the_noise() -> None:
     assert math.isnan(chance(1.0, 0.0, 8, 1, 0.05))
+
+
+def test_that_two_are_equal_can_be_shown_with_fewer_seeds_than_a_direction() -> None:
+    assert chance(2.0, 1.0, 5, 1, 0.05) == 0
+    assert chance(2.0, 1.0, 5, 1, 0.05, test="TOST") > 0.8
+    assert seeds_needed(2.0, 1.0, 1, 0.05) == 6
+    assert seeds_needed(2.0, 1.0, 1, 0.05, test="TOST") == 5
+
+
+def test_the_chance_of_equal_is_near_what_trials_give() -> None:
+    """A margin of two standard deviations, a true difference of zero."""
+    draws = np.random.default_rng(0).normal(size=(400, 5))
+    supported = np.mean([tost_p(d, 2.0) <= 0.05 for d in draws])
+    assert chance(2.0, 1.0, 5, 1, 0.05, test="TOST") == pytest.approx(supported, abs=0.12)

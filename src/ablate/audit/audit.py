@@ -68,10 +68,10 @@ def audit(
     """
     key = key_of(
         {
-            "variants": {
-                name: [[k.evaluate, k.config.model_dump(mode="json")] for k in runs]
+            "variants": [  # in their order: of two that are equal, the later one is inert
+                [name, [[k.evaluate, k.config.model_dump(mode="json")] for k in runs]]
                 for name, runs in variants.items()
-            },
+            ],
             "baseline": baseline,
             "expect": sorted(expect),
             "code": fingerprint.of_files(SOURCES, LIBRARIES),
@@ -173,15 +173,13 @@ class _Audit:
     def _difference(self, name: str, own: Sequence[Finding]) -> Iterator[Finding]:
         """A variant against the baseline, and against the variants before it."""
         before = list(self.variants)[: list(self.variants).index(name)]
-        for other in before:
-            if pair := self._with_other_keys(name, other):
-                keys, base = pair
-            else:
-                yield Finding(name, DIFFERENCE, "inert", "batch", self._same_key(name, other, own))
-                return
-        if name == self.baseline:
+        pairs = {other: self._with_other_keys(name, other) for other in before}
+        if same := next((other for other, pair in pairs.items() if not pair), None):
+            yield Finding(name, DIFFERENCE, "inert", "batch", self._same_key(name, same, own))
             return
-        keys, base = self._with_other_keys(name, self.baseline) or (self.variants[name][0],) * 2
+        if not (pair := pairs.get(self.baseline)):  # the baseline itself, which comes first
+            return
+        keys, base = pair
         epoch = first_difference(keys, base)
         if epoch is not None and epoch >= min(len(keys.timeline), len(base.timeline)):
             reason = f"trains {len(keys.timeline)} epochs, {self.baseline} {len(base.timeline)}"

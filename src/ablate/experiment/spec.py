@@ -12,6 +12,7 @@ from ablate.experiment.config import choice, retyped
 from ablate.experiment.names import MetricName, Name, Overrides
 from ablate.experiment.search import Constraint, Search
 from ablate.fields import FieldError, Finite, Model, Positive, Seed
+from ablate.metrics import COSTS
 from ablate.stats import SMALLEST_P, spend
 from ablate.vocabulary import OWN, Vocabulary
 
@@ -55,6 +56,13 @@ class PublishedResult(Model):
     """Name of the variant whose figure is printed beside it."""
     baseline: Finite | None = None
     """The figure that the publication compared itself with."""
+
+    @model_validator(mode="after")
+    def _times_are_above_zero(self) -> Self:
+        for field in ("value", "baseline"):
+            if self.metric in COSTS and (time := getattr(self, field)) is not None and time <= 0:
+                raise FieldError(f"a time is above zero, not {time:g}", field)
+        return self
 
 
 class Published(Model):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ablate.errors import UserError
 from ablate.record.read import find_experiment, find_runs
-from ablate.report.results import Results, gather
+from ablate.report.results import Results, gather, runs_that_count
 from ablate.vocabulary import OWN
 
 if TYPE_CHECKING:
@@ -44,11 +44,14 @@ class Chosen:
 
     @property
     def runs(self) -> list[RunRecord]:
-        """Those that count, in the order of variants and seeds."""
+        """Those that count, in the order of variants and seeds. Of a whole search, those that its tables
+        compare: the baseline and what was confirmed."""
+        if self.variant is None:
+            return list(self.results.runs.values())
         return [
             run
-            for run in self.results.runs.values()
-            if self.variant in (None, run.variant) and self.seed in (None, run.seed)
+            for (variant, seed), run in sorted(runs_that_count(self.record).items())
+            if variant == self.variant and self.seed in (None, seed)
         ]
 
     @property
@@ -86,12 +89,13 @@ def narrowed(whole: Chosen, path: Sequence[str]) -> Chosen:
     """
     if len(path) > 2:
         raise UserError("has too many parts", where=whole.title, fix=HOW)
-    results = whole.results
+    counting = runs_that_count(whole.record)
+    variants = dict.fromkeys((*whole.results.variants, *(variant for variant, _ in counting)))
     variant, seed = (*path, None, None)[:2]
-    if variant is not None and variant not in results.variants:
-        fix = f"There are: {', '.join(results.variants)}."
+    if variant is not None and variant not in variants:
+        fix = f"There are: {', '.join(variants)}."
         raise UserError(f"there is no variant {variant!r}", where=whole.title, fix=fix)
-    seeds = {str(run.seed): run.seed for run in results.runs.values() if run.variant == variant}
+    seeds = {str(number): number for name, number in sorted(counting) if name == variant}
     if seed is not None and seed not in seeds:
         fix = f"There are: {', '.join(seeds)}."
         raise UserError(f"there is no run with the seed {seed!r}", where=whole.title, fix=fix)

@@ -68,7 +68,7 @@ def coming(results: Results, plan_with: Callable[[Sequence[int]], Plan]) -> Comi
     def step(judged: tuple[int, ...], level: float) -> Step:
         def of(claim: Claim) -> float:
             found = claim.judgement
-            return chance(found.distance, found.sd, len(judged), len(claims), level)
+            return chance(found.distance, found.sd, len(judged), len(claims), level, test=found.test)
 
         plan = plan_with(judged)
         cost = forecast(plan, plan.to_measure, Times(plan.store, plan.experiment.name))

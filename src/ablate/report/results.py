@@ -63,9 +63,7 @@ def gather(record: ExperimentRecord, vocabulary: Vocabulary, now: datetime | Non
     """The results of an experiment; ``now`` is the report's time, by default the present one in UTC."""
     record, searched = apart(record, vocabulary.figures)
     spec, baseline, alpha = record.spec, str(record.spec["baseline"]), float(record.spec.get("alpha", 0.05))
-    # Finished runs come last: a run made again after a failure replaces it.
-    in_turn = sorted(record.runs, key=lambda run: run.status == FINISHED)
-    counting = {(run.variant, run.seed): run for run in in_turn}
+    counting = runs_that_count(record)
     named = [baseline, *spec["variants"], *sorted({variant for variant, _ in counting})]
     variants = tuple(dict.fromkeys(named))
     seeds = tuple(sorted({*spec["seeds"], *(seed for _, seed in counting)}))
@@ -92,6 +90,12 @@ def gather(record: ExperimentRecord, vocabulary: Vocabulary, now: datetime | Non
         looks=looks,
         searched=searched,
     )
+
+
+def runs_that_count(record: ExperimentRecord) -> dict[tuple[str, int], RunRecord]:
+    """(variant, seed) → run: the finished one, of a run that was made again after a failure."""
+    in_turn = sorted(record.runs, key=lambda run: run.status == FINISHED)
+    return {(run.variant, run.seed): run for run in in_turn}
 
 
 def unmet(results: Results) -> list[Claim]:

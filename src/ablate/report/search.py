@@ -36,6 +36,8 @@ class Trial:
     """Step of a mark of the pruner → the objective there."""
     pruned: int = 0
     """The step of the mark at which it was pruned; 0 if it was not."""
+    runs: tuple[str, ...] = ()
+    """MLflow's runs, one for each seed of the search."""
 
     @property
     def state(self) -> str:
@@ -138,6 +140,10 @@ def _searched(record: ExperimentRecord, figures: Mapping[str, Figure]) -> Search
     scored = found.get("scored", ())
     ended = {each["trial"]: each["step"] for each in scored if each["pruned"]}
     asked: dict[str, int] = found.get("asked", {})
+    recorded: dict[str, list[str]] = {}
+    for run in record.runs:
+        if run.seed in seeds:
+            recorded.setdefault(run.variant, []).append(run.run_id)
 
     def trial(proposal: Mapping[str, Any]) -> Trial:
         name = proposal["name"]
@@ -154,6 +160,7 @@ def _searched(record: ExperimentRecord, figures: Mapping[str, Figure]) -> Search
             proposal["reason"] or ("" if whole or name in ended else failed.get(name) or "not finished yet"),
             {each["step"]: each["value"] for each in scored if each["trial"] == name},
             ended.get(name, 0),
+            tuple(recorded.get(name, ())),
         )
 
     trials = tuple(trial(p) for p in found["proposals"] if p["kind"] == "trial")

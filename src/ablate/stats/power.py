@@ -2,15 +2,20 @@
 
 All levels are Bonferroni's ``alpha/claims``, the first and strictest of Holm's steps. Power is that of the
 paired t test. The sign-flip test, which decides, comes within 0.05 of it from a few seeds above
-``seeds_for_alpha``; at that least number, where all seeds must agree, it has about 0.6 instead of 0.8.
+``seeds_for_alpha``; at that least number, where all seeds must agree, it has about 0.6 instead of 0.8. Two
+one-sided t tests (TOST), which decide that two are equal, come within 0.1 of it, and need two seeds.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from typing import Literal
 
 from ablate.stats.paired import EXACT_UP_TO, smallest_p
+
+Test = Literal["sign-flip", "TOST"]
+"""The tests that decide."""
 
 POWER = 0.8
 """Probability with which a difference counts as seen."""
@@ -28,7 +33,7 @@ def seeds_for_alpha(claims: int, alpha: float) -> int:
     Raises ValueError for no claims, alpha outside (0, 1), or a level below any p that the test can give.
     """
     level = _level(claims, alpha)
-    for n in range(1, EXACT_UP_TO + 2):
+    for n in range(1, EXACT_UP_TO + 4):
         if smallest_p(n) <= level:
             return n
     raise ValueError(f"no number of seeds reaches p ≤ {level:g}; make fewer than {claims} claims")
@@ -55,14 +60,15 @@ def detectable_effect(sd: float, n: int, claims: int, alpha: float) -> float:
     return float(noncentrality * sd / math.sqrt(n))
 
 
-def chance(effect: float, sd: float, n: int, claims: int, alpha: float) -> float:
+def chance(effect: float, sd: float, n: int, claims: int, alpha: float, *, test: Test = "sign-flip") -> float:
     """The probability, 0 to 1, that ``n`` seeds show a true mean difference of ``effect``, on its side.
 
-    The power whose inverse is ``detectable_effect``; zero below ``seeds_for_alpha``, whatever the effect.
-    NaN where nothing is known about the noise: ``sd`` not above zero. Raises as ``seeds_for_alpha``.
+    The power whose inverse is ``detectable_effect``; zero below the least number of seeds with which
+    ``test`` can decide, whatever the effect. NaN where nothing is known about the noise: ``sd`` not above
+    zero. Raises as ``seeds_for_alpha``.
     """
     level = _level(claims, alpha)
-    if n < max(seeds_for_alpha(claims, alpha), 2):
+    if n < _least(test, claims, alpha):
         return 0.0
     if not sd > 0:
         return math.nan
@@ -72,21 +78,27 @@ def chance(effect: float, sd: float, n: int, claims: int, alpha: float) -> float
     return float(1 - nctdtr(n - 1, math.sqrt(n) * abs(effect) / sd, stdtrit(n - 1, 1 - level / 2)))
 
 
-def seeds_needed(effect: float, sd: float, claims: int, alpha: float) -> int | None:
+def seeds_needed(
+    effect: float, sd: float, claims: int, alpha: float, *, test: Test = "sign-flip"
+) -> int | None:
     """The smallest number of seeds that shows a true mean difference of ``effect`` with 80 % power.
 
-    ``effect`` and ``sd`` have the same unit; the sign of ``effect`` does not matter. At least
-    ``seeds_for_alpha``, since the deciding test is the sign-flip test. None where no number can be
+    ``effect`` and ``sd`` have the same unit; the sign of ``effect`` does not matter. At least as many as
+    ``test`` needs to decide anything: ``seeds_for_alpha``, or 2 for "TOST". None where no number can be
     named: no effect, ``sd`` not above zero, or more than 10 000 seeds. Raises as ``seeds_for_alpha``.
     """
-    least = seeds_for_alpha(claims, alpha)
+    least = _least(test, claims, alpha)
     if effect == 0 or not sd > 0:
         return None
-    candidates = range(max(least, 2), MOST_SEEDS + 1)
+    candidates = range(least, MOST_SEEDS + 1)
     found = bisect_left(
         candidates, True, key=lambda n: detectable_effect(sd, n, claims, alpha) <= abs(effect)
     )
     return candidates[found] if found < len(candidates) else None
+
+
+def _least(test: Test, claims: int, alpha: float) -> int:
+    return 2 if test == "TOST" else max(2, seeds_for_alpha(claims, alpha))
 
 
 def _level(claims: int, alpha: float) -> float:

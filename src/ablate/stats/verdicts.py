@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ablate.stats.intervals import Interval, bca_interval, is_constant
 from ablate.stats.paired import PairedDifference, mean_difference, sign_flip_p
-from ablate.stats.power import detectable_effect, seeds_needed
+from ablate.stats.power import Test, detectable_effect, seeds_needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Direction = Literal["higher", "lower", "equal"]
-Test = Literal["sign-flip", "TOST"]
 
 
 class Verdict(StrEnum):
@@ -181,7 +180,7 @@ def _describe(
         detectable=detectable_effect(sd, d.size, claims, alpha),
         distance=distance,
         sd=sd,
-        seeds_needed=seeds_needed(distance, sd, claims, alpha) if d.size > 1 else None,
+        seeds_needed=seeds_needed(distance, sd, claims, alpha, test=found.test) if d.size > 1 else None,
     )
 
 

@@ -23,7 +23,7 @@ def write(results: Results, folder: Path) -> str:
     target = folder / results.record.name
     write_raw(results, target)
     _results(results).to_csv(target / "results.csv", index=False, float_format=DIGITS)
-    claims = pd.DataFrame([_claim(claim) for claim in results.claims])
+    claims = _table([_claim(claim) for claim in results.claims], ["claim", "verdict"])
     claims.to_csv(target / "claims.csv", index=False, float_format=DIGITS)
     return results.record.name
 
@@ -32,7 +32,8 @@ def write_raw(results: Results, folder: Path) -> None:
     """What goes with a report in any format: ``runs.csv``, and for a search ``trials.csv``."""
     _write_runs(results, folder)
     if results.searched:
-        trials = pd.DataFrame(_trials(results.searched)).convert_dtypes()  # a whole number stays one
+        trials = _table(_trials(results.searched), ["trial", "round", "state"])
+        trials = trials.convert_dtypes()  # a whole number stays one
         trials.to_csv(folder / "trials.csv", index=False)
 
 
@@ -43,8 +44,12 @@ def _write_runs(results: Results, folder: Path) -> None:
         | dict(sorted(run.metrics.items()))
         for run in results.record.runs
     ]
-    columns = None if rows else ["variant", "seed", "run_id", "status"]
-    pd.DataFrame(rows, columns=columns).to_csv(folder / "runs.csv", index=False)
+    _table(rows, ["variant", "seed", "run_id", "status"]).to_csv(folder / "runs.csv", index=False)
+
+
+def _table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+    """The rows; without any, a head with these ``columns``: an empty file is none that pandas reads."""
+    return pd.DataFrame(rows, columns=None if rows else columns)
 
 
 def _trials(searched: Searched) -> list[dict[str, Any]]:
@@ -63,6 +68,7 @@ def _trials(searched: Searched) -> list[dict[str, Any]]:
             "pruned_after": trial.pruned or None,
             "value_there": trial.marks.get(trial.pruned),
             "reason": trial.reason,
+            "run_ids": " ".join(trial.runs),
         }
         for trial in searched.trials
     ]

@@ -45,6 +45,10 @@ SIGNS = {
 }
 """Characters that LaTeX would take for something else, or does not have."""
 
+LAST_LETTER = 0x17F
+"""The end of Latin Extended-A: European letters with accents, which T1 fonts have."""
+MARKS = "…‘’“”—"
+
 PREAMBLE = r"""
 % Written by ablate. The tables need \usepackage{booktabs}, the one of claims \usepackage{tabularx} too.
 \documentclass[10pt]{article}
@@ -141,4 +145,11 @@ def words(text: str) -> str:
 
 def escape(text: str) -> str:
     """``text`` as LaTeX shows it letter by letter, on one line."""
-    return "".join(SIGNS.get(sign, sign) for sign in text.replace("\n", " "))
+    return "".join(map(_sign, text.replace("\n", " ")))
+
+
+def _sign(sign: str) -> str:
+    """One sign as LaTeX shows it. What its fonts lack stops it, so that is shown by its number."""
+    if sign in SIGNS:
+        return SIGNS[sign]
+    return sign if ord(sign) <= LAST_LETTER or sign in MARKS else rf"\texttt{{U+{ord(sign):04X}}}"

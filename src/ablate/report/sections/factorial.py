@@ -98,7 +98,8 @@ class FactorialEffects(Section):
             blocks += _figures(found)
         if found.left_out:
             labels = listed([metric.label for metric in found.left_out])
-            blocks.append(Text(f"Without effects, since a combination of levels lacks it: {labels}."))
+            why = "a combination of levels lacks it, or was measured in another space"
+            blocks.append(Text(f"Without effects, since {why}: {labels}."))
         return blocks
 
 

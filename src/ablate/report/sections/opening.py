@@ -101,8 +101,11 @@ def _notes_on_claims(results: Results) -> list[str]:
         noun, verb = ("Claim", "is") if len(missed) == 1 else ("Claims", "are")
         found.append(f"{noun} {listed(missed)} must be supported and {verb} not.")
     if short := [claim for claim in claims if claim.too_few_seeds]:
+        noun = "claim" if len(short) == 1 else "claims"
+        which = listed([str(claims.index(claim) + 1) for claim in short])
         found.append(
-            f"Too few seeds for {plural(len(claims), 'claim')} at α = {results.alpha:g}: whatever the "
-            f"differences, the sign-flip test decides none before {plural(short[0].least_seeds, 'seed')}."
+            f"Too few seeds for {noun} {which} at level {short[0].level:.3g}: whatever the differences, the "
+            f"sign-flip test decides the first of {plural(len(claims), 'claim')} from "
+            f"{short[0].least_seeds} seeds on."
         )
     return found

@@ -43,7 +43,7 @@ class Provenance(Section):
         blocks += [
             Text("To run it again:"),
             Code("sh", _commands(file, str(record.provenance.get("commit", "")))),
-            Fold(f"The experiment, as it ran ({file})", [_yaml(_as_written(record.spec))]),
+            Fold(f"The experiment, as it ran ({file})", [_yaml(_as_written(results))]),
         ]
         if baseline in record.configs:
             blocks.append(Fold(f"The whole configuration of {baseline}", [_yaml(record.configs[baseline])]))
@@ -63,9 +63,14 @@ def _commands(file: str, commit: str) -> str:
     return f"git checkout {commit.rstrip('+')}{changed}\n{run}"
 
 
-def _as_written(spec: Mapping[str, Any]) -> dict[str, Any]:
+def _as_written(results: Results) -> dict[str, Any]:
     """The spec in a form that runs again: with the design itself instead of what it expands to."""
-    expanded = {"baseline", "variants"} if spec.get("factors") or spec.get("leave_one_out") else set()
+    spec, expanded = dict(results.record.spec), set[str]()
+    if spec.get("factors") or spec.get("leave_one_out"):
+        expanded = {"baseline", "variants"}
+    if results.searched:
+        expanded = {"baseline", "variants", "claims"}
+        spec["seeds"] = results.searched.seeds
     written = {field: value for field, value in spec.items() if value and field not in expanded}
     if claims := written.get("claims"):
         written["claims"] = [{field: value for field, value in claim.items() if value} for claim in claims]

@@ -181,8 +181,8 @@ def _confirmed(results: Results, searched: Searched, labels: dict[str, str]) -> 
         for key, label in labels.items():
             metric = results.find(key)
             fresh = metric.paired(name, results.baseline) if metric else {}
-            if not metric or not fresh or key not in searched.baseline:
-                continue
+            if not metric or not fresh or not searched.baseline or not by_name[name].values:
+                continue  # a run of the search is missing by now
             gain = by_name[name].values[key] - searched.baseline[key]
             interval = paired_difference(metric.values[name], metric.values[results.baseline])
             lost = searched.better(key, interval.mean - gain)
@@ -214,7 +214,8 @@ def _path(searched: Searched, labels: dict[str, str]) -> list[Block]:
     if not searched.path:
         return []
     key, label = next(iter(labels.items()))
-    rows = [["baseline", NONE, f"{fmean(searched.path[0][2][key].values()):.4g}", NONE]]
+    first = searched.path[0][2][key]
+    rows = [["baseline", NONE, f"{fmean(first.values()):.4g}" if first else NONE, NONE]]
     for (_, _, before), (_, change, after) in pairwise(searched.path):
         if not after[key] or not before[key].keys() & after[key].keys():
             continue

@@ -274,6 +274,8 @@ def search(folder: Path | None = None, objectives: Sequence[str] = ("fid",)) -> 
         "objectives": list(objectives),
         "constraints": [],
         "sampler": "tpe",
+        "trials": 20,
+        "round": 5,
         "pruner": {"kind": "hyperband"} if scored else None,
         "confirm": {"best": 2, "seeds": [1, 2, 3], "path": False},
     }
