@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from ablate.errors import ComponentError
 from ablate.experiment.load import load_experiment
@@ -266,6 +267,24 @@ def warned(write_spec: Callable[..., Path], contents: Contents, tmp_path: Path) 
     return warn
 
 
+def test_each_variant_has_the_steps_of_its_own_data(
+    write_spec: Callable[..., Path], contents: Contents, tmp_path: Path
+) -> None:
+    for name, count in (("few", 8), ("many", 80)):
+        (tmp_path / name / "test").mkdir(parents=True)
+        (tmp_path / name / "train").mkdir()
+        for number in range(count + 1):
+            folder = tmp_path / name / ("train" if number else "test")
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{number}.png")
+            (folder / f"{number}.txt").write_text(f"red {number}")
+    variants = {name: {"data": {"path": str(tmp_path / name)}} for name in ("few", "many")}
+    file = write_spec(tmp_path, variants=variants, baseline="few", claims=None, seeds=[0])
+    experiment = load_experiment(file, sets=["train.batch=4", "train.epochs=2"])
+    plan = make_plan(experiment, Store(tmp_path / "store"), contents)
+    assert plan.steps_by_variant() == {"few": 2 * 2, "many": 2 * 20}
+    assert plan.steps_asked == plan.steps_unique == plan.steps_to_train == 44
+
+
 def test_parts_that_are_not_on_this_machine_are_named_with_what_gets_them(
     write_spec: Callable[..., Path], contents: Contents, tmp_path: Path
 ) -> None:
@@ -335,7 +354,7 @@ def test_without_a_direction_to_decide_nothing_is_warned_of(warned: Callable[...
 
 def test_the_hardest_spec_that_is_read_can_still_be_decided(warned: Callable[..., list[str]]) -> None:
     (warning,) = warned(["lower"] * MOST_CLAIMS, seeds=2, alpha=0.001)
-    assert warning.endswith("17 seeds could.")
+    assert warning.endswith("19 seeds could.")
 
 
 def test_a_look_that_can_decide_nothing_is_warned_of(warned: Callable[..., list[str]]) -> None:

@@ -133,7 +133,7 @@ def bare_plan(experiment: Experiment, store: str) -> Plan:
     """
     opened = opening.open_store(store, log)  # on standard error: what ``--json`` prints is one document
     opened.reach()
-    return Plan(experiment, (), opened, training_images=0)
+    return Plan(experiment, (), opened)
 
 
 def planned(bare: Plan) -> Plan:

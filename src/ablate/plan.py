@@ -104,9 +104,6 @@ class Plan:
     experiment: Experiment
     runs: tuple[Run, ...]
     store: Store
-    training_images: int
-    prompts: int = 0
-    """Of the test set: so many images has each run."""
 
     @cached_property
     def devices(self) -> dict[str, list[str]]:
@@ -152,10 +149,18 @@ class Plan:
                 reached |= {segment.key, *([segment.parent.key] if segment.parent else [])}
         return missing
 
+    def images(self, keys: RunKeys) -> int:
+        """Training images of the data set of a run: variants may have data of their own."""
+        return place_of(keys.config.data.path).training_images(self.store, keys.contents)
+
+    def prompts(self, keys: RunKeys) -> int:
+        """Test prompts of its data set: so many images are drawn."""
+        return place_of(keys.config.data.path).prompts(self.store, keys.contents)
+
     def steps_per_epoch(self, run: Run) -> int:
         """Optimizer steps in an epoch of this run."""
         train = run.keys.config.train
-        return steps_per_epoch(self.training_images, train.batch, train.accumulation)
+        return steps_per_epoch(self.images(run.keys), train.batch, train.accumulation)
 
     def steps_by_variant(self) -> dict[str, int]:
         """Variant → optimizer steps that are still missing and that it is the first to need."""
@@ -190,12 +195,11 @@ def make_plan(experiment: Experiment, store: Store, contents: Contents) -> Plan:
             in the store yet.
         ComponentError: a local part is missing.
     """
-    runs = _runs(experiment, contents)
-    for run in runs:
+    plan = Plan(experiment, _runs(experiment, contents), store)
+    for run in plan.runs:
         _ = run.keys.evaluate  # digests all it stands on, so a missing file is found now
-    place = place_of(runs[0].keys.config.data.path)
-    images, prompts = place.training_images(store, contents), place.prompts(store, contents)
-    return Plan(experiment, runs, store, images, prompts)
+        plan.images(run.keys)
+    return plan
 
 
 def _runs(experiment: Experiment, contents: Contents, known: Sequence[Run] = ()) -> tuple[Run, ...]:
@@ -375,7 +379,7 @@ def _nearest_difference(asked: dict[str, Any], stored: list[dict[str, Any]]) -> 
 
 
 def differences(new: Mapping[str, Any], old: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Which ingredients differ, in words: ``train.batch: 32 → 64``, ``diffusion/ema.py changed``."""
+    """Which ingredients differ, in words: ``train.batch: 32 → 64``, ``factors/ema.py changed``."""
     found = []
     for name in sorted(set(new) | set(old)):
         a, b = old.get(name), new.get(name)

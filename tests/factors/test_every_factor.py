@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ablate import fingerprint
 from ablate.audit.compare import replaced
-from ablate.factors import CHOICES, LOSSES, acting, switched_on
+from ablate.factors import (
+    AUGMENTATIONS,
+    CHOICES,
+    LOSSES,
+    OBSERVERS,
+    WEIGHTINGS,
+    acting,
+    switched_on,
+)
 from ablate.factors.lpips import Lpips
 from ablate.parts import PARTS
 from ablate.records import LAYERS
+from ablate.stages.trained import SOURCES
 
 if TYPE_CHECKING:
     from ablate.factors.base import Factor
@@ -84,6 +96,17 @@ def test_the_key_holds_the_factor_s_own_file_and_those_of_its_parts(
     digests = fingerprint.of_class(type(factor))
     assert f"factors/{type(factor).__module__.rsplit('.', 1)[1]}.py" in digests
     assert {name for name in digests if name.startswith("parts/")} == {f"parts/{p}.py" for p in kind.parts}
+
+
+KINDS = [*LOSSES.values(), *WEIGHTINGS.values(), *AUGMENTATIONS.values(), *OBSERVERS.values()]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_the_key_holds_every_file_of_factors_that_its_file_takes_something_from(kind: type[Factor]) -> None:
+    tree = ast.parse(Path(inspect.getfile(kind)).read_text(encoding="utf-8"))
+    taken = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    files = {f"factors/{name.rsplit('.', 1)[1]}.py" for name in taken if name.startswith("ablate.factors.")}
+    assert files <= {*fingerprint.of_class(kind), *SOURCES}
 
 
 def test_an_edited_factor_keeps_the_trunk_before_its_onset(

@@ -42,7 +42,7 @@ def clone(
         monkeypatch.chdir(folder)
         experiment = load_experiment(folder / "tiny.yaml", sets=["data.path=data"])
         if not planned:
-            return Plan(experiment, (), Store(folder / ".ablate"), training_images=0)
+            return Plan(experiment, (), Store(folder / ".ablate"))
         return make_plan(experiment, Store(folder / ".ablate"), Contents(folder / "digests"))
 
     return enter

@@ -54,6 +54,10 @@ def writing(root: str, task: str, emit: Emit) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def reading_below_a_file(root: str, task: str, emit: Emit) -> None:
+    Path(__file__, "x").read_bytes()
+
+
 def failing(root: str, task: str, emit: Emit) -> None:
     raise ValueError("of its own")
 
@@ -171,6 +175,11 @@ def test_tasks_run_at_once_on_as_many_workers_as_there_are(executor: Executor) -
 def test_a_full_disk_ends_everything_for_every_task_would_fail(executor: Executor) -> None:
     with pytest.raises(RunError, match="the disk is full"):
         ends(executor, one(writing))
+
+
+def test_a_store_that_is_a_file_ends_everything_in_words(executor: Executor) -> None:
+    with pytest.raises(UserError, match="a part of this path is a file and not a folder"):
+        ends(executor, one(reading_below_a_file))
 
 
 # ── what only Ray can be asked ───────────────────────────────────────────────────────────────────

@@ -69,6 +69,22 @@ def test_what_the_store_holds_is_not_counted(plan: Plan, times: Times) -> None:
     assert forecast(plan, plan.runs, times).on(1).makespan == pytest.approx(seconds - SHARED)
 
 
+def test_images_that_the_store_holds_are_not_drawn_again(plan: Plan, times: Times) -> None:
+    for stage in ("prepare", "train", "sample"):
+        for run in plan.runs:
+            key = run.keys.chain[-1] if stage == "train" else getattr(run.keys, stage)
+            if not plan.store.has(stage, key):
+                with plan.store.writing(stage, key, {}):
+                    pass
+    assert forecast(plan, plan.runs, times).on(1).makespan == 0
+
+
+def test_of_some_runs_the_whole_training_counts_that_they_stand_on(plan: Plan, times: Times) -> None:
+    (late,) = [run for run in plan.runs if (run.variant, run.seed) == ("late", 0)]
+    seconds = 32 * PREPARED + SHARED + LATE + 6 * IMAGE
+    assert forecast(plan, [late], times).on(1).makespan == pytest.approx(seconds)
+
+
 def test_what_nobody_has_measured_is_named(plan: Plan) -> None:
     with Times(plan.store, "before") as measured:
         measured.add(effort.of_results(plan.runs[0].keys), 6, 3)

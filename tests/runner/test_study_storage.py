@@ -33,6 +33,19 @@ def test_what_is_no_database_is_refused(tmp_path: Path, given: str) -> None:
         study_storage(SERVER, Store(tmp_path), given)
 
 
+@pytest.mark.parametrize(
+    ("record", "given"),
+    [
+        ("sqlite:////record/mlflow.db", "sqlite:////record/mlflow.db"),
+        ("postgresql://ada@host:5432/mlflow", "postgresql+psycopg://eve:secret@host:5432/mlflow"),
+    ],
+)
+def test_mlflow_s_own_database_is_refused(tmp_path: Path, record: str, given: str) -> None:
+    with pytest.raises(UserError, match="is MLflow's own database") as error:
+        study_storage(record, Store(tmp_path), given)
+    assert "secret" not in str(error.value)
+
+
 def test_a_server_that_does_not_answer_ends_a_command_before_its_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -48,6 +48,20 @@ def test_every_task_comes_after_those_it_needs(todo: dict[str, tasks.Task]) -> N
         done.add(task.name)
 
 
+def test_data_are_prepared_when_the_augmented_forms_are_there_too(
+    todo: dict[str, tasks.Task], tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store")
+    plain, forms = (task.arguments[0] for task in todo.values() if task.function is tasks.prepare)
+    for stage, key, prepared in (
+        ("prepare", plain.prepare, (True, False)),
+        ("augmented", forms.augmented, (True, True)),
+    ):
+        with store.writing(stage, key, {}):
+            pass
+        assert (tasks.is_prepared(plain, store), tasks.is_prepared(forms, store)) == prepared
+
+
 def test_a_variant_that_trains_on_augmented_forms_has_them_prepared_before(
     todo: dict[str, tasks.Task],
 ) -> None:

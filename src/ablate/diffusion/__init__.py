@@ -1,1 +1,1 @@
-"""Pure torch: models, losses, schedules, samplers. Knows no YAML and no files."""
+"""Pure torch: the U-Net, noise, samplers, randomness. Knows no YAML and no files."""

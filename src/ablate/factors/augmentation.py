@@ -62,3 +62,13 @@ class NoAugmentation(Augmentation):
     def apply(self, images: Tensor, *address: int | str) -> Tensor:
         """The same images."""
         return images
+
+
+def flip(images: Tensor, *address: int | str) -> Tensor:
+    """Mirrors each image [B, 3, H, W] with probability ½."""
+    import torch
+
+    from ablate.diffusion import randomness
+
+    mirrored = randomness.uniform((len(images),), *address, "flip") < 0.5
+    return torch.where(mirrored.to(images.device).view(-1, 1, 1, 1), images.flip(-1), images)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ablate.factors.augmentation import Augmentation
+from ablate.factors.augmentation import Augmentation, flip
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,13 +24,3 @@ class Flip(Augmentation):
         if self.variants == 2:
             return image.flip(-1) if number else image
         return super().form(image, number, row)
-
-
-def flip(images: Tensor, *address: int | str) -> Tensor:
-    """Mirrors each image [B, 3, H, W] with probability ½."""
-    import torch
-
-    from ablate.diffusion import randomness
-
-    mirrored = randomness.uniform((len(images),), *address, "flip") < 0.5
-    return torch.where(mirrored.to(images.device).view(-1, 1, 1, 1), images.flip(-1), images)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ablate.factors.augmentation import Augmentation
-from ablate.factors.flip import flip
+from ablate.factors.augmentation import Augmentation, flip
 
 if TYPE_CHECKING:
     from torch import Tensor

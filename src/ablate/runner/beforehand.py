@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -145,7 +145,8 @@ def variants_can_be_drawn_and_measured(asked: Asked) -> None:
 def there_is_room(asked: Asked) -> None:
     """The disks have room for what is certain to be written; folders of one file system share it."""
     prompts = {data: len(images) for data, images in asked.images.items()}
-    of_store = bytes_of_store(asked.plan, asked.weights, prompts, asked.workers)
+    made = replace(asked.plan, runs=tuple(asked.waiting))
+    of_store = bytes_of_store(made, asked.weights, prompts, asked.workers)
     needs = [(asked.plan.store.root, int(min(of_store, asked.plan.store.limit)))]
     if asked.artifacts:
         needs.append((asked.artifacts, bytes_of_samples(asked.waiting, prompts)))

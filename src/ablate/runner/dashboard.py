@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from ablate import interrupts
-from ablate.errors import UserError
+from ablate.errors import AblateError, UserError
 from ablate.record import names
 from ablate.record.artifacts import Downloads, files_of
 from ablate.record.client import connect
@@ -66,7 +66,7 @@ class Sheets:
             files = files_of(self._client, self._downloads, experiment, artifact_id, info.artifact_uri)
             if sheet := files.find(names.SHEET):
                 return sheet.open("rb")
-        except UserError as error:
+        except (AblateError, OSError) as error:
             raise HTTPError(404, str(error)) from error
         raise HTTPError(404, f"MLflow's run {artifact_id} has no {names.SHEET}")
 

@@ -101,7 +101,10 @@ class Forecast:
 
 
 def forecast(plan: Plan, runs: Sequence[Run], times: Times) -> Forecast:
-    """What it takes to give ``runs`` their results, with what the store holds by now."""
+    """What it takes to give ``runs``, some of the plan's, their results, with what the store holds by now."""
+    compute, train = plan.runs[0].keys.config.compute, plan.runs[0].keys.config.train
+    on_gpu = plan.runs[0].keys.numerics["device"] == "cuda"
+    plan = replace(plan, runs=tuple(runs))  # their segments alone: of others nothing is trained
     missing = plan.epochs_to_train()
     found, unmeasured, sources = [], dict[str, Piece](), []
     for task in work.tasks_of(plan, runs, plan.store.has):  # no file is read: what is there counts
@@ -113,8 +116,6 @@ def forecast(plan: Plan, runs: Sequence[Run], times: Times) -> Forecast:
             else:
                 unmeasured.setdefault(piece.kind, piece)
         found.append(replace(task, length=length))
-    compute, train = plan.runs[0].keys.config.compute, plan.runs[0].keys.config.train
-    on_gpu = plan.runs[0].keys.numerics["device"] == "cuda"
     return Forecast(
         tuple(found),
         tuple(unmeasured.values()),
@@ -136,7 +137,7 @@ def disk(plan: Plan, workers: int) -> int | None:
     }
     if not set(unets.values()) <= set(sizes):
         return None
-    prompts = dict.fromkeys((run.keys.data for run in plan.runs), plan.prompts)
+    prompts = {run.keys.data: plan.prompts(run.keys) for run in plan.runs}
     return bytes_of_store(plan, {name: sizes[unet] for name, unet in unets.items()}, prompts, workers)
 
 
@@ -144,19 +145,19 @@ def _pieces(plan: Plan, task: Task, missing: dict[str, int]) -> Iterator[Piece]:
     """What a task is going to do."""
     keys: RunKeys = task.arguments[0]
     if task.function is work.prepare:
-        if not plan.store.has("prepare", keys.prepare):
+        if not work.is_prepared(keys, plan.store):
             kind = effort.of_preparing(keys)
-            yield Piece("preparing the data", kind, plan.training_images, work.prepare, (keys,))
+            yield Piece("preparing the data", kind, plan.images(keys), work.prepare, (keys,))
         return
     if task.function is not work.measure:
         _, observers, _, end = task.arguments
         train = keys.config.train
-        steps = steps_per_epoch(plan.training_images, train.batch, train.accumulation)
+        steps = steps_per_epoch(plan.images(keys), train.batch, train.accumulation)
         for epoch in range(end - missing.get(keys.chain[end], 0), end):
             losses = ", ".join(loss.label for loss in keys.acting(epoch).losses)
             kind, arguments = effort.of_steps(keys, epoch, observers), (keys, epoch, observers)
             yield Piece(f"training with {losses}", kind, steps, work.time_step, arguments)
-    if task.function is not work.train:
+    if task.function is not work.train and not plan.store.has("sample", keys.sample):
         sampler = f"{keys.config.sample.steps} steps of {keys.config.sample.scheduler}"
         what = f"samples in {sampler}, and their figures"
-        yield Piece(what, effort.of_results(keys), plan.prompts, work.time_image, (keys,))
+        yield Piece(what, effort.of_results(keys), plan.prompts(keys), work.time_image, (keys,))

@@ -80,7 +80,7 @@ class Executor(Protocol):
         """What was said and what has ended since the last call; waits for a moment if there is nothing.
 
         Raises:
-            RunError: a task failed in a way in which every other would.
+            AblateError: a task failed in a way in which every other would.
         """
 
 
@@ -96,7 +96,7 @@ def walk(
     do not need a failed one go on.
 
     Raises:
-        RunError: as ``Executor.wait``.
+        AblateError: as ``Executor.wait``.
     """
     named = {task.name: task for task in tasks}
     rank = ranks(tasks, executor.free)

@@ -16,7 +16,7 @@ from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, Self
 
 from ablate.data.parallel import CONTEXT, cores
-from ablate.errors import RunError, UserError
+from ablate.errors import AblateError, RunError, UserError
 from ablate.hardware import device_kind
 from ablate.runner.graph import TRIES, Ended, perform
 from ablate.runner.tasks import Note
@@ -90,14 +90,14 @@ class LocalExecutor:
         """What was said and what has ended since the last call; waits for a moment if there is nothing.
 
         Raises:
-            RunError: a task failed in a way in which every other would.
+            AblateError: a task failed in a way in which every other would.
         """
         connection.wait([worker.pipe for worker in self._workers], timeout=0.2)
         for worker in self._workers:
             for said in worker.said():
-                if isinstance(said, Ended | RunError):
+                if isinstance(said, Ended | AblateError):
                     worker.task = None
-                if isinstance(said, RunError):
+                if isinstance(said, AblateError):
                     raise said
                 yield said
             if worker.died:
@@ -144,7 +144,7 @@ class _Worker:
         except (BrokenPipeError, ConnectionResetError):
             self.process.join()  # died while it was idle: ``wait`` will find it
 
-    def said(self) -> Iterator[Event | Ended | RunError]:
+    def said(self) -> Iterator[Event | Ended | AblateError]:
         """What has come through the pipe."""
         try:
             while self.pipe.poll():
@@ -179,8 +179,8 @@ def _serve(pipe: Connection, root: str, stop: Any, parent: int, warm_up: Callabl
         except EOFError:
             return
         try:
-            answer: Ended | RunError = perform(task, root, pipe.send)
-        except RunError as error:  # every other task would fail as well
+            answer: Ended | AblateError = perform(task, root, pipe.send)
+        except AblateError as error:  # every other task would fail as well
             answer = error
         try:
             pipe.send(answer)

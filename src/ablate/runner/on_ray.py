@@ -173,7 +173,7 @@ class RayExecutor:
         """What was said and what has ended since the last call; waits for a moment if there is nothing.
 
         Raises:
-            RunError: a task failed in a way in which every other would.
+            AblateError: a task failed in a way in which every other would.
             UserError: a worker has other code, or does not see the store.
         """
         if time.monotonic() - self._last_look > LOOK:

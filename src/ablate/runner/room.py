@@ -49,14 +49,14 @@ def _state(segment: Segment, weights: Mapping[str, int]) -> int:
 
 def _prepared(plan: Plan) -> int:
     """Images, with mean and deviation of their latents, and the same of each augmented form."""
-    wanted = {run.keys.prepare: (run.keys.config, "prepare", 1) for run in plan.to_train}
+    wanted = {run.keys.prepare: (run.keys, "prepare", 1) for run in plan.to_train}
     for run in plan.to_train:
         if run.keys.augmented:
             forms = run.keys.config.augmentation.variants or 1
-            wanted[run.keys.augmented] = (run.keys.config, "augmented", forms)
+            wanted[run.keys.augmented] = (run.keys, "augmented", forms)
     return sum(
-        plan.training_images * forms * _encoded(config)
-        for key, (config, stage, forms) in wanted.items()
+        plan.images(keys) * forms * _encoded(keys.config)
+        for key, (keys, stage, forms) in wanted.items()
         if not plan.store.has(stage, key)
     )
 

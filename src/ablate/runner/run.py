@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -199,9 +200,10 @@ def _run(
         plan.store.keep("train", segment.key)  # also from others that train the same and do not need it
     measured = {run.name for run in waiting if plan.store.has("evaluate", run.keys.evaluate)}
     times = Times(plan.store, f"runs of {plan.experiment.name}")
-    with start(plan, options.workers) as running:
-        workers = running.free
+    with ExitStack() as ends:
         with taken_back(plan, needs):
+            running = ends.enter_context(start(plan, options.workers))
+            workers = running.free
             probes = probes_of(plan)
             look_ahead(Asked(plan, probes, waiting, uri, options.reports, workers, running, progress))
             findings = _ask_audit(probes, running, progress) if options.audited else None

@@ -251,7 +251,7 @@ def study_storage(uri: str, store: Store, given: str | None = None) -> Storage:
     ``ablate run`` makes a study anew from what MLflow has.
 
     Raises:
-        UserError: what was given is no address of a database.
+        UserError: what was given is no address of a database, or that of MLflow's.
     """
     if given is None:
         database = database_of(uri)
@@ -260,7 +260,18 @@ def study_storage(uri: str, store: Store, given: str | None = None) -> Storage:
         fix = "Give --study-storage as postgresql+psycopg://USER@HOST/DATABASE, or sqlite:///PATH."
         raise UserError("Optuna keeps studies in a database, and this is none", where=shown(given), fix=fix)
     check_address(given)
+    if _database(given) == _database(uri):
+        fix = "Give --study-storage a database of its own: both keep tables of the same names."
+        raise UserError("is MLflow's own database", where=shown(given), fix=fix)
     return database_of(given) or given
+
+
+def _database(uri: str) -> tuple[object, ...]:
+    """What tells databases apart, whatever the driver and the user."""
+    if file := database_of(uri):
+        return (file.absolute(),)
+    parts = urlsplit(uri)
+    return (parts.scheme.partition("+")[0], parts.hostname, parts.port, parts.path)
 
 
 def reach(storage: Storage, note: Note = log) -> None:

@@ -148,6 +148,12 @@ def trainings(plan: Plan, runs: Sequence[Run], missing: Mapping[str, int]) -> It
         yield Task(task_name(segment), tuple(needs), train, arguments, standing, length)
 
 
+def is_prepared(keys: RunKeys, store: Store) -> bool:
+    """Whether a store has a run's data, with the augmented forms that it trains on."""
+    forms = keys.augmented is None or store.has("augmented", keys.augmented)
+    return forms and store.has("prepare", keys.prepare)
+
+
 def data_task(keys: RunKeys) -> str:
     """The task that prepares a run's data, with the augmented forms that it trains on."""
     return f"prepare {(keys.augmented or keys.prepare)[:8]}"
@@ -188,11 +194,12 @@ def audit(
 def prepare(keys: RunKeys, root: str, task: str, emit: Emit) -> None:
     """Latents and text states of a data set, and its augmented forms."""
     from ablate.stages.prepare import prepare as stage
+    from ablate.store.growing import is_begun
 
     store, started = _store(root, task, emit), time.monotonic()
-    new = not store.has("prepare", keys.prepare)
+    whole = not is_prepared(keys, store) and not is_begun(store, "prepare", keys.prepare)
     prepared = stage(keys, store, lambda text: emit(Note(task, text)))
-    if new:
+    if whole:  # not only the rest of what another began
         seconds = time.monotonic() - started
         emit(Took(task, effort.of_preparing(keys), len(prepared.mean), seconds))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from dataclasses import replace
@@ -16,7 +15,7 @@ from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
 from ablate.stages.trained import weights_file
 from ablate.store import Store
-from ablate.store.files import file_digest
+from ablate.store.files import file_digest, link
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +64,7 @@ def _train(plan: Plan, runs: Sequence[Run], prepared: Store, progress: RunProgre
     for entry in entries:
         target = plan.store.path(*entry)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(prepared.fetched(*entry), target, copy_function=os.link)
+        shutil.copytree(prepared.fetched(*entry), target, copy_function=link)
     todo = list(tasks.trainings(plan, runs, plan.epochs_to_train()))
     names = {task.name for task in todo}
     todo = [replace(task, needs=tuple(need for need in task.needs if need in names)) for task in todo]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -118,3 +119,11 @@ def flush(folder: Path) -> None:
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
+
+
+def link(file: str | Path, name: str | Path) -> None:
+    """A second name for a file; a copy where the file system knows no second names."""
+    try:
+        os.link(file, name)
+    except OSError:
+        shutil.copyfile(file, name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ablate.store.files import write_file
+from ablate.store.files import link, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +34,7 @@ def make_growing(
     ``fill`` writes ``*.npy`` (see ``grow``) and ``*.json`` into a working folder, which is cleared away
     when the entry is complete.
     """
-    work = store.root / "work" / f"{stage}-{key}"
+    work = _work(store, stage, key)
     with store.lock(f"{stage}-{key}"):
         while not store.sound(stage, key):
             work.mkdir(parents=True, exist_ok=True)
@@ -43,13 +43,22 @@ def make_growing(
                 with store.writing(stage, key, ingredients) as folder:
                     # Not moved: a process killed between two moves would leave neither folder complete.
                     for file in (*work.glob("*.npy"), *work.glob("*.json")):
-                        _link(file, folder / file.name)
+                        link(file, folder / file.name)
             except FileNotFoundError:
                 # Where the lock does not hold, another process may have made the entry and cleared this away.
                 if not store.has(stage, key):
                     raise
         shutil.rmtree(work, ignore_errors=True)
     return store.path(stage, key)
+
+
+def is_begun(store: Store, stage: str, key: str) -> bool:
+    """Whether an interrupted process has made a part of an entry."""
+    return _work(store, stage, key).exists()
+
+
+def _work(store: Store, stage: str, key: str) -> Path:
+    return store.root / "work" / f"{stage}-{key}"
 
 
 def grow(
@@ -93,11 +102,3 @@ def _write(file: Path, rows: NDArray[Any], first: int, total: int) -> None:
         out.write(rows.data)
         out.flush()
         os.fsync(out.fileno())
-
-
-def _link(file: Path, name: Path) -> None:
-    """A second name for a file; a copy where the file system knows no second names."""
-    try:
-        os.link(file, name)
-    except OSError:
-        shutil.copyfile(file, name)
