@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ablate.errors import UserError
 from ablate.keeping import adopt as adopting
 from ablate.keeping.bundle import CONTENTS, RECORD, Contents, reading, writing
 from ablate.store.files import sealed, unsealed
@@ -267,6 +268,19 @@ def a_run_elsewhere(members: dict[str, bytes]) -> None:
     members[CONTENTS] = sealed(content).encode()
 
 
+def a_hidden_plug_in(members: dict[str, bytes]) -> None:
+    name = ".venv/lib/site-packages/more.py"
+    members[CONTENTS] = sealed(content_of(members) | {"plugins": [name]}).encode()
+
+
+def what_python_runs(members: dict[str, bytes]) -> None:
+    members[CONTENTS] = sealed(content_of(members) | {"plugins": ["sitecustomize.py"]}).encode()
+
+
+def no_names(members: dict[str, bytes]) -> None:
+    members[CONTENTS] = sealed(content_of(members) | {"experiment": 3, "key": None}).encode()
+
+
 def no_list(members: dict[str, bytes]) -> None:
     del members[CONTENTS]
 
@@ -288,6 +302,9 @@ def no_list(members: dict[str, bytes]) -> None:
         (other_name, "impossible name"),
         (other_experiment, "of another experiment than its list says"),
         (a_run_elsewhere, "of another experiment than its list says"),
+        (a_hidden_plug_in, "impossible name: '.venv/"),
+        (what_python_runs, "impossible name: 'sitecustomize.py'"),
+        (no_names, "a name is no text"),
         (no_list, "it has no bundle.json"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -313,6 +330,24 @@ def test_a_file_that_was_cut_off_is_refused(
     (tmp_path / "cut.zip").write_bytes(content[: int(len(content) * share)])
     assert "is not whole" in call("import", str(tmp_path / "cut.zip"), code=2)
     assert list(there.iterdir()) == []
+
+
+def test_a_damaged_byte_anywhere_is_refused_in_words(tmp_path: Path) -> None:
+    file = tmp_path / "small.zip"
+    with writing(file, Contents("tiny", "0" * 32, "tiny.yaml", [])) as out:
+        out.add("files/tiny.yaml", b"question: What?")
+        out.add(RECORD, b"{}")
+    content = file.read_bytes()
+    refused = 0
+    for place in range(len(content)):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            with reading(file, lambda done, total: None):
+                pass  # a date, or another field that says nothing
+        except UserError as error:
+            refused += 1
+            assert str(file) in str(error)
+    assert refused > len(content) / 2
 
 
 def test_what_is_no_study_is_refused(there: Path, call: Callable[..., str], tmp_path: Path) -> None:

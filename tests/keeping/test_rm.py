@@ -110,6 +110,19 @@ def test_other_settings_of_the_same_name_stay(copied: Path, call: Callable[..., 
     assert "0 runs finished, 4 were already there, 0 failed" in call("run", "tiny.yaml")
 
 
+def test_what_another_folder_s_study_of_the_same_settings_needs_of_the_store_stays(
+    copied: Path, call: Callable[..., str]
+) -> None:
+    with closing(sqlite3.connect(copied / "mlflow.db")) as database, database:
+        tags = "('ablate.place', 'ablate.folder', 'ablate.data', 'ablate.content')"
+        database.execute(f"update tags set value = 'elsewhere' where key in {tags}")
+    assert "4 runs finished" in call("run", "tiny.yaml", "--no-audit")
+    before = {name for name in files(copied / ".ablate") if not name.startswith("locks/")}
+    assert "1 others of that name stay" in call("rm", "tiny.yaml", "--do")
+    after = {name for name in files(copied / ".ablate") if not name.startswith("locks/")}
+    assert before == after
+
+
 def test_while_it_is_run_it_is_not_removed(copied: Path, call: Callable[..., str]) -> None:
     with closing(sqlite3.connect(copied / "mlflow.db")) as database:
         query = (

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -97,6 +100,19 @@ def test_the_command_says_what_to_do(ablate: Ablate, finished: Path) -> None:
     facts = json.loads(ablate("next", "tiny.yaml", "--json", folder=finished).out)
     assert (facts["claims"], facts["missing_runs"]) == (1, 0)
     assert facts["open"][0]["number"] == 1
+
+
+def test_the_command_that_it_names_means_the_same_settings(
+    ablate: Ablate, finished: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    with closing(sqlite3.connect(copy / "mlflow.db")) as database, database:
+        database.execute("update runs set lifecycle_stage = 'deleted' where name = 'late seed 1'")
+    uri = f"sqlite:///{copy / 'mlflow.db'}"
+    done = ablate("next", "tiny.yaml", "--tracking-uri", uri, "--seeds", "0,1", folder=copy)
+    assert done.code == 0, done.shown
+    command = f"ablate run tiny.yaml --tracking-uri {uri} --seeds 0,1"
+    assert f"1 runs of the experiment itself are missing: {command}" in done.out
 
 
 def test_an_experiment_that_has_not_run_is_named(ablate: Ablate, finished: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from ablate import patience
 from ablate.errors import RunError, UserError
 from ablate.patience import Patience, UnreachableError, hidden
+from ablate.record.addresses import check_address
 from ablate.record.client import connect
 from ablate.record.patience import patient_with, secrets_of, shown
 
@@ -129,6 +130,7 @@ def test_a_file_is_no_folder_of_a_database(tmp_path: Path) -> None:
         ("http://bob:S3cret%21@host:5000/a", "http://host:5000/a", ("S3cret%21", "S3cret!")),
         ("postgresql://host/db?user=bob&password=pw", "postgresql://host/db", ("pw",)),
         ("http://host", "http://host", ()),
+        ("postgresql://bob:a/b?c@d@host/db", "postgresql://host/db", ()),
         ("http://token@host", "http://host", ()),
         ("sqlite:///a@b/mlflow.db", "sqlite:///a@b/mlflow.db", ()),
         ("databricks", "databricks", ()),
@@ -140,3 +142,10 @@ def test_addresses_are_shown_without_their_passwords(
     assert shown(uri) == address
     assert secrets_of(uri) == secrets
     assert hidden(f"request to {uri} failed", ("S3cret",)).count("S3cret") == 0
+
+
+@pytest.mark.parametrize("uri", ["postgresql://u:s3c/ret@host/db", "http://u:s3c?ret@host:5000"])
+def test_a_password_that_breaks_its_address_is_not_shown(uri: str) -> None:
+    with pytest.raises(UserError) as error:
+        check_address(uri)
+    assert "s3c" not in str(error.value) and "%2F" in str(error.value)

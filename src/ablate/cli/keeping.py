@@ -22,6 +22,7 @@ from ablate.cli.options import (
     TrackingUri,
     bare_plan_of,
     open_store,
+    options_given,
     plan_of,
 )
 
@@ -113,9 +114,6 @@ def export(
     from ablate.keeping.export import export as write
     from ablate.record.addresses import tracking_address
 
-    options = [*(["--profile", profile] if profile else []), *(["--seeds", seeds] if seeds else [])]
-    options += [word for text in sets or () for word in ("--set", text)]
-    options += [word for plugin in plugins or () for word in ("--plugin", str(plugin))]
     uri = tracking_address(tracking_uri)
     exported = write(
         made,
@@ -124,7 +122,7 @@ def export(
         uri,
         reports,
         plugins=plugins or (),
-        options=options,
+        options=options_given(profile, sets, seeds, None),
         weights=weights,
         studies=study_storage,
     )

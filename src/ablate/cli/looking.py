@@ -3,6 +3,7 @@ follow, in a browser."""
 
 from __future__ import annotations
 
+import shlex
 import webbrowser
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from ablate.cli.options import (
     SpecFile,
     StoreAddress,
     TrackingUri,
+    options_given,
     plan_of,
     record_of,
 )
@@ -89,11 +91,15 @@ def next_(
     from ablate.cli.printing import print_json
     from ablate.cli.printing.claims import print_coming
     from ablate.looking.coming import coming_as_data
+    from ablate.record.patience import shown
 
     if as_json:
         print_json(coming_as_data(found))
     else:
-        print_coming(found, spec)
+        options = options_given(profile, sets, None, plugins)
+        options += ["--store", store] if store != STORE else []
+        options += ["--tracking-uri", shown(tracking_uri)] if tracking_uri else []
+        print_coming(found, shlex.join(["ablate", "run", str(spec), *options]), seeds)
 
 
 def coming_of(

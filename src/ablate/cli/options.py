@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,6 +107,15 @@ def bare_plan_of(
     return bare_plan(experiment, store)
 
 
+def options_given(
+    profile: str | None, sets: list[str] | None, seeds: str | None, plugins: list[Path] | None
+) -> list[str]:
+    """The options with which a spec was given, for a command that is to mean the same."""
+    options = [*(["--profile", profile] if profile else []), *(["--seeds", seeds] if seeds else [])]
+    options += [word for text in sets or () for word in ("--set", text)]
+    return options + [word for plugin in plugins or () for word in ("--plugin", str(plugin))]
+
+
 def record_of(made: Plan, tracking_uri: str | None, spec: Path) -> ExperimentRecord:
     """What MLflow has of an experiment with exactly these settings. Raises UserError if there is nothing."""
     from ablate.record.addresses import tracking_address
@@ -113,10 +123,11 @@ def record_of(made: Plan, tracking_uri: str | None, spec: Path) -> ExperimentRec
 
     record = read_experiment(tracking_address(tracking_uri), made)
     if record is None:
+        command = shlex.join(["ablate", "run", str(spec)])
         raise UserError(
             "MLflow has no record of this experiment with these settings",
             where=str(spec),
-            fix=f"Run it first: ablate run {spec} (with the same --profile, --set and --seeds).",
+            fix=f"Run it first: {command} (with the same --profile, --set and --seeds).",
         )
     return record
 

@@ -87,11 +87,12 @@ def sample(
     seeds: Seeds = None,
     plugins: Plugins = None,
     store: StoreAddress = STORE,
+    tracking_uri: TrackingUri = None,
 ) -> None:
     """Draw images for your own prompts from a trained variant. No file is replaced."""
     made = plan_of(spec, profile, sets, seeds, plugins, store)
     if made.experiment.spec.search:
-        made = _with_trials(made)
+        made = _with_trials(made, tracking_uri)
     from ablate.cli.printing import say
     from ablate.runner.prompts import read_prompts
     from ablate.runner.sampling import choose_run, cut_off, draw, drawings
@@ -106,13 +107,13 @@ def sample(
         say(str(path))
 
 
-def _with_trials(made: Plan) -> Plan:
+def _with_trials(made: Plan, tracking_uri: str | None) -> Plan:
     """The plan of a search with the trials that MLflow has of it."""
     from ablate.record.addresses import tracking_address
     from ablate.record.read import find_settings
     from ablate.runner.rounds import resumed
 
-    found = find_settings(tracking_address(None), made)
+    found = find_settings(tracking_address(tracking_uri), made)
     return resumed(made, found[0], found[1].run_id) if found else made
 
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import Timeout
+
 from ablate.errors import RunError, UserError
 from ablate.keeping import bundle
 from ablate.record import carry
 from ablate.report.write import update_index
 from ablate.runner.alone import experiment_lock
-from ablate.runner.needs import keep_needs, parsed
+from ablate.runner.needs import forget_needs, keep_needs, parsed, read_needs
 from ablate.runner.study import study_name, study_storage
 from ablate.runner.trials import refuse_study, remove_study, unpack_trials
 from ablate.store.files import ENTRY, unsealed
@@ -66,27 +68,35 @@ def adopt(
         UserError: the file is not as it was written, or something of it is there already; and as ``connect``.
         RunError: the experiment is being run here.
     """
-    with bundle.reading(file, progress) as study:
+    with bundle.reading(file, progress) as study, ExitStack() as held:
         contents = study.contents
         packed = _record(study, file)
-        if store.held(experiment_lock(contents.key)):
-            raise RunError(f"{contents.experiment} is being run here", where=store.address)
         carry.refuse_known(uri, packed)
         trials = study_storage(uri, store, studies), study_name(contents.experiment, contents.key)
         refuse_study(*trials)
         places = {folder / path: name for path, name in study.names(bundle.FILES).items()}
         places |= {reports / path: name for path, name in study.names(bundle.REPORT).items()}
         _refuse_others(study, places)
+        try:
+            held.enter_context(store.lock(experiment_lock(contents.key)).acquire(blocking=False))
+        except Timeout:
+            raise RunError(f"{contents.experiment} is being run here", where=store.address) from None
+        carry.refuse_known(uri, packed)  # by a run that has ended meanwhile
         with ExitStack() as undo:
             _place_artifacts(study, carry.place_for(uri, contents.experiment), undo)
             for place, name in places.items():
                 _place(study, name, place, undo)
+            if before := dict(read_needs(store)).get(contents.key):
+                undo.callback(keep_needs, store, contents.key, before)
+            else:
+                undo.callback(forget_needs, store, contents.key)
+            # Before the weights, which `ablate gc` would take for what nobody needs.
+            keep_needs(store, contents.key, parsed(study.read(bundle.NEEDS).decode()))
             weights = _place_weights(study, store, file, undo)
             undo.callback(remove_study, *trials)
             unpack_trials(*trials, study.json(bundle.TRIALS))
             same = carry.unpack(uri, packed)
             undo.pop_all()  # it is in
-        keep_needs(store, contents.key, parsed(study.read(bundle.NEEDS).decode()))
     update_index(reports)
     page = reports / f"{contents.experiment}.md"
     return Imported(

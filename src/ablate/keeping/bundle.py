@@ -14,12 +14,13 @@ Nothing in it is ever unpickled or executed when it is read.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -136,19 +137,21 @@ def reading(file: Path, progress: Callable[[int, int], None]) -> Iterator[Bundle
     Raises:
         UserError: it is none, or not whole, or not as it was written, with what is wrong.
     """
-    try:
-        with zipfile.ZipFile(file) as archive:
+    with ExitStack() as opened:
+        try:
+            archive = opened.enter_context(zipfile.ZipFile(file))
             contents = _contents(archive, file)
             _look(archive, contents, file, progress)
-            yield Bundle(archive, contents)
-    except FileNotFoundError as error:
-        if error.filename != str(file):
-            raise
-        raise UserError("there is no such file", where=str(file)) from error
-    except IsADirectoryError as error:
-        raise UserError("is a folder, not a study that `ablate export` wrote", where=str(file)) from error
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise refused(file, f"is not whole, or no study that `ablate export` wrote ({error})") from error
+        except FileNotFoundError as error:
+            raise UserError("there is no such file", where=str(file)) from error
+        except IsADirectoryError as error:
+            raise UserError("is a folder, not a study that `ablate export` wrote", where=str(file)) from error
+        except (OSError, *DAMAGES) as error:
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise  # the disk's own; EINVAL is a place before the file's beginning
+            what = f"is not whole, or no study that `ablate export` wrote ({error})"
+            raise refused(file, what) from error
+        yield Bundle(archive, contents)
 
 
 def refused(file: Path, what: str) -> UserError:
@@ -175,15 +178,30 @@ def _contents(archive: zipfile.ZipFile, file: Path) -> Contents:
         raise refused(file, f"{CONTENTS} is not as ablate writes it ({error})") from error
     contents.members = members
     named = [contents.spec, *contents.plugins]
+    if not all(isinstance(name, str) for name in (contents.experiment, contents.key, *named)):
+        raise refused(file, f"{CONTENTS} is not as ablate writes it (a name is no text)")
     if not re.fullmatch(EXPERIMENT_NAME, contents.experiment) or not re.fullmatch(HEX, contents.key):
         raise refused(file, "the experiment has an impossible name")
     if Path(contents.spec).stem != contents.experiment:
         raise refused(file, "the spec has an impossible name")
+    if unfit := [name for name in named if not is_fit(name)]:
+        raise refused(file, f"the spec or a plug-in has an impossible name: {unfit[0][:200]!r}")
     if any(f"{FILES}/{name}" not in members for name in named):
         raise refused(file, "the spec or a plug-in is missing")
     return contents
 
 
+def is_fit(name: str) -> bool:
+    """Whether a spec or a plug-in may have this path. Python runs some files by their names alone, and hidden
+    folders hold what other programs trust."""
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix in (".yaml", ".yml", ".py") and not hidden and path.stem not in RUN_BY_PYTHON
+
+
+RUN_BY_PYTHON = ("sitecustomize", "usercustomize", "conftest")
+DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
+"""What zipfile raises for an archive that is damaged, cut off, encrypted or of a later kind."""
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 HEX = r"[0-9a-f]{32}"
 NAME = r"[^/\\\x00-\x1f\x7f]+"
@@ -231,8 +249,8 @@ def _digest(archive: zipfile.ZipFile, name: str, size: int) -> str:
             while chunk := member.read(min(CHUNK, size + 1 - total)):
                 total += len(chunk)
                 found.update(chunk)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError):
-        return ""  # damaged, cut off, encrypted; what the disk refuses is no damage
+    except DAMAGES:
+        return ""  # what the disk refuses is no damage
     return found.hexdigest() if total == size else ""
 
 

@@ -23,7 +23,7 @@ from ablate.runner.study import study_name, study_storage
 from ablate.runner.trials import pack_trials
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ablate.keeping.bundle import Writer
     from ablate.plan import Plan
@@ -58,7 +58,7 @@ def export(
 
     Args:
         plugins: files that were named beside the spec's own.
-        options: what the command was given beside the spec, for who reads it.
+        options: what the command was given beside the spec and the plug-ins, for who reads it.
         weights: also what images are drawn from.
         studies: address of the database with Optuna's studies; by default beside the record.
 
@@ -82,8 +82,9 @@ def export(
     entries = _weights(plan) if weights else []
     page = write_report(reader.read(parent.run_id), plan.experiment.vocabulary, reports)
     packed = carry.pack(reader, parent.run_id)
+    beside = [f"--plugin={path}" for path in _below(base, plugins)]
     contents = bundle.Contents(
-        name, key, named[0], named[1:], options=list(options), ablate=version("ablate")
+        name, key, named[0], named[1:], options=[*options, *beside], ablate=version("ablate")
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     with bundle.writing(file, contents) as out:
@@ -123,7 +124,16 @@ def _files(plan: Plan, spec: Path, plugins: Sequence[Path]) -> tuple[list[str], 
                 "Export in a folder that has the spec and its plug-ins below it, or copy this file beside it."
             )
             raise UserError(f"does not lie in {base}, as the spec does", where=str(path), fix=fix)
-    return [path.relative_to(base).as_posix() for path in paths], base
+    named = _below(base, paths)
+    for name in named:
+        if not bundle.is_fit(name):
+            fix = "Give it a .yaml or .py name of its own, in no hidden folder."
+            raise UserError("has a name that no import takes", where=str(base / name), fix=fix)
+    return named, base
+
+
+def _below(base: Path, paths: Iterable[Path]) -> list[str]:
+    return [path.resolve().relative_to(base).as_posix() for path in paths]
 
 
 def _weights(plan: Plan) -> list[tuple[str, str]]:

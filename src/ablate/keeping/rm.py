@@ -11,10 +11,12 @@ from filelock import Timeout
 from ablate.errors import RunError, UserError
 from ablate.keeping.gc import Item, remove
 from ablate.record.addresses import database_of
-from ablate.record.glance import glance
+from ablate.record.client import connect
+from ablate.record.databases import is_there
 from ablate.record.identity import here, this_folder
 from ablate.record.provenance import spec_key
 from ablate.record.remove import parents_of, remove_runs, runs_of
+from ablate.record.runs import runs_of as runs_in
 from ablate.report.drawn import Drawn, digests
 from ablate.report.ours import memories
 from ablate.report.write import update_index
@@ -53,6 +55,8 @@ class Doomed:
     """Files of the report that somebody has changed: they stay."""
     items: list[Item] = field(default_factory=list)
     """In the store: what no other experiment needs."""
+    shared: bool = False
+    """Whether these settings have run from another folder too: what they need of the store stays."""
 
     def as_json(self, *, done: bool) -> house.Doomed:
         """The same as plain data; ``done`` says whether it went."""
@@ -105,7 +109,9 @@ def find(
         if all_keys:
             fix = f"It has run with others: ablate rm {experiment}"
             raise UserError("has not run with these settings", where=experiment, fix=fix)
-        known = ", ".join(sorted({one.experiment for one in glance(uri)})) or "none"
+        database = database_of(uri)
+        there = is_there(database) if database else True
+        known = ", ".join(runs_in(connect(uri)).experiments() if there else ()) or "none"
         raise UserError("there is no such experiment", where=experiment, fix=f"MLflow has: {known}.")
     for each in keys:
         if store.held(experiment_lock(each)):
@@ -124,7 +130,8 @@ def find(
         [name for name in sorted(names) if has_study(storage, name)],
         report,
         edited,
-        list(_items(store, needs, keys)),
+        [] if elsewhere else list(_items(store, needs, keys)),
+        shared=bool(elsewhere),
     )
 
 
@@ -156,7 +163,7 @@ def delete(
             remove_runs(uri, experiment, doomed.runs)
         for item in doomed.items:
             remove(store, item)
-        for each in doomed.keys:
+        for each in doomed.keys if not doomed.shared else ():
             store.drop(account_name(each))
             forget_needs(store, each)
     return doomed

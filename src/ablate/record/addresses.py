@@ -54,7 +54,8 @@ def check_address(uri: str) -> None:
         parts = urlsplit(uri)
         port = parts.port
     except ValueError as error:
-        raise _refused(uri, f"is no address ({error})") from error
+        why = "write %2F, %3F and %40 for /, ? and @ in a password" if "@" in uri else str(error)
+        raise _refused(uri, f"is no address ({why})") from error
     kind = parts.scheme.partition("+")[0]
     if kind == "sqlite":
         _check_sqlite(uri)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import weakref
@@ -86,6 +87,8 @@ class LocalFiles:
             shutil.copyfile(content, aside)
         else:
             aside.write_bytes(content)
+        with aside.open("rb") as written:  # MLflow's database is on the disk before; so are its files
+            os.fsync(written.fileno())
         aside.replace(file)
 
 

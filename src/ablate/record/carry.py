@@ -94,12 +94,17 @@ def refuse_known(uri: str, packed: Packed) -> None:
     if not is_there(database):
         return
     connect(uri)
-    known = {run_id for (run_id,) in read_rows(database, "select run_uuid from runs")}
-    keys = f"select value from tags where key = '{names.KEY}'"
-    known |= {key for (key,) in read_rows(database, keys)}
-    parent = packed["runs"][0]
-    if {parent["tags"].get(names.KEY), *(run["id"] for run in packed["runs"])} & known:
-        fix = f"Nothing was changed. To take it from the file, first: ablate rm {packed['experiment']}"
+    rows = read_rows(
+        database,
+        "select runs.run_uuid, tags.value, runs.lifecycle_stage from runs "
+        f"left join tags on tags.run_uuid = runs.run_uuid and tags.key = '{names.KEY}'",
+    )
+    asked = {packed["runs"][0]["tags"].get(names.KEY), *(run["id"] for run in packed["runs"])}
+    if stages := {stage for run_id, key, stage in rows if asked & {run_id, key} - {None}}:
+        command = f"ablate rm {packed['experiment']}"
+        if stages == {"deleted"}:  # in MLflow's UI, which keeps them
+            command = f"mlflow gc --backend-store-uri sqlite:///{database}"
+        fix = f"Nothing was changed. To take it from the file, first: {command}"
         raise UserError(
             f"MLflow has {packed['experiment']} with these settings already", where=str(database), fix=fix
         )

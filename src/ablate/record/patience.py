@@ -35,8 +35,8 @@ def shown(uri: str) -> str:
     if "://" not in uri or uri.startswith("sqlite:"):
         return uri
     scheme, _, rest = uri.partition("://")
-    place, slash, path = rest.partition("?")[0].partition("/")
-    return f"{scheme}://{place.rpartition('@')[2]}{slash}{path}"
+    rest = rest.rpartition("@")[2]  # the last one of all: a password may hold any sign
+    return f"{scheme}://{rest.partition('?')[0]}"
 
 
 def secrets_of(uri: str) -> tuple[str, ...]:

@@ -279,7 +279,13 @@ class Reader:
         )
 
     def _json(self, run_id: str, name: str) -> Any:
-        return json.loads(self._path(run_id, name).read_text(encoding="utf-8"))
+        path = self._path(run_id, name)
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            fix = "Remove this file. `ablate run` with the same spec records it again from the store."
+            what = f"{name} of MLflow's run {run_id} is damaged ({error})"
+            raise UserError(what, where=str(path), fix=fix) from error
 
     def _find_json(self, run_id: str, name: str) -> Any:
         """The content of a file; None where a run has none of that name."""

@@ -52,10 +52,10 @@ def remove_runs(uri: str, experiment: str, run_ids: Sequence[str]) -> None:
         for run_id in run_ids:
             client.delete_run(run_id)
         return
-    client.patiently(partial(_remove_rows, client.database, experiment, run_ids))
     place = place_for(uri, experiment)
-    for run_id in run_ids:
+    for run_id in run_ids:  # first: without their rows nobody would know of them after a kill
         shutil.rmtree(place / run_id, ignore_errors=True)
+    client.patiently(partial(_remove_rows, client.database, experiment, run_ids))
     with suppress(OSError):  # it is not there, or somebody keeps other files in it
         place.rmdir()
 

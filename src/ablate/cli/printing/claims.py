@@ -13,15 +13,20 @@ from ablate.report.sections.verdicts import says
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ablate.looking.coming import Coming, Step
 
 
-def print_coming(found: Coming, spec: Path) -> None:
-    """The open claims, the chances of each at what could be run next, the cost, and how to do it."""
+def print_coming(found: Coming, command: str, seeds: str | None) -> None:
+    """The open claims, the chances of each at what could be run next, the cost, and how to do it.
+
+    Args:
+        command: what runs the experiment with the same settings.
+        seeds: as they were given in place of the spec's.
+    """
     if found.missing:
-        say(f"{found.missing} runs of the experiment itself are missing: ablate run {spec}")
+        these = f" --seeds {seeds}" if seeds else ""
+        say(f"{found.missing} runs of the experiment itself are missing: {command}{these}")
     if not found.open:
         say(f"All {found.claims} claims are decided." if found.claims else "The spec makes no claim.")
         return
@@ -56,15 +61,15 @@ def print_coming(found: Coming, spec: Path) -> None:
     )
     for step in found.steps:
         say(_cost(step, planned=bool(found.looks)))
-    _print_how(found, spec)
+    _print_how(found, command)
 
 
-def _print_how(found: Coming, spec: Path) -> None:
+def _print_how(found: Coming, command: str) -> None:
     """What to do, and why it keeps the probability of a wrong verdict."""
     if found.looks and found.steps:
         seeds = found.steps[0].seeds
         say(
-            f"To take the next look: ablate run {spec} --seeds {_ranges(seeds)} "
+            f"To take the next look: {command} --seeds {_ranges(seeds)} "
             f"(or write `seeds: [{', '.join(map(str, seeds))}]` into it)"
         )
     elif found.looks:
@@ -76,7 +81,7 @@ def _print_how(found: Coming, spec: Path) -> None:
             "not. (`looks: [6, 9, 12]` in a spec plans looks before the first run.)"
         )
         for step in found.steps:
-            say(f"ablate run {spec} --seeds {_ranges(step.seeds)}")
+            say(f"{command} --seeds {_ranges(step.seeds)}")
 
 
 def _cost(step: Step, *, planned: bool) -> str:
