@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ablate.errors import SpecError
@@ -197,3 +197,12 @@ def test_any_bytes_are_decoded_or_refused(content: bytes) -> None:
         yaml.parse(yaml._decode(content, "f"), "f")
     except SpecError as error:
         assert error.where.startswith("f")
+
+
+@given(st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"])))
+@example("1e3")
+@example("0o17")
+@example("yes")
+@example("~")
+def test_a_text_that_is_written_is_read_as_that_text(text: str) -> None:
+    assert yaml.parse(yaml.dump({"path": text}), "a.yaml").data == {"path": text}

@@ -17,7 +17,8 @@ app = typer.Typer(
 @app.command()
 def build(
     data: Annotated[
-        Path, typer.Option("--data", help="Data set to train on: a folder in the task's format.")
+        Path,
+        typer.Option("--data", help="Data set to train on, in any format that `ablate data check` reads."),
     ],
     out_folder: Annotated[Path, typer.Option("--out", help="Folder to write the kit to.")],
     effort: Effort = 1.0,

@@ -28,8 +28,8 @@ NAME = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASC
 def export_hub(name: str, folder: Path, progress: Callable[[str], None]) -> None:
     """Downloads ``hub:owner/name`` or ``hub:owner/name@revision`` and writes it to ``folder``.
 
-    The splits ``train`` and, where there is one, ``test`` are exported; ``read_train`` holds images out
-    otherwise. Images are written as they are. The caller puts a half-written folder away.
+    The splits ``train`` and, where there is one, ``test`` are exported; ``imagefolder.read`` holds images
+    out otherwise. Images are written as they are. The caller puts a half-written folder away.
 
     Raises DataError if the name is none, ``datasets`` is not installed, the data set cannot be loaded, or
     it holds no images with captions.

@@ -5,7 +5,10 @@ Each is made anew for each trial, from a seed and the size of a round. Optuna is
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from ablate.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,3 +89,13 @@ ONE_OBJECTIVE = ("cma-es",)
 """Samplers that cannot search for several objectives."""
 WITH_CANDIDATES = ("tpe", "gp", "random")
 """Samplers whose proposals depend on their seed and the trials so far alone, so that several can be drawn."""
+PACKAGES = {"cma-es": "cmaes"}
+"""Samplers → the package that Optuna wants for them beside itself."""
+
+
+def require(sampler: str) -> None:
+    """Raises UserError if the package that a sampler needs is not installed."""
+    package = PACKAGES.get(sampler)
+    if package and find_spec(package) is None:
+        what = f"the sampler {sampler} needs the package {package}"
+        raise UserError(what, where="search.sampler", fix=f"pip install {package}")

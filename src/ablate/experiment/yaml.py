@@ -214,12 +214,20 @@ _PLAIN_SCALARS = (
 )
 
 
+_OWN_SCALARS = [(tag, re.compile(rf"^(?:{pattern})\Z")) for tag, pattern in _PLAIN_SCALARS]
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's, which also quotes a text that only YAML 1.2 takes for a number, such as ``1e3``."""
+
+    yaml_implicit_resolvers = {**yaml.SafeDumper.yaml_implicit_resolvers, None: _OWN_SCALARS}  # noqa: RUF012
+
+
 class _Loader(yaml.SafeLoader):
     """PyYAML up to its nodes, with YAML 1.2's plain scalars and no tags."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own name and type; None: whatever they begin with
-        None: [(tag, re.compile(rf"^(?:{pattern})\Z")) for tag, pattern in _PLAIN_SCALARS]
-    }
+    # PyYAML's own name and type; None: whatever they begin with.
+    yaml_implicit_resolvers = {None: _OWN_SCALARS}  # noqa: RUF012
     depth = 0
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
@@ -336,8 +344,13 @@ def dump(data: Mapping[str, Any]) -> str:
 
     def of(key: str, value: Any) -> str:
         inner = None if isinstance(value, (dict, list)) else False
-        text: str = yaml.safe_dump(
-            {key: value}, default_flow_style=inner, sort_keys=False, allow_unicode=True, width=100
+        text: str = yaml.dump(
+            {key: value},
+            Dumper=_Dumper,
+            default_flow_style=inner,
+            sort_keys=False,
+            allow_unicode=True,
+            width=100,
         )
         return text
 

@@ -31,7 +31,7 @@ KINDS = {
     "optimizer states": "only training goes on from them, and the experiments that have them are finished",
     "states in between": "no finished experiment draws from them",
     "samples and scores": "MLflow has them",
-    "weights": "--weights: `ablate sample` has to train them again",
+    "weights": "--weights: without them `ablate sample` cannot draw",
     "superseded": "of other code, data or settings: no experiment that ran here needs them",
     "of other versions": "another version of ablate wrote them, and this one does not read them",
     "damaged": "they were not as written, and were set aside",

@@ -1,4 +1,4 @@
-"""Trains a kit, the frozen parts that experiments stand on, from a data set in the task's format.
+"""Trains a kit, the frozen parts that experiments stand on, from a data set.
 
 Each part is trained in a process of its own on one thread, so that its weights do not depend on how
 many parts are trained side by side.
@@ -75,16 +75,20 @@ def build_kit(
     require_test_images(content)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".kit-") as folder:
-        job = Job(data, Path(folder), out.name, effort, seed)
+        new = Path(folder) / "kit"
+        new.mkdir()
+        job = Job(data, new, out.name, effort, seed)
         _train_all(job, workers, progress)
         qualities = measure(job.out, content)
         manifest = _manifest(job, content, qualities)
         (job.out / "kit.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        out.mkdir(exist_ok=True)
-        for name in (*PARTS, "kit.json"):
+        if not out.exists():
+            new.replace(out)
+            return qualities
+        for name in (*PARTS, "kit.json"):  # the folder itself may be a mount, or hold other files
             if (out / name).is_dir():
                 shutil.rmtree(out / name)
-            (job.out / name).replace(out / name)
+            (new / name).replace(out / name)
     return qualities
 
 

@@ -129,7 +129,7 @@ def require_test_images(data: KitData) -> None:
     if not len(data.test_images):
         raise DataError(
             "no test prompt has an image",
-            where="test.json",
+            where="the test split",
             fix="A kit is measured on real held-out images: put them below test/.",
         )
 

@@ -1,4 +1,4 @@
-"""A data set in the task's format, held in memory the way the kit's training runs use it."""
+"""A data set, held in memory the way the kit's training runs use it."""
 
 from __future__ import annotations
 

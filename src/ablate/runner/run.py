@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ablate.errors import GO_ON, RunError, brief
+from ablate.experiment import samplers
 from ablate.experiment.problems import locate, refuse
 from ablate.experiment.trials import probed
 from ablate.parts.missing import require_parts
@@ -165,6 +166,8 @@ def run_experiment(
         RunError: the machine failed, or with ``fail_fast`` a run; the same call goes on where it stopped.
     """
     start = executor_at(options.executor, options.address)
+    if search := plan.experiment.spec.search:
+        samplers.require(search.sampler)
     reach(study_storage(uri, plan.store, options.studies), progress.say)
     with alone(plan.store, spec_key(plan), plan.experiment.name, progress.say) as keeper:
         return _run(plan, uri, Together(progress, keeper), options, start, on_seed)

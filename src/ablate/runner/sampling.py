@@ -51,7 +51,8 @@ def choose_run(plan: Plan, variant: str, seed: int | None) -> Run:
         raise UserError(
             f"the weights of {chosen.name} are not in the store",
             where=plan.store.address,
-            fix="Train them first with `ablate run` and the same options.",
+            fix="`ablate run` with the same options trains them; where MLflow has all runs already, it does "
+            "so into another record: --tracking-uri sqlite:///again.db --reports again.",
         )
     return chosen
 
