@@ -15,6 +15,9 @@ import pytest
 from ablate.errors import UserError
 from ablate.keeping import adopt as adopting
 from ablate.keeping.bundle import CONTENTS, RECORD, Contents, reading, writing
+from ablate.runner.alone import experiment_lock
+from ablate.runner.needs import read_needs
+from ablate.store import Store
 from ablate.store.files import sealed, unsealed
 
 if TYPE_CHECKING:
@@ -374,6 +377,43 @@ def test_what_fails_half_way_leaves_nothing(
     left = {name for name in files(ready) if not name.startswith(("optuna.db", "mlflow.db"))}
     assert {name for name in left if not name.startswith(".ablate/locks/")} == set()
     assert "tiny: 4 runs" in call("import", str(study))
+
+
+def test_while_the_experiment_is_run_here_nothing_is_imported(
+    study: Path, ready: Path, call: Callable[..., str]
+) -> None:
+    with reading(study, lambda done, total: None) as bundle:
+        key = bundle.contents.key
+    with Store(ready / ".ablate").lock(experiment_lock(key)):
+        assert "tiny is being run here" in call("import", str(study), code=1)
+    assert not (ready / "tiny.yaml").exists()
+
+
+def test_what_is_needed_is_known_before_the_first_weights_are_there(
+    study: Path, ready: Path, call: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, known = adopting._place_weights, []
+
+    def placing(bundle: object, store: Store, *others: object) -> int:
+        known.extend(need.experiment for _, need in read_needs(store))
+        return place(bundle, store, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(adopting, "_place_weights", placing)
+    call("import", str(study))
+    assert known == ["tiny"]
+
+
+def test_a_damaged_file_of_a_run_is_named_with_what_to_do(
+    study: Path, ready: Path, call: Callable[..., str]
+) -> None:
+    call("import", str(study))
+    file = next((ready / "mlruns" / "tiny").glob("*/artifacts/run.json"))
+    file.write_bytes(b"")
+    shown = call("report", "tiny.yaml", code=2)
+    assert "run.json of MLflow's run" in shown and "is damaged" in shown and "Remove this file" in shown
+    file.unlink()
+    assert "1 runs finished, 3 were already there" in call("run", "tiny.yaml", "--no-audit")
+    call("report", "tiny.yaml")
 
 
 def test_an_import_that_was_killed_can_be_done_again(
