@@ -23,6 +23,7 @@ from ablate.cli.options import (
     bare_plan_of,
     open_store,
     options_given,
+    places_given,
     plan_of,
 )
 
@@ -148,7 +149,7 @@ def import_(
     with checking_bar() as progress:
         uri = tracking_address(tracking_uri)
         imported = adopt(file, open_store(store), uri, reports, Path(), progress, study_storage)
-    print_imported(imported)
+    print_imported(imported, places_given(store, tracking_uri, reports))
 
 
 def status(

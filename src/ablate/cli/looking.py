@@ -22,6 +22,7 @@ from ablate.cli.options import (
     StoreAddress,
     TrackingUri,
     options_given,
+    places_given,
     plan_of,
     record_of,
 )
@@ -91,14 +92,11 @@ def next_(
     from ablate.cli.printing import print_json
     from ablate.cli.printing.claims import print_coming
     from ablate.looking.coming import coming_as_data
-    from ablate.record.patience import shown
 
     if as_json:
         print_json(coming_as_data(found))
     else:
-        options = options_given(profile, sets, None, plugins)
-        options += ["--store", store] if store != STORE else []
-        options += ["--tracking-uri", shown(tracking_uri)] if tracking_uri else []
+        options = [*options_given(profile, sets, None, plugins), *places_given(store, tracking_uri)]
         print_coming(found, shlex.join(["ablate", "run", str(spec), *options]), seeds)
 
 

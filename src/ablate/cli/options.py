@@ -116,6 +116,15 @@ def options_given(
     return options + [word for plugin in plugins or () for word in ("--plugin", str(plugin))]
 
 
+def places_given(store: str, tracking_uri: str | None, reports: Path = REPORTS) -> list[str]:
+    """The options that say where store, record and reports are, if it is elsewhere; without passwords."""
+    from ablate.record.patience import shown
+
+    options = ["--store", store] if store != STORE else []
+    options += ["--tracking-uri", shown(tracking_uri)] if tracking_uri else []
+    return options + (["--reports", str(reports)] if reports != REPORTS else [])
+
+
 def record_of(made: Plan, tracking_uri: str | None, spec: Path) -> ExperimentRecord:
     """What MLflow has of an experiment with exactly these settings. Raises UserError if there is nothing."""
     from ablate.record.addresses import tracking_address

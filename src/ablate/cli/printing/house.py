@@ -10,6 +10,7 @@ from ablate.records import Cluster
 from ablate.report.words import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ablate.keeping.adopt import Imported
@@ -127,12 +128,12 @@ def print_exported(exported: Exported, file: Path) -> None:
         say(f"{exported.lacking} runs of the experiment are not recorded yet, and so not in it.")
 
 
-def print_imported(imported: Imported) -> None:
-    """What was taken from a file, and what can be done with it."""
+def print_imported(imported: Imported, places: Sequence[str]) -> None:
+    """What was taken from a file, and what can be done with it; ``places`` are the options of where it is."""
     weights = f", {imported.weights} entries of weights" if imported.weights else ""
     say(f"{imported.experiment}: {imported.runs} runs{weights}. Spec: {imported.spec}")
     say(f"Report: {imported.report}")
-    command = shlex.join(["ablate", "report", imported.spec, *imported.options])
+    command = shlex.join(["ablate", "report", imported.spec, *imported.options, *places])
     say(f"The same from MLflow: {command}")
     if not imported.same_number:
         say("MLflow has given the experiment another number than it had: the report says so.")
