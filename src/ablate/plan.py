@@ -16,7 +16,7 @@ from ablate.data.place import place_of
 from ablate.experiment.space import Drawn, Space
 from ablate.experiment.trials import Proposal, grown, trial_name
 from ablate.hardware import gpus, words
-from ablate.parts.missing import mend, not_here
+from ablate.parts.missing import mend, needed_parts, not_here
 from ablate.stages.keys import RunKeys
 from ablate.stages.trained import newest_stored_state
 from ablate.stats import seeds_for_alpha, smallest_p, spend
@@ -198,7 +198,7 @@ def make_plan(experiment: Experiment, store: Store, contents: Contents) -> Plan:
     plan = Plan(experiment, _runs(experiment, contents), store)
     for run in plan.runs:
         _ = run.keys.evaluate  # digests all it stands on, so a missing file is found now
-        plan.images(run.keys)
+        plan.images(run.keys)  # so are data in no known format
     return plan
 
 
@@ -300,8 +300,9 @@ def _absent_parts(plan: Plan) -> list[str]:
     """Says which parts a run would lack, and what gets them."""
     experiment = plan.experiment
     commands: dict[str, list[str]] = {}
-    for part in not_here(experiment.variants.values()):
-        commands.setdefault(mend(part, part.source(), experiment.spec.profile), []).append(part.label)
+    needed = (part for config in experiment.variants.values() for part in needed_parts(config))
+    for part, source in not_here(needed):
+        commands.setdefault(mend(part, source, experiment.spec.profile), []).append(part.label)
     return [
         f"not on this machine: {', '.join(labels)}. Before the run: {command}"
         for command, labels in commands.items()

@@ -200,8 +200,9 @@ def is_fit(name: str) -> bool:
 
 
 RUN_BY_PYTHON = ("sitecustomize", "usercustomize", "conftest")
-DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
-"""What zipfile raises for an archive that is damaged, cut off, encrypted or of a later kind."""
+DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
+"""What zipfile raises for an archive that is damaged, cut off, encrypted (RuntimeError) or of a later kind
+(NotImplementedError, one of these)."""
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 HEX = r"[0-9a-f]{32}"
 NAME = r"[^/\\\x00-\x1f\x7f]+"

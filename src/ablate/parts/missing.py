@@ -45,17 +45,17 @@ def missing_parts(configs: Iterable[Config]) -> list[Missing]:
     return missing(part for config in configs for part in needed_parts(config))
 
 
-def not_here(configs: Iterable[Config]) -> list[PretrainedPart]:
-    """The same parts as ``missing_parts``, without a question to any hub. Raises ComponentError likewise."""
-    parts = dict.fromkeys(part for config in configs for part in needed_parts(config))
-    return [part for part in parts if not part.source().found()]
+def not_here(parts: Iterable[PretrainedPart]) -> list[tuple[PretrainedPart, Source]]:
+    """Those of ``parts`` that are not on this machine, and where they come from. No hub is asked. Raises
+    ComponentError for a part that can be nowhere."""
+    sources = [(part, part.source()) for part in dict.fromkeys(parts)]
+    return [(part, source) for part, source in sources if not source.found()]
 
 
 def missing(parts: Iterable[PretrainedPart]) -> list[Missing]:
     """Those of ``parts`` that are not on this machine. Takes seconds at most: their hubs are only asked
     whether they are there."""
-    sources = [(part, part.source()) for part in dict.fromkeys(parts)]
-    absent = [(part, source) for part, source in sources if not source.found()]
+    absent = not_here(parts)
     silent = out_of_reach(source.address for _, source in absent if source.address)
     return [
         Missing(part, source, _obstacle(source, silent.get(source.address, ""))) for part, source in absent
