@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 PACKAGE = Path(ablate.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "interrupts", "mounts", "documents"),
+    ("text", "interrupts", "mounts", "documents"),
+    ("errors",),
     ("patience", "fields", "metrics", "diffusion", "plugins", "hardware"),
     ("factors",),
     ("store", "records", "progress", "stats"),
@@ -48,7 +49,7 @@ ONLY: dict[str, set[str]] = {
     "records": set(),
     "progress": set(),
     "stats": {"errors"},
-    "report": {"stats", "records", "metrics", "plugins", "errors"},
+    "report": {"stats", "records", "metrics", "plugins", "errors", "text"},
 }
 """Parts that stand for themselves."""
 

@@ -21,6 +21,7 @@ from ablate.plan import (
     Plan,
     Run,
     Segment,
+    absent_parts,
     differences,
     make_plan,
     reasons,
@@ -291,7 +292,7 @@ def test_parts_that_are_not_on_this_machine_are_named_with_what_gets_them(
     file = write_spec(tmp_path, claims=None)
     sets = ["components.vae=nobody/vae", "components.text_encoder=nobody/text"]
     plan = make_plan(load_experiment(file, sets=sets), Store(tmp_path / "store"), contents)
-    vae, text = warnings(plan)
+    vae, text = absent_parts(plan)
     assert vae == (
         "not on this machine: VAE nobody/vae. Before the run: "
         "ablate fetch --profile sprites --set components.vae=nobody/vae"
@@ -306,7 +307,7 @@ def test_a_part_that_can_be_nowhere_is_an_error_and_no_warning(
     experiment = load_experiment(file, sets=["components.evaluator=kits/none"])
     plan = make_plan(experiment, Store(tmp_path / "store"), contents)
     with pytest.raises(ComponentError, match="kits/none"):
-        warnings(plan)
+        absent_parts(plan)
 
 
 def test_entries_of_another_version_are_said_to_be_ignored_in_one_line(

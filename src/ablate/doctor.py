@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING, Literal
 
+import psutil
+
 from ablate.data.parallel import cores
 from ablate.data.place import place_of
 from ablate.errors import AblateError, ComponentError, UserError
@@ -23,6 +25,7 @@ from ablate.record.addresses import check_address, database_of
 from ablate.record.client import count_experiments
 from ablate.record.databases import is_there
 from ablate.record.patience import shown
+from ablate.text import in_bytes, in_one_line, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +117,7 @@ def _disk(config: Config, store: Path) -> Answer:
 
     free, state = shutil.disk_usage(folder).free, 3 * weights_size(config)
     found = (
-        f"{free / 1e9:.1f} GB free for the store {store}; the state of a training run takes {state / 1e9:.2g}"
+        f"{in_bytes(free)} free for the store {store}; the state of a training run takes {in_bytes(state)}"
     )
     # A state is forgotten when the next one is stored.
     if free < 2 * state:
@@ -124,10 +127,8 @@ def _disk(config: Config, store: Path) -> Answer:
 
 def processor() -> Answer:
     """Cores that this process may use, and memory."""
-    memory = "an unknown size"
-    if hasattr(os, "sysconf"):
-        memory = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.1f} GB"
-    return Answer("processor", "ok", f"{cores()} cores, {memory} of memory")
+    memory = in_bytes(psutil.virtual_memory().total)
+    return Answer("processor", "ok", f"{plural(cores(), 'core')}, {memory} of memory")
 
 
 def _libraries() -> Iterator[Answer]:
@@ -188,7 +189,7 @@ def _bf16(config: Config, kind: str) -> Answer:
         works = product.dtype == torch.bfloat16 and bool((product == 64).all())
         reason = "" if works else "wrong product"
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = in_one_line(error)
     return _tried("bf16", kind, reason, wanted, "--set train.precision=fp32 --set sample.precision=fp32")
 
 

@@ -4,27 +4,8 @@ and keeps its traceback."""
 from __future__ import annotations
 
 import errno
-import unicodedata
 
-UNSEEN = frozenset({"Cc", "Cs"})
-"""Categories of characters that do something to a terminal, or that nothing can encode."""
-TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that have a text appear in another order."""
-
-
-def visible(text: str, keep: str = "\n\t") -> str:
-    """A text that may hold names of files and the like, with its control characters written out."""
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if character not in keep and (character in TURNING or unicodedata.category(character) in UNSEEN)
-        else character
-        for character in text
-    )
-
-
-def brief(reason: str) -> str:
-    """Why something failed, without the traceback that is recorded with it."""
-    return reason.partition("\nTraceback (most recent call last)")[0]
+from ablate.text import visible
 
 
 class AblateError(Exception):

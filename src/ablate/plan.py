@@ -20,6 +20,7 @@ from ablate.parts.missing import mend, needed_parts, not_here
 from ablate.stages.keys import RunKeys
 from ablate.stages.trained import newest_stored_state
 from ablate.stats import seeds_for_alpha, smallest_p, spend
+from ablate.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -270,15 +271,10 @@ _ONLY_WATCHED = (
 
 
 def warnings(plan: Plan) -> list[str]:
-    """What to know before the run: entries of the store that are ignored, parts that are not on this machine,
-    too few seeds for the claims.
-
-    Raises:
-        ComponentError: a part can be nowhere.
-    """
+    """What to know before the run: entries of the store that are ignored, several classes of device, too few
+    seeds for the claims."""
     return [
         *_ignored(plan.store),
-        *_absent_parts(plan),
         *_several_devices(plan),
         *_too_few_seeds(plan),
         *_between_looks(plan),
@@ -296,8 +292,12 @@ def _ignored(store: Store) -> list[str]:
     ]
 
 
-def _absent_parts(plan: Plan) -> list[str]:
-    """Says which parts a run would lack, and what gets them."""
+def absent_parts(plan: Plan) -> list[str]:
+    """Says which parts a run would lack, and what gets them. The run itself refuses to begin without them.
+
+    Raises:
+        ComponentError: a part can be nowhere.
+    """
     experiment = plan.experiment
     commands: dict[str, list[str]] = {}
     needed = (part for config in experiment.variants.values() for part in needed_parts(config))
@@ -335,9 +335,9 @@ def _too_few_seeds(plan: Plan) -> list[str]:
         return []
     if not spec.looks:
         seeds, too_few = len(spec.seeds), _cannot_decide(claims, len(spec.seeds), spec.alpha)
-        return [f"{_count(seeds, 'seed')} cannot decide {too_few}"] if too_few else []
+        return [f"{plural(seeds, 'seed')} cannot decide {too_few}"] if too_few else []
     return [
-        f"the look at {_count(look.seeds, 'seed')} cannot decide {too_few}"
+        f"the look at {plural(look.seeds, 'seed')} cannot decide {too_few}"
         for look in spend(spec.looks, spec.alpha)
         if (too_few := _cannot_decide(claims, look.seeds, look.alpha))
     ]
@@ -349,7 +349,7 @@ def _cannot_decide(claims: int, seeds: int, alpha: float) -> str:
         return ""
     return (
         f"whether something is higher or lower: the exact sign-flip test gives no p below "
-        f"{smallest_p(seeds):.2g}, and α = {alpha:.3g} over {_count(claims, 'claim')} (Holm) asks for "
+        f"{smallest_p(seeds):.2g}, and α = {alpha:.3g} over {plural(claims, 'claim')} (Holm) asks for "
         f"{alpha / claims:.2g}. {seeds_for_alpha(claims, alpha)} seeds could."
     )
 
@@ -362,11 +362,7 @@ def _between_looks(plan: Plan) -> list[str]:
     seen = max((n for n in looks if n < seeds), default=0)
     judged = f"the claims are judged with the first {seen}" if seen else "no claim is judged"
     planned = ", ".join(map(str, looks))
-    return [f"no look is planned at {_count(seeds, 'seed')} (but at {planned}), so {judged}."]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    return [f"no look is planned at {plural(seeds, 'seed')} (but at {planned}), so {judged}."]
 
 
 def _nearest_difference(asked: dict[str, Any], stored: list[dict[str, Any]]) -> list[str]:

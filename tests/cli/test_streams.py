@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from ablate.cli.printing import Screen
-from ablate.errors import UserError, visible
+from ablate.errors import UserError
+from ablate.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,10 +23,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from ablate.cli.printing import in_bytes, out, say
+from ablate.cli.printing import out, say
 from ablate.cli.printing.checks import print_findings
 from ablate.cli.printing.house import machines_of
-from ablate.errors import visible
+from ablate.text import in_bytes, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.data.fields import TEXT_FIELDS, is_blank
 from ablate.errors import DataError
+from ablate.text import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,11 +68,8 @@ def _load(name: str, revision: str | None, where: str) -> Mapping[str, Dataset]:
     try:
         loaded: Mapping[str, Dataset] = datasets.load_dataset(name, revision=revision)
     except Exception as error:  # network, hub, Arrow and file errors of half a dozen libraries
-        reason, *_ = str(error).strip().splitlines() or [""]
         fix = "Check the name and the revision, and that the hub can be reached."
-        raise DataError(
-            f"cannot be loaded ({type(error).__name__}: {reason})", where=where, fix=fix
-        ) from error
+        raise DataError(f"cannot be loaded ({in_one_line(error)})", where=where, fix=fix) from error
     return loaded
 
 

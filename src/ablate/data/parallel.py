@@ -99,12 +99,12 @@ def cores() -> int:
 
 
 def _start_worker(stop: Any, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(stop,), daemon=True).start()
     start(*arguments)
 
 
-def _end_with_parent(stop: Any) -> None:
-    """A killed parent tells nobody, and its workers would go on, or wait for ever."""
+def end_with_parent(stop: Any) -> None:
+    """Ends this process when ``stop`` is set, or its parent has died: a killed one tells nobody."""
     parent = multiprocessing.parent_process()
     while parent and parent.is_alive() and not stop.value:
         time.sleep(0.2)

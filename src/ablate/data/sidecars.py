@@ -12,6 +12,7 @@ from ablate.data.files import ENDINGS as IMAGE_ENDINGS
 from ablate.data.files import split_ending, walk
 from ablate.data.strict_json import text_of
 from ablate.errors import DataError
+from ablate.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ class Found:
     def __str__(self) -> str:
         images, texts = (sum(map(len, some.values())) for some in (self.images, self.texts))
         endings = {split_ending(name)[1] for names in self.texts.values() for name in names} or {ENDINGS[0]}
-        return f"{_count(images, 'image')} and {_count(texts, ' and '.join(sorted(endings)) + ' file')}"
+        return f"{plural(images, 'image')} and {plural(texts, ' and '.join(sorted(endings)) + ' file')}"
 
     def add(self, name: str) -> None:
         """Puts an image or a caption file where it belongs, and forgets any other."""
@@ -94,7 +95,3 @@ def read(folder: Path, on_problem: OnProblem) -> Iterator[Entry]:
                 on_problem(problem)
             else:
                 yield Entry(folder / texts[0], "", {"file_name": images[0], "text": text})
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

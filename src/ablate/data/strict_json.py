@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ablate.errors import DataError
+from ablate.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,15 +118,19 @@ def _faults(text: str) -> Iterator[tuple[int, str, str]]:
             objects.pop()
         elif not token[1]:
             if not math.isfinite(float(shown)):
-                yield at, f"{_short(shown)} is not a finite number", "Write a number, or leave the field out."
+                yield (
+                    at,
+                    f"{cut(shown, 60)} is not a finite number",
+                    "Write a number, or leave the field out.",
+                )
         else:
             string = json.loads(token[1])
             if _is_broken(string):
-                yield at, f"holds half of a character: {_short(token[1])}", "Write the text again."
+                yield at, f"holds half of a character: {cut(token[1], 60)}", "Write the text again."
             if token[2] and (first := objects[-1].setdefault(string, at)) != at:
                 line = 1 + text.count("\n", 0, first)
                 earlier = "" if line == 1 + text.count("\n", 0, at) else f", first in line {line}"
-                yield at, f"the key {_short(token[1])} is there twice{earlier}", KEEP_ONE
+                yield at, f"the key {cut(token[1], 60)} is there twice{earlier}", KEEP_ONE
 
 
 def _is_broken(string: str) -> bool:
@@ -135,10 +140,6 @@ def _is_broken(string: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _place(where: str, text: str, position: int, first_line: int) -> str:

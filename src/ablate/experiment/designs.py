@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.experiment.merge import expand, merge
 from ablate.experiment.names import NAME
-from ablate.experiment.yaml import cut
+from ablate.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -32,8 +32,9 @@ from ablate.experiment.problems import (
 )
 from ablate.experiment.search_problems import problems_of_search, with_fractions
 from ablate.experiment.spec import DEFAULT_PROFILE, ExperimentSpec, spec_model
-from ablate.experiment.yaml import Document, FieldPath, cut
+from ablate.experiment.yaml import Document, FieldPath
 from ablate.plugins import Plugin
+from ablate.text import cut
 from ablate.vocabulary import OWN, Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:

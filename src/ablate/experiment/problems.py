@@ -14,8 +14,8 @@ from ablate.errors import SpecError
 from ablate.experiment.config import Config
 from ablate.experiment.merge import merge
 from ablate.experiment.spec import ExperimentSpec
-from ablate.experiment.yaml import cut
 from ablate.fields import FieldError
+from ablate.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -19,6 +19,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ablate.errors import SpecError
+from ablate.text import cut, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,7 +103,7 @@ def parse_value(text: str, source: str) -> Any:
     try:
         return parse(text, source).data
     except SpecError as error:
-        raise SpecError(error.what.partition("\n")[0], where=source, fix=error.fix) from None
+        raise SpecError(first_line(error.what), where=source, fix=error.fix) from None
 
 
 def _bytes(path: Path, source: str) -> bytes:
@@ -355,9 +356,3 @@ def dump(data: Mapping[str, Any]) -> str:
         return text
 
     return "".join(of(key, value) for key, value in data.items())
-
-
-def cut(text: str, length: int = 40) -> str:
-    """``text`` on one line of at most ``length`` characters that a terminal can show."""
-    text = "".join(character if character.isprintable() else "?" for character in text[: length + 1])
-    return text if len(text) <= length else f"{text[: length - 1]}…"

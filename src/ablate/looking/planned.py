@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ablate.experiment.designs import describe
-from ablate.plan import warnings
+from ablate.plan import absent_parts, warnings
 from ablate.runner.forecast import disk
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def plan_as_data(
         },
         "devices": plan.devices,
         "reasons": {stage: list(lines) for stage, lines in reasons.items()},
-        "warnings": warnings(plan),
+        "warnings": [*absent_parts(plan), *warnings(plan)],
         "cost": None if expected is None else _cost(plan, expected, workers, price),
     }
 

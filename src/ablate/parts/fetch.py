@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ablate.errors import ComponentError
 from ablate.parts.missing import missing, named_parts
-from ablate.parts.sources import size
+from ablate.text import in_bytes
 
 if TYPE_CHECKING:
     from ablate.experiment.config import Config
@@ -41,7 +41,10 @@ def fetch_parts(config: Config, progress: Progress) -> None:
             fail(part, str(error))
         else:
             files = part.files()
-            progress.done(part.label, f"{holds}, {size(files)} in {files[0].parent}")
+            progress.done(
+                part.label,
+                f"{holds}, {in_bytes(sum(file.stat().st_size for file in files))} in {files[0].parent}",
+            )
     if lost:
         raise ComponentError(
             f"{len(lost)} of {len(parts)} parts are not ready",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ablate.errors import ComponentError
-from ablate.parts.sources import first_line
+from ablate.text import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,7 @@ def not_loadable(title: str, shown: str, source: Source, error: Exception) -> Co
     """Files that are there and that the library cannot load."""
     fetched = f"Delete them in {source.place}; `ablate fetch` downloads them again."
     return ComponentError(
-        f"the {title} cannot be loaded from there ({first_line(error)})",
+        f"the {title} cannot be loaded from there ({in_one_line(error)})",
         where=shown,
         fix=f"Its files are broken, or hold something else. {fetched if source.address else 'Replace them.'}",
     )

@@ -22,6 +22,7 @@ from huggingface_hub import constants
 
 from ablate.errors import ComponentError
 from ablate.store.files import file_digest
+from ablate.text import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -167,7 +168,7 @@ def ready(source: Source, what: str) -> tuple[Path, ...]:
     except Exception as error:
         # huggingface_hub, httpx, urllib and torch all have errors of their own.
         raise ComponentError(
-            f"{what} could not be downloaded ({first_line(error)})",
+            f"{what} could not be downloaded ({in_one_line(error)})",
             where=source.address,
             fix="Give the same command again: it goes on with what is still missing.",
         ) from error
@@ -220,14 +221,3 @@ def _ask(address: str) -> str:
         cause = getattr(error, "reason", error)
         return getattr(cause, "strerror", None) or str(cause)
     return ""
-
-
-def size(files: Iterable[Path]) -> str:
-    """How much files hold together."""
-    return f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB"
-
-
-def first_line(error: Exception) -> str:
-    """An exception in one line."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ablate.record import names
 from ablate.record.addresses import database_of
 from ablate.records import FAILED
+from ablate.text import first_line
 
 STATUS = "case when runs.status = 'KILLED' and pruned.value is not null then 'PRUNED' else runs.status end"
 QUERY = f"""
@@ -54,5 +55,5 @@ def glance(uri: str) -> list[Glance]:
         one = found.setdefault((experiment, folder or ""), Glance(experiment, folder or ""))
         one.counts[status] = one.counts.get(status, 0) + 1
         if status == FAILED:
-            one.failed[run] = next(iter((reason or "").splitlines()), "")
+            one.failed[run] = first_line(reason or "")
     return list(found.values())

@@ -11,8 +11,9 @@ import sqlite3
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from ablate.errors import AblateError, visible
+from ablate.errors import AblateError
 from ablate.patience import Note, Patience, Trouble, log
+from ablate.text import first_line, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,7 +172,7 @@ def _of_mlflow(error: BaseException) -> Trouble:
 
 def _first_line(error: BaseException) -> str:
     # A request that failed says so in many words, and what happened at their end.
-    line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    line = first_line(error) or type(error).__name__
     reason = re.search(
         r"(Connection refused|timed out|Name or service not known|Connection reset|too many \d+ error)", line
     )

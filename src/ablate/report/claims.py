@@ -35,6 +35,8 @@ class Looks:
     seeds: tuple[int, ...]
     """In the spec's order: a look sees the first of them."""
     taken: int
+    ended: bool
+    """Whether no run of the experiment is open."""
 
     @property
     def so_far(self) -> tuple[Look, ...]:
@@ -53,7 +55,8 @@ def looks_of(spec: Mapping[str, Any], alpha: float, runs: Mapping[tuple[str, int
     ended = {pair for pair, run in runs.items() if run.status in (FINISHED, FAILED)}
     complete = [{(v, seed) for v in spec["variants"] for seed in seeds[:n]} <= ended for n in planned]
     taken = sum(n <= len(seeds) and done for n, done in zip(planned, complete, strict=True))
-    return Looks(spend(planned, alpha) if planned else (), seeds, taken)
+    all_ended = {(v, seed) for v in spec["variants"] for seed in seeds} <= ended
+    return Looks(spend(planned, alpha) if planned else (), seeds, taken, all_ended)
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ def judge_claims(
     alpha: float,
     looks: Looks,
 ) -> tuple[Claim, ...]:
-    """Judge all claims of the experiment together: once at level ``alpha``, or at each look so far."""
+    """Judge all claims of the experiment together: at each look so far, or once at level ``alpha``, when all
+    its runs have ended. To judge them after each seed would be a look that nobody has planned."""
     if not claims:
         return ()
     by_key = {metric.key: metric for metric in metrics}
@@ -131,12 +135,12 @@ def judge_claims(
     if looks.taken:
         each = [asked(looks.seeds[: look.seeds]) for look in looks.so_far]
         found = [(judged, look.alpha, look) for judged, look in judge_at_looks(each, looks.so_far)]
-    elif looks.planned:  # what is there is described, and decides nothing yet
-        level = looks.planned[0].alpha
+    elif looks.ended and not looks.planned:
+        found = [(judged, alpha, None) for judged in judge(asked(), alpha)]
+    else:  # what is there is described, and decides nothing yet
+        level = looks.planned[0].alpha if looks.planned else alpha
         so_far = judge(asked(), level)
         found = [(replace(judged, verdict=Verdict.INCONCLUSIVE), level, None) for judged in so_far]
-    else:
-        found = [(judged, alpha, None) for judged in judge(asked(), alpha)]
     return tuple(
         Claim(
             text=claim["text"],

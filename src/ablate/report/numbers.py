@@ -7,6 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from ablate.report.blocks import bold
+from ablate.text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,13 +95,3 @@ def percent(share: float, places: int = 1) -> str:
 def seconds(value: float, places: int) -> str:
     """A measured time: ``9.87 s`` with its decimals below a minute, ``12 min 30 s`` from there on."""
     return f"{number(value, places)} s" if value < 60 else duration(value)
-
-
-def duration(seconds: float) -> str:
-    """``48 s``, ``12 min 30 s``, ``3 h 05 min``: the two largest units."""
-    total = round(seconds)
-    if total < 60:
-        return f"{seconds:.1f} s" if total < 10 else f"{total} s"
-    if total < 3600:
-        return f"{total // 60} min {total % 60:02d} s"
-    return f"{total // 3600} h {total % 3600 // 60:02d} min"

@@ -17,11 +17,6 @@ def line(text: str) -> str:
     return " ".join(text.split())
 
 
-def plural(count: int, noun: str) -> str:
-    """``1 seed``, ``6 seeds``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def listed(words: list[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from ablate.errors import AblateError
+from ablate.text import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -136,7 +137,7 @@ class Keeper:
         with self._change() as account:
             account.tasks.pop(task, None)
             account.runs_done += task in self._names
-            account.failed[task] = next(iter(reason.splitlines()), "")
+            account.failed[task] = first_line(reason)
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[Account]:

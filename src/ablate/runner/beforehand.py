@@ -16,7 +16,6 @@ from ablate.data import captions
 from ablate.data.place import Embedded, place_of
 from ablate.errors import RunError
 from ablate.experiment.problems import locate, refuse
-from ablate.experiment.yaml import cut
 from ablate.record.addresses import database_of
 from ablate.record.databases import artifact_folder
 from ablate.report.write import memory_of
@@ -25,6 +24,7 @@ from ablate.runner.places import refuse_long, try_to_write
 from ablate.runner.room import bytes_of_samples, bytes_of_store
 from ablate.runner.tasks import show, try_out
 from ablate.stages.sampled import png_name
+from ablate.text import cut, in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -138,8 +138,8 @@ def folders_take_files(asked: Asked) -> None:
 
 
 def variants_can_be_drawn_and_measured(asked: Asked) -> None:
-    """A worker has tried it."""
-    assert asked.weights
+    """A worker tries it."""
+    _ = asked.weights  # raises where one cannot
 
 
 def there_is_room(asked: Asked) -> None:
@@ -158,7 +158,7 @@ def there_is_room(asked: Asked) -> None:
         needed, free = sum(size for _, size in some), shutil.disk_usage(some[0][0]).free
         if needed > free:
             raise RunError(
-                f"the disk is full for this: it takes at least {_shown(needed)}, and {_shown(free)} are free",
+                f"the disk is too full: this needs {in_bytes(needed)} or more, and {in_bytes(free)} are free",
                 where=", ".join(str(folder) for folder, _ in some),
                 fix="Free some space (`ablate gc`), choose another --store, or run fewer seeds at a time.",
             )
@@ -171,8 +171,3 @@ CHECKS: tuple[Callable[[Asked], None], ...] = (
     there_is_room,
 )
 """The quick ones first: only the worker that tries needs torch."""
-
-
-def _shown(size: int) -> str:
-    """``2.7 GB``, or with less than a tenth of one ``81.0 MB``."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

@@ -31,7 +31,7 @@ TRIES = 3
 
 
 Start = Callable[["Plan", int | None], "Executor"]
-"""Makes an executor for a plan, on so many workers; None leaves their number to the executor."""
+"""Makes an executor for a plan, on this number of workers; None leaves their number to the executor."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,13 @@ class Ended:
     task: str
     result: Any = None
     error: AblateError | None = None
+
+
+def given_up(task: str, how: str) -> Ended:
+    """The end of a task whose worker has died ``TRIES`` times, the last time ``how``: ``of SIGKILL``."""
+    what = f"its worker process died {TRIES} times, the last time {how}"
+    fix = "It may have run out of memory: try fewer --workers. The same command tries it again."
+    return Ended(task, error=RunError(what, where=task, fix=fix))
 
 
 class Executor(Protocol):

@@ -10,15 +10,14 @@ import gc
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, Self
 
-from ablate.data.parallel import CONTEXT, cores
-from ablate.errors import AblateError, RunError, UserError
+from ablate.data.parallel import CONTEXT, cores, end_with_parent
+from ablate.errors import AblateError, UserError
 from ablate.hardware import device_kind
-from ablate.runner.graph import TRIES, Ended, perform
+from ablate.runner.graph import TRIES, Ended, given_up, perform
 from ablate.runner.tasks import Note
 
 if TYPE_CHECKING:
@@ -111,9 +110,7 @@ class LocalExecutor:
             return
         self._deaths[task.name] += 1
         if self._deaths[task.name] == TRIES:
-            fix = "It may have run out of memory: try fewer --workers. The same command tries it again."
-            what = f"its worker process died {TRIES} times, the last time {how}"
-            yield Ended(task.name, error=RunError(what, where=task.name, fix=fix))
+            yield given_up(task.name, how)
         else:
             tries = f"it is begun again ({self._deaths[task.name] + 1} of {TRIES})"
             yield Note(task.name, f"its worker process died {how}; {tries}", lasting=True)
@@ -131,13 +128,13 @@ class _Worker:
         """Starts the process, also in the place of one that died."""
         self.task: Task | None = None
         self.pipe, its_end = CONTEXT.Pipe()
-        arguments = (its_end, self._root, self._stop, os.getpid(), _warm_up)
+        arguments = (its_end, self._root, self._stop, _warm_up)
         self.process = CONTEXT.Process(target=_serve, args=arguments)
         self.process.start()
         its_end.close()  # the process has it now; where it dies, reading ends
 
     def begin(self, task: Task) -> None:
-        """Has the process do a task."""
+        """Gives the process a task."""
         self.task = task
         try:
             self.pipe.send(task)
@@ -169,9 +166,9 @@ def _how(exitcode: int | None) -> str:
     return f"with exit code {exitcode}"
 
 
-def _serve(pipe: Connection, root: str, stop: Any, parent: int, warm_up: Callable[[], None]) -> None:
+def _serve(pipe: Connection, root: str, stop: Any, warm_up: Callable[[], None]) -> None:
     """The process: does what comes through the pipe, until it is closed."""
-    threading.Thread(target=_end_with, args=(parent, stop), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(stop,), daemon=True).start()
     warm_up()
     while True:
         try:
@@ -186,13 +183,6 @@ def _serve(pipe: Connection, root: str, stop: Any, parent: int, warm_up: Callabl
             pipe.send(answer)
         except OSError:  # nobody listens any more
             return
-
-
-def _end_with(parent: int, stop: Any) -> None:
-    """Ends this worker when it is told to, or when its parent was killed: it must hold no lock."""
-    while os.getppid() == parent and not stop.value:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def _warm_up() -> None:

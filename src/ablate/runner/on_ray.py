@@ -24,7 +24,7 @@ from ablate.errors import GO_ON, AblateError, MemoryShortError, RunError, UserEr
 from ablate.records import Cluster
 from ablate.runner import cluster
 from ablate.runner.cluster import Share
-from ablate.runner.graph import TRIES, Ended, perform
+from ablate.runner.graph import TRIES, Ended, given_up, perform
 from ablate.runner.home import Home
 from ablate.runner.tasks import Note
 
@@ -227,9 +227,7 @@ class RayExecutor:
         short = isinstance(error, failures.OutOfMemoryError)
         how = "for lack of memory" if short else f"({type(error).__name__})"
         if self._deaths[name] == TRIES:
-            what = f"its worker process died {TRIES} times, the last time {how}"
-            fix = "It may have run out of memory: try fewer --workers. The same command tries it again."
-            yield Ended(name, error=RunError(what, where=name, fix=fix))
+            yield given_up(name, how)
         else:
             share = (short and self._larger(running)) or running.share
             yield self._again(running, share, f"its worker process died {how}", self._deaths[name] + 1)

@@ -7,7 +7,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from ablate.errors import RunError, UserError, of_the_machine
-from ablate.experiment.yaml import cut
+from ablate.text import cut
 
 if TYPE_CHECKING:
     from pathlib import Path

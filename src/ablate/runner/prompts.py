@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ablate.data import strict_json
 from ablate.data.fields import Entry, kind_of
 from ablate.errors import DataError, UserError
-from ablate.experiment.yaml import cut
+from ablate.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

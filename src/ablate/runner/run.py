@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ablate.errors import GO_ON, RunError, brief
+from ablate.errors import GO_ON, RunError
 from ablate.experiment import samplers
 from ablate.experiment.problems import locate, refuse
 from ablate.experiment.trials import probed
@@ -20,7 +20,6 @@ from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
 from ablate.records import DIFFERENCE, FINISHED, Call
-from ablate.report.numbers import duration
 from ablate.runner.alone import HOUSEKEEPING, alone
 from ablate.runner.beforehand import Asked, look_ahead, try_variants
 from ablate.runner.executors import executor_at
@@ -34,6 +33,7 @@ from ablate.runner.search_study import SearchStudy
 from ablate.runner.study import Study, is_lost, reach, results_of, study_name, study_storage
 from ablate.runner.tasks import EpochDone, Took, audit, show, tasks_of
 from ablate.runner.times import Times
+from ablate.text import brief, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

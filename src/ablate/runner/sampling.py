@@ -9,9 +9,9 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from ablate.errors import UserError
-from ablate.experiment.yaml import cut
 from ablate.runner.places import refuse_long, try_to_write
 from ablate.store.files import key_of
+from ablate.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ablate.errors import AblateError, MemoryShortError, RunError, of_the_machine
+from ablate.text import first_line
 
 
 def explained(error: Exception) -> AblateError | None:
@@ -18,7 +19,7 @@ def explained(error: Exception) -> AblateError | None:
         )
     if isinstance(error, torch.AcceleratorError):
         return RunError(
-            f"the GPU failed ({str(error).splitlines()[0]})",
+            f"the GPU failed ({first_line(error)})",
             where="compute.device",
             fix="The same command goes on from there; if it fails again, try compute.device=cpu.",
         )

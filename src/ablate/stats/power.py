@@ -1,15 +1,16 @@
 """What a number of seeds can and cannot see.
 
-All levels are Bonferroni's ``alpha/claims``, the first and strictest of Holm's steps. Power is that of the
-paired t test. The sign-flip test, which decides, comes within 0.05 of it from a few seeds above
-``seeds_for_alpha``; at that least number, where all seeds must agree, it has about 0.6 instead of 0.8. Two
-one-sided t tests (TOST), which decide that two are equal, come within 0.1 of it, and need two seeds.
+All levels are Bonferroni's ``alpha/claims``, the first and strictest of Holm's steps. Differences are taken
+to be normal. With so few seeds that only differences which all agree decide, the power of the sign-flip test
+is ``Φ(effect/sd)ⁿ``; with more it is near that of the paired t test, which stands for it. Two one-sided t
+tests (TOST), which decide that two are equal, come within 0.1 of that, and need two seeds.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from statistics import NormalDist
 from typing import Literal
 
 from ablate.stats.paired import EXACT_UP_TO, smallest_p
@@ -39,18 +40,21 @@ def seeds_for_alpha(claims: int, alpha: float) -> int:
     raise ValueError(f"no number of seeds reaches p ≤ {level:g}; make fewer than {claims} claims")
 
 
-def detectable_effect(sd: float, n: int, claims: int, alpha: float) -> float:
-    """The smallest true mean difference that ``n`` seeds would show with 80 % power.
+def detectable_effect(sd: float, n: int, claims: int, alpha: float, *, test: Test = "sign-flip") -> float:
+    """The smallest true mean difference that ``n`` seeds would show, on the right side, with 80 % power.
 
-    ``sd`` is the standard deviation of the paired differences; the result has its unit. The power is
-    that of a two-sided paired t test at ``alpha/claims`` to reject *on the right side*: the
-    noncentral t distribution with ``n − 1`` degrees of freedom and noncentrality ``√n · effect/sd``
-    (Cohen, "Statistical Power Analysis", 1988, ch. 2). NaN where nothing is known about the noise:
-    fewer than two seeds, or ``sd`` not above zero. Raises ValueError for no claims, or alpha outside (0, 1).
+    ``sd`` is the standard deviation of the paired differences; the result has its unit. Where the sign-flip
+    test asks that all seeds agree, each does with probability ``Φ(effect/sd)``. Else the power is that of a
+    two-sided paired t test at ``alpha/claims``: the noncentral t distribution with ``n − 1`` degrees of
+    freedom and noncentrality ``√n · effect/sd`` (Cohen, "Statistical Power Analysis", 1988, ch. 2). NaN where
+    nothing is known about the noise: fewer than two seeds, or ``sd`` not above zero. Raises ValueError for no
+    claims, or alpha outside (0, 1).
     """
     level = _level(claims, alpha)
     if n < 2 or not sd > 0:
         return math.nan
+    if _all_must_agree(test, n, level):
+        return sd * NormalDist().inv_cdf(POWER ** (1 / n))
 
     # Not statsmodels' solve_power: it returns its bracket's end for n ≤ 3 and NaN where the far tail is.
     from scipy.special import nctdtrinc, stdtrit
@@ -72,6 +76,8 @@ def chance(effect: float, sd: float, n: int, claims: int, alpha: float, *, test:
         return 0.0
     if not sd > 0:
         return math.nan
+    if _all_must_agree(test, n, level):
+        return NormalDist().cdf(abs(effect) / sd) ** n
 
     from scipy.special import nctdtr, stdtrit
 
@@ -92,13 +98,18 @@ def seeds_needed(
         return None
     candidates = range(least, MOST_SEEDS + 1)
     found = bisect_left(
-        candidates, True, key=lambda n: detectable_effect(sd, n, claims, alpha) <= abs(effect)
+        candidates, True, key=lambda n: detectable_effect(sd, n, claims, alpha, test=test) <= abs(effect)
     )
     return candidates[found] if found < len(candidates) else None
 
 
 def _least(test: Test, claims: int, alpha: float) -> int:
     return 2 if test == "TOST" else max(2, seeds_for_alpha(claims, alpha))
+
+
+def _all_must_agree(test: Test, n: int, level: float) -> bool:
+    """Whether no second pattern of signs has a p as small as ``level``."""
+    return test == "sign-flip" and n <= EXACT_UP_TO and 2 * smallest_p(n) > level
 
 
 def _level(claims: int, alpha: float) -> float:

@@ -67,7 +67,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict on one question, and what it stands on.
+    """The verdict on one question, and what it rests on.
 
     ``difference`` and ``bca`` describe the differences themselves, whatever the margin, and are None
     without any; ``difference.p`` is against zero. ``p`` is that of ``test``, against the margin;
@@ -177,7 +177,7 @@ def _describe(
         p=found.p,
         p_corrected=corrected,
         test=found.test,
-        detectable=detectable_effect(sd, d.size, claims, alpha),
+        detectable=detectable_effect(sd, d.size, claims, alpha, test=found.test),
         distance=distance,
         sd=sd,
         seeds_needed=seeds_needed(distance, sd, claims, alpha, test=found.test) if d.size > 1 else None,

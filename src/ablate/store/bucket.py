@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ablate.errors import UserError
 from ablate.patience import Patience, Trouble, UnreachableError
+from ablate.text import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -201,5 +202,5 @@ def trouble_of(error: Exception, url: str) -> Trouble | None:
 
 
 def _first_line(error: Exception) -> str:
-    line = next(iter(str(error).splitlines()), type(error).__name__)
+    line = first_line(error) or type(error).__name__
     return re.sub(r"Error performing \S+ \S+ in \S+?s( - |, )|^Generic \w+ error: ", "", line)[:200]

@@ -1,4 +1,4 @@
-"""What all printing goes through: text as it is, tables, JSON, errors; how sizes and times are written."""
+"""What all printing goes through: text as it is, tables, JSON, errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ablate.errors import visible
+from ablate.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,23 +52,3 @@ def print_table(head: Sequence[str | Column], rows: Iterable[Sequence[str]]) -> 
 def print_error(error: AblateError) -> None:
     """What is wrong, where, and what to do; never a traceback."""
     Screen(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
-
-
-def duration(seconds: float) -> str:
-    """``42 s``, ``7 min``, ``3 h 20 min``, ``2 d 4 h``."""
-    minutes, hours = round(seconds / 60), round(seconds / 3600)
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if minutes < 100:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
-
-
-def in_bytes(number: int) -> str:
-    """``0 B``, ``12 kB``, ``3.4 GB``."""
-    size = float(number)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

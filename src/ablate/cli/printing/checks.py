@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from ablate.cli.printing import out, print_table
+from ablate.text import in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -120,6 +121,6 @@ def print_qualities(qualities: KitQualities, console: Console | None = None) -> 
     if qualities.perceptual.same_monster is not None:
         table.add_row("perceptual", "same monster nearer", f"{qualities.perceptual.same_monster:.1%}")
     for part, size in qualities.bytes.items():
-        table.add_row(part, "size", f"{size / 1e6:.2f} MB")
-    table.add_row("all", "size", f"{sum(qualities.bytes.values()) / 1e6:.2f} MB")
+        table.add_row(part, "size", in_bytes(size))
+    table.add_row("all", "size", in_bytes(sum(qualities.bytes.values())))
     (console or out()).print(table)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from ablate.cli.printing import duration, print_table, say
+from ablate.cli.printing import print_table, say
 from ablate.report.sections.verdicts import says
+from ablate.text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

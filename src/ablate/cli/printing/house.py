@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from ablate.cli.printing import duration, in_bytes, print_table, say
+from ablate.cli.printing import print_table, say
 from ablate.records import Cluster
-from ablate.report.words import plural
+from ablate.text import duration, first_line, in_bytes, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ def print_outcome(outcome: Outcome) -> None:
     counts = f"{finished} runs finished{stored}, {there} were already there, {pruned}{failed} failed"
     say(f"{counts}. Report: {outcome.report}")
     for name, reason in outcome.failed.items():
-        say(f"failed: {name}: {reason.splitlines()[0]}")
+        say(f"failed: {name}: {first_line(reason)}")
     if failed:
         say("The same command tries what failed again, and keeps what is finished.")
 

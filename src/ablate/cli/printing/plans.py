@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from ablate.cli.printing import duration, in_bytes, out, print_table
+from ablate.cli.printing import out, print_table
 from ablate.experiment.designs import describe
-from ablate.plan import drawn_at_random, warnings
+from ablate.plan import absent_parts, drawn_at_random, warnings
+from ablate.text import duration, in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def print_plan(plan: Plan, reasons: dict[str, list[str]]) -> None:
     """The design, variants × seeds, the trunks, steps to train against steps asked for, and why."""
-    spec, said = plan.experiment.spec, warnings(plan)
+    spec, said = plan.experiment.spec, [*absent_parts(plan), *warnings(plan)]
     out().print(f"[bold]{escape(spec.question)}[/]\n{escape(describe(spec))}\n")
     _print_variants(plan)
     _print_trunks(plan)

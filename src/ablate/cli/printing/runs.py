@@ -11,6 +11,7 @@ from ablate.cli.printing import out, print_table, say
 from ablate.looking.chosen import configuration
 from ablate.looking.compare import A, B
 from ablate.report import numbers
+from ablate.text import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +47,7 @@ def print_runs(chosen: Chosen) -> None:
     print_table(["variant", "seed", "status", *titles, Column("run", no_wrap=True, min_width=SHORT)], rows)
     for run in runs:
         if run.reason:
-            say(f"{run.variant} seed {run.seed} failed: {run.reason.splitlines()[0]}")
+            say(f"{run.variant} seed {run.seed} failed: {first_line(run.reason)}")
 
 
 def _cell(run: RunRecord, key: str, decimals: int) -> str:

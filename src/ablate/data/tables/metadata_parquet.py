@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ablate.data.fields import TEXT_FIELDS, Entry
 from ablate.errors import DataError
+from ablate.text import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ def read(file: Path, on_problem: OnProblem) -> Iterator[Entry]:
             raise DataError(f"has the column {twice[0]!r} twice", where=str(file), fix="Keep one of them.")
         rows = table.read(columns=[name for name in COLUMNS if name in names]).to_pylist()
     except (arrow.ArrowException, OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         fix = "Write the table again, for example with DataFrame.to_parquet."
         raise DataError(f"cannot be read as Parquet ({reason})", where=str(file), fix=fix) from None
     for number, row in enumerate(rows, 1):

@@ -18,7 +18,8 @@ from ablate.report.drawing import legend_beside, log_if_wide, looks, panel_grid
 from ablate.report.metrics import Metric, values_of
 from ablate.report.numbers import NONE
 from ablate.report.section import Section
-from ablate.report.words import plural, variant_name
+from ablate.report.words import variant_name
+from ablate.text import duration, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -154,9 +155,9 @@ def _sharing_table(results: Results, asked: Work, trained: Work) -> Table:
     rows = [[what, *(numbers.number(n, 0) for n in (of, done, of - done))] for what, of, done in counts]
     if asked.seconds:
         times = (asked.seconds, trained.seconds, asked.seconds - trained.seconds)
-        rows.append(["training time", *map(numbers.duration, times)])
+        rows.append(["training time", *map(duration, times)])
     if sampling := sum(run.metrics.get("sample_seconds", 0.0) for run in results.runs.values()):
-        rows.append(["sampling time", NONE, numbers.duration(sampling), NONE])
+        rows.append(["sampling time", NONE, duration(sampling), NONE])
     return Table(["", "asked for", "trained", "saved by sharing"], rows)
 
 
@@ -168,8 +169,8 @@ def _calls(results: Results) -> Table | None:
     rows = [
         [
             str(call.workers),
-            NONE if call.expected_seconds is None else numbers.duration(call.expected_seconds),
-            numbers.duration(call.seconds),
+            NONE if call.expected_seconds is None else duration(call.expected_seconds),
+            duration(call.seconds),
             NONE
             if call.expected_hours is None
             else f"{numbers.number(call.expected_hours, 2)} {call.device}-hours",
@@ -182,11 +183,11 @@ def _calls(results: Results) -> Table | None:
 
 def _verified(measured: Verification) -> str:
     """What training each variant by itself took, and whether it changed anything."""
-    separate = numbers.duration(sum(measured.separate_seconds.values()))
+    separate = duration(sum(measured.separate_seconds.values()))
     return (
         f"`ablate verify` trained the {plural(len(measured.equal), 'variant')} of seed {measured.seed} "
         f"both ways: each by itself took {separate}, all together "
-        f"{numbers.duration(measured.shared_seconds)}, so separate training takes {measured.ratio:.2f} times "
+        f"{duration(measured.shared_seconds)}, so separate training takes {measured.ratio:.2f} times "
         f"as long. The weights are equal to the last bit in {sum(measured.equal.values())} of "
         f"{len(measured.equal)}."
     )

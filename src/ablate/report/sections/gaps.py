@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-from ablate.errors import brief
 from ablate.records import FINISHED
 from ablate.report.blocks import Block, Heading, Table, code
 from ablate.report.numbers import NONE
 from ablate.report.section import Section
 from ablate.report.words import line, shorten
+from ablate.text import brief
 
 if TYPE_CHECKING:
     from ablate.report.results import Results

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ablate.errors import brief
 from ablate.records import FAILED, FINISHED
 from ablate.report.blocks import Block, Heading, Notes, Text, bold
 from ablate.report.results import Results, unmet
@@ -11,7 +10,8 @@ from ablate.report.sections import audit
 from ablate.report.sections.gaps import find_gaps
 from ablate.report.sections.results import image_counts
 from ablate.report.sections.variants import same_noise
-from ablate.report.words import line, listed, plural, shorten
+from ablate.report.words import line, listed, shorten
+from ablate.text import brief, plural
 
 MOST_FAILURES = 3
 """That are told at the top of the page."""

@@ -10,7 +10,8 @@ from ablate.report.blocks import Block, Heading, Table, Text, bullets, code
 from ablate.report.numbers import NONE
 from ablate.report.section import Section
 from ablate.report.sections.results import counted, image_counts
-from ablate.report.words import line, plural
+from ablate.report.words import line
+from ablate.text import duration, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +86,7 @@ def _published(figure: Mapping[str, Any], field: str) -> str:
     value = figure.get(field)
     if value is None:
         return NONE
-    return numbers.duration(value) if figure["metric"] in COSTS else f"{value:g}"
+    return duration(value) if figure["metric"] in COSTS else f"{value:g}"
 
 
 def _measured(metric: Metric | None, variant: str) -> list[str]:
@@ -93,7 +94,7 @@ def _measured(metric: Metric | None, variant: str) -> list[str]:
     if metric is None or variant not in metric.intervals:
         return [NONE, NONE]
     unit, mean = " s" if metric.key in COSTS else "", metric.intervals[variant].mean
-    long = f" ({numbers.duration(mean)})" if unit and mean >= 60 else ""
+    long = f" ({duration(mean)})" if unit and mean >= 60 else ""
     difference = metric.difference(variant) + unit if variant in metric.differences else NONE
     return [f"{metric.mean(variant)}{unit}{long}", difference]
 

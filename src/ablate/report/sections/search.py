@@ -20,8 +20,9 @@ from ablate.report.numbers import NONE
 from ablate.report.search import Searched, Trial, shown
 from ablate.report.section import Section
 from ablate.report.sections.samples import draw_grid, grid_of
-from ablate.report.words import line, plural, shorten
+from ablate.report.words import line, shorten
 from ablate.stats import paired_difference
+from ablate.text import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from ablate.report import numbers
 from ablate.report.blocks import Block, Fold, Heading, Items, Table, Text, bold, bullets
 from ablate.report.section import Section
-from ablate.report.words import line, listed, plural
+from ablate.report.words import line, listed
 from ablate.stats import Verdict
+from ablate.text import plural
 
 if TYPE_CHECKING:
     from ablate.report.claims import Claim, Looks
@@ -101,9 +102,10 @@ def how(claim: Claim, claims: int) -> list[str]:
 
 
 def _looks(looks: Looks) -> str:
-    """The looks that were planned, and how many of them were taken; empty without any."""
+    """When the claims are judged: at the looks that were planned, or when all runs have ended. Empty where
+    that was done."""
     if not looks.planned:
-        return ""
+        return "" if looks.ended else "Claims are judged when all runs have ended, so nothing is decided yet."
     counts = listed([str(look.seeds) for look in looks.planned])
     levels = listed([f"{look.alpha:.3g}" for look in looks.planned])
     words = (
