@@ -147,6 +147,20 @@ def test_averages_that_differ_in_start_decay_or_shadow_are_told_apart(ask: Any, 
     assert about(findings, "difference").act == "passive"
 
 
+def test_a_schedule_that_begins_too_slowly_for_a_few_steps_is_active(ask: Any) -> None:
+    long = {"train": {"epochs": 3000, "learning_rate": 1e-4}}
+    findings = ask({"plain": long, "it": {**long, "lr_schedule": {"kind": "cosine"}}})
+    assert about(findings, "lr_schedule").act == about(findings, "difference").act == "active"
+
+
+def test_a_difference_that_only_later_batches_meet_is_active(ask: Any) -> None:
+    """Two shares so close that no caption of the first steps lies between them."""
+    some, more = ({"train": {"caption_dropout": share}} for share in (0.1, 0.102))
+    difference = about(ask({"plain": some, "it": more}), "difference")
+    assert difference.act == "active"
+    assert difference.changes["batch"] and not difference.changes["loss"]
+
+
 def test_longer_training_is_active(ask: Any) -> None:
     findings = ask({"plain": {}, "it": {"train": {"epochs": 5}}})
     assert about(findings, "difference").act == "active"
@@ -455,6 +469,17 @@ def test_a_variant_that_cannot_be_looked_at_gets_the_reason(ask: Any, tmp_path: 
         "not looked at: the VAE openai/no-such-model is not there"
     )
     assert [f.variant for f in findings if f.act == "active"] == ["plain"]
+
+
+def test_what_could_not_be_looked_at_is_looked_at_again(
+    make_keys: MakeKeys, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variants = {"plain": [make_keys()], "it": [make_keys(FLIP)]}
+    with monkeypatch.context() as patch:
+        patch.setattr(compare, "probe", None)
+        first = audit(variants, "plain", (), store, lambda text: None)
+    assert about(first, "difference").reason.startswith("not looked at")
+    assert about(audit(variants, "plain", (), store, lambda text: None), "difference").act == "active"
 
 
 def test_the_same_question_is_answered_from_the_store(

@@ -97,7 +97,11 @@ def test_an_unknown_option_is_refused(scheduler: str) -> None:
     [("DDPMScheduler", 4), ("HeunDiscreteScheduler", 7), ("PNDMScheduler", 13)],
 )
 def test_evaluations_of_the_unet_are_counted_not_steps(unet: Any, scheduler: str, evaluations: int) -> None:
-    assert draw(unet, scheduler)[1] == evaluations
+    assert draw(unet, scheduler, guidance=1.0)[1] == evaluations
+
+
+def test_guidance_evaluates_the_unet_twice_a_step(unet: Any) -> None:
+    assert draw(unet, "DDIMScheduler", guidance=3.0)[1] == 2 * draw(unet, "DDIMScheduler", guidance=1.0)[1]
 
 
 def test_guidance_1_is_the_conditional_prediction_alone(unet: Any) -> None:

@@ -156,3 +156,17 @@ def test_before_the_first_look_nothing_is_decided(make_record: MakeRecord) -> No
 def test_a_look_waits_for_runs_that_are_open(make_record: MakeRecord) -> None:
     record = make_record(seeds=range(9))
     assert gathered(looking(replace(record, runs=record.runs[1:]), 9, 12)).looks.taken == 0
+
+
+def test_without_planned_looks_nothing_is_decided_while_a_run_is_open(make_record: MakeRecord) -> None:
+    record = make_record(seeds=range(9))
+    on_the_way = replace(record, runs=record.runs[1:])
+    assert {str(claim.verdict) for claim in gathered(on_the_way).claims} == {"inconclusive"}
+    assert "Claims are judged when all runs have ended, so nothing is decided yet." in rendered(on_the_way)
+
+
+def test_a_run_that_failed_has_ended(make_record: MakeRecord) -> None:
+    record = make_record(seeds=range(9))
+    failed = replace(record.runs[0], status="FAILED", metrics={})
+    ended = gathered(replace(record, runs=[failed, *record.runs[1:]]))
+    assert str(ended.claims[0].verdict) == "supported"

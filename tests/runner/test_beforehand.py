@@ -197,7 +197,7 @@ def test_a_disk_without_room_is_told_what_it_needs_and_has(
         folder=folder,
     )
     assert done.code == 1
-    assert "the disk is full for this: it takes at least" in done.err
+    assert "the disk is too full: this needs" in done.err
     assert "GB are free" in done.err and "--store" in done.err
     assert nothing_was_trained(folder)
 

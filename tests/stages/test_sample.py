@@ -102,7 +102,7 @@ def test_the_samples_say_what_they_were_drawn_with(trained: RunKeys, store: Stor
     sampled = Sampled(sample(trained, store, quiet))
     weights = store.path("train", trained.chain[-1]) / "unet.safetensors"
     assert sampled.weights == file_digest(weights)
-    assert sampled.evaluations_per_image == 3
+    assert sampled.evaluations_per_image == 6
     assert sampled.seconds > 0
     assert len(sampled.history) == 1
 

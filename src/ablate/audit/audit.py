@@ -59,7 +59,8 @@ def audit(
     Each variant is compared with the baseline where they first differ, with itself without each factor that
     it adds, with itself with each of its fields taken back alone, and with the variants before it. Steps
     begin at the newest kept state before that epoch, or at the initial weights. A variant that cannot
-    be looked at gets a warning that says why. The same question is answered from the store.
+    be looked at gets a warning that says why. The same question is answered from the store, if all was looked
+    at.
 
     Args:
         variants: name → keys of its runs, one for each seed in the same order. The first seed is looked at;
@@ -79,11 +80,25 @@ def audit(
     )
 
     def fill(folder: Path) -> None:
-        found = _Audit(variants, baseline, store, progress).all_findings(expect)
+        questions = _Audit(variants, baseline, store, progress)
+        found = questions.all_findings(expect)
+        if questions.failed:
+            raise _NotAllSeenError(found)
         (folder / "findings.json").write_text(json.dumps([asdict(finding) for finding in found]))
 
-    text = (store.make("audit", key, {}, fill) / "findings.json").read_text()
+    try:
+        text = (store.make("audit", key, {}, fill) / "findings.json").read_text()
+    except _NotAllSeenError as error:
+        return error.found
     return [Finding(**finding) for finding in json.loads(text)]
+
+
+class _NotAllSeenError(Exception):
+    """Something could not be looked at. Next time it may be: a package that was missing is there."""
+
+    def __init__(self, found: list[Finding]) -> None:
+        super().__init__()
+        self.found = found
 
 
 class _Audit:
@@ -102,6 +117,8 @@ class _Audit:
         self.progress = progress
         self.looks = Looks(store)
         self.prepared = {(runs[0].prepare, runs[0].augmented) for runs in variants.values()}
+        self.failed = False
+        """Whether a variant could not be looked at."""
         self.answers: dict[str, Comparison] = {}
         """Variant → its comparison with the baseline."""
 
@@ -117,6 +134,7 @@ class _Audit:
                 if failure := explained(error):
                     raise failure from error  # no run would fare better
                 # Whatever is wrong with one variant is recorded by its runs; the others are looked at.
+                self.failed = True
                 what = error.what if isinstance(error, AblateError) else f"{type(error).__name__}: {error}"
                 place = f" at {where}" if (where := blamed(error)) else ""
                 found.append(Finding(name, DIFFERENCE, "warning", reason=f"not looked at: {what}{place}"))
@@ -271,6 +289,11 @@ class _Audit:
             fields = differing(keys.config, other.config)
             if unreached := _unreached(fields, keys.config, other.config, compared.ours.norm):
                 act, reason = "warning", unreached
+            elif keys.prepare != other.prepare:
+                act, reason = (
+                    "warning",
+                    "the data differ, but none of the images looked at, nor their captions",
+                )
             else:
                 reason = f"with and without {_listed(fields)}, all is the same to the last bit"
         return Finding(name, about, act, layer, reason, compared.moment.epoch, compared.change)

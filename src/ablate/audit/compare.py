@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from ablate.audit.probe import Moment, Probe, changes, probe
+from ablate.audit.probe import Moment, Probe, changes, difference, probe
 from ablate.records import LAYERS
 
 if TYPE_CHECKING:
@@ -43,12 +43,18 @@ class Comparison:
         ``enters`` is the first layer in which it should show.
         """
         change = self.change
-        if change["update"]:
+        if change["update"] or self._differs_later:
             return "active", ""
         if change["images"] or change["scores"]:
             return "passive", ""
         last = max((number for number, layer in enumerate(LAYERS) if change[layer]), default=-1)
         return "inert", LAYERS[max(last + 1, LAYERS.index(enters))]
+
+    @property
+    def _differs_later(self) -> bool:
+        """Whether only batches to come differ. They will do what batches do: change the loss."""
+        met = difference(self.ours.layers["batch"], self.theirs.layers["batch"])
+        return bool(self.change["batch"]) and not met
 
 
 @dataclass

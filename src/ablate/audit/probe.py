@@ -17,7 +17,7 @@ from ablate.records import LAYERS
 from ablate.stages.batch import caption_rows, draw_batch
 from ablate.stages.prepare import to_uint8
 from ablate.stages.sample import decoded
-from ablate.stages.step import batch_losses, forward, optimizer_step, weighted_sum
+from ablate.stages.step import batch_losses, forward, learning_rate, optimizer_step, weighted_sum
 from ablate.stages.train import epoch_batches
 from ablate.stages.training import Frozen, Training
 
@@ -83,6 +83,8 @@ class Probe:
     """What the layers held; those of the weights' size in the last step only."""
 
     layers: dict[str, list[Trace]]
+    to_come: list[Trace]
+    """The captions of later batches, in which a rare difference shows."""
     measured_with: dict[str, Any]
     """The evaluator and how it is used."""
     without_graph: frozenset[str]
@@ -135,9 +137,8 @@ def probe(keys: RunKeys, moment: Moment, store: Store, parts: dict[Any, Any]) ->
             hook.remove()  # a cycle of references would keep this training beside the next ones
     draws = ((keys.seed, moment.epoch, number) for number in range(DRAWN))
     rows = [caption_rows(training, batches[draw[-1] % len(batches)], draw) for draw in draws]
-    layers["batch"] += _traces([torch.cat(rows)])
-
-    layers["update"] = _traces(weight.cpu() - initial[name] for name, weight in training.weights.items())
+    moved = [weight.cpu() - initial[name] for name, weight in training.weights.items()]
+    layers["update"] = _traces([*moved, _learning_rates(keys)])
     layers["EMA weights"] = layers["update"]
     for watching, average in training.averages.items():
         weights = watching.sampled(average)
@@ -147,6 +148,7 @@ def probe(keys: RunKeys, moment: Moment, store: Store, parts: dict[Any, Any]) ->
     layers["images"], layers["scores"] = (_traces([result]) for result in _draw(training, moment))
     return Probe(
         layers,
+        to_come=_traces([torch.cat(rows)]),
         measured_with={k: v for k, v in keys.evaluate_ingredients.items() if k != "sample"},
         without_graph=frozenset(name for name, loss in losses.items() if not loss.requires_grad),
         norm=max(norms),
@@ -155,13 +157,15 @@ def probe(keys: RunKeys, moment: Moment, store: Store, parts: dict[Any, Any]) ->
 
 def changes(probe: Probe, other: Probe) -> dict[str, float]:
     """Layer → size of the difference relative to ``other``'s; 0 where all is equal to the last bit."""
-    found = {layer: _change(probe.layers[layer], other.layers[layer]) for layer in LAYERS}
+    found = {layer: difference(probe.layers[layer], other.layers[layer]) for layer in LAYERS}
+    found["batch"] = found["batch"] or difference(probe.to_come, other.to_come)
     if probe.measured_with != other.measured_with:
         found["scores"] = 1.0
     return found
 
 
-def _change(ours: Sequence[Trace], theirs: Sequence[Trace]) -> float:
+def difference(ours: Sequence[Trace], theirs: Sequence[Trace]) -> float:
+    """Its size relative to ``theirs``; 0 where all is equal to the last bit."""
     if [trace.shape for trace in ours] != [trace.shape for trace in theirs]:
         return 1.0
     pairs = list(zip(ours, theirs, strict=True))
@@ -181,6 +185,13 @@ def _first_step(observer: Observer, moment: Moment) -> int:
     """The step before which an average begins: 0 with the training, then one step later for each start."""
     later = sorted({start for start in moment.ema_starts if start})
     return later.index(observer.begins) + 1 if observer.begins else 0
+
+
+def _learning_rates(keys: RunKeys) -> Tensor:
+    """The learning rate [epochs] at the beginning of each epoch: a schedule may begin so slowly that a few
+    steps do not show it."""
+    epochs = range(keys.config.train.epochs)
+    return torch.tensor([learning_rate(keys.acting(e), e, len(epochs)) for e in epochs], dtype=torch.float64)
 
 
 def _gradients(training: Training) -> list[Trace]:

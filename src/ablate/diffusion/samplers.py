@@ -79,11 +79,12 @@ def sample_latents(
     generators: Sequence[torch.Generator],
     bf16: bool = False,
 ) -> tuple[Tensor, int]:
-    """Latents [B, *shape] for text states [B, L, D], and the number of U-Net evaluations.
+    """Latents [B, *shape] for text states [B, L, D], and how often the U-Net is evaluated for each.
 
     Each image draws from its own CPU generator only, so it does not depend on its batch. Both halves of
-    classifier-free guidance (Ho & Salimans 2021) go through the U-Net in one batch; the unconditional one
-    uses ``empty`` [1, L, D]. The scheduler computes in float32, also where the U-Net does not (``bf16``).
+    classifier-free guidance (Ho & Salimans 2021) go through the U-Net in one batch, and count as two
+    evaluations; the unconditional one uses ``empty`` [1, L, D]. The scheduler computes in float32, also where
+    the U-Net does not (``bf16``).
 
     Raises:
         MeaninglessError: a latent or a prediction is not a number, or the scheduler takes no step.
@@ -114,7 +115,7 @@ def sample_latents(
         what = f"gave latents {list(latents.shape)} for {list(noise.shape)}" if finite else "takes no step"
         raise MeaninglessError(f"{type(scheduler).__name__} {what}", where="sample.scheduler")
     _refuse_infinite(torch.stack(finite).cpu(), scheduler, bf16=bf16)
-    return latents, len(finite)
+    return latents, len(finite) * (2 if guided else 1)
 
 
 def _are_finite(images: Tensor) -> Tensor:

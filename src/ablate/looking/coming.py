@@ -50,8 +50,11 @@ class Coming:
     """All that were planned."""
     missing: int
     """Runs that the experiment still lacks as it is."""
+    ended: bool
+    """Whether all of its runs have finished or failed."""
     steps: tuple[Step, ...]
-    """At each look that is to come; or without planned looks one, a study of fresh seeds by themselves."""
+    """At each look that is to come; or, when a study without planned looks has ended, one of fresh seeds by
+    themselves."""
 
 
 def coming(results: Results, plan_with: Callable[[Sequence[int]], Plan]) -> Coming:
@@ -83,13 +86,14 @@ def coming(results: Results, plan_with: Callable[[Sequence[int]], Plan]) -> Comi
         )
 
     fresh = tuple(range(max(seeds) + 1, max(seeds) + 1 + MOST_SEEDS))
+    steps = []
     if results.looks.planned:
         steps = [
             step((*seeds, *fresh)[: look.seeds], look.alpha)
             for look in results.looks.to_come
             if still_open and look.seeds >= len(seeds)
         ]
-    else:
+    elif results.looks.ended:
         needed = [n for claim in still_open.values() if (n := claim.judgement.seeds_needed)]
         count = max((n for n in needed if n <= MOST_SEEDS), default=0)
         steps = [step(fresh[:count], results.alpha)] if count else []
@@ -98,6 +102,7 @@ def coming(results: Results, plan_with: Callable[[Sequence[int]], Plan]) -> Comi
         open=still_open,
         looks=results.looks.planned,
         missing=variants * len(seeds) - len(finished),
+        ended=results.looks.ended,
         steps=tuple(steps),
     )
 

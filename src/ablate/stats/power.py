@@ -2,8 +2,8 @@
 
 All levels are Bonferroni's ``alpha/claims``, the first and strictest of Holm's steps. Differences are taken
 to be normal. With so few seeds that only differences which all agree decide, the power of the sign-flip test
-is ``Φ(effect/sd)ⁿ``; with more it is near that of the paired t test, which stands for it. Two one-sided t
-tests (TOST), which decide that two are equal, come within 0.1 of that, and need two seeds.
+is ``Φ(effect/sd)ⁿ``; with more it is taken from the paired t test, which is within 0.05 of it. Two one-sided
+t tests (TOST), which decide that two are equal, come within 0.1 of that, and need two seeds.
 """
 
 from __future__ import annotations

@@ -73,6 +73,8 @@ def _print_how(found: Coming, command: str) -> None:
             f"To take the next look: {command} --seeds {_ranges(seeds)} "
             f"(or write `seeds: [{', '.join(map(str, seeds))}]` into it)"
         )
+    elif not (found.looks or found.ended):
+        say("The claims are judged when all runs have ended.")
     elif found.looks:
         say("The last look has been taken, and all of alpha is spent. Only fresh seeds can say more.")
     else:
