@@ -1,6 +1,6 @@
 """A study on two Ray nodes beside ``--workers 2``, then with the store on S3 and the record on PostgreSQL:
 
-    python benchmarks/cluster_study.py experiments/ema.yaml --seeds 0,1
+    python benchmarks/cluster_study.py experiments/ema.yaml --seeds 0-5
 
 Whole studies, one after the other, on this machine. Each node has one CPU. Printed for each: seconds of the
 work, as the record has them (from the first task to the last result), epochs trained and asked for, and a
@@ -56,7 +56,7 @@ def main() -> None:
     """Prints what it measures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("spec", nargs="?", type=Path, default=Path("experiments/ema.yaml"))
-    parser.add_argument("--seeds", default="0,1")
+    parser.add_argument("--seeds", default="0-5")
     asked = parser.parse_args()
     experiment = ablate.load(asked.spec, seeds=parse_seeds(asked.seeds))
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # this machine's own address only

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from ablate.audit.probe import SAMPLED, Moment, Trace, _change, probe
+from ablate.audit.probe import SAMPLED, Moment, Trace, difference, probe
 from ablate.stages.prepare import prepare
 from ablate.stages.training import Frozen, Training
 from ablate.store import Store
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def change(ours: torch.Tensor, theirs: torch.Tensor) -> float:
-    return _change([Trace.of(ours)], [Trace.of(theirs)])
+    return difference([Trace.of(ours)], [Trace.of(theirs)])
 
 
 def test_equal_tensors_have_no_difference_in_whatever_layout() -> None:
@@ -49,7 +49,7 @@ def test_the_size_of_a_difference_is_measured_on_a_sample() -> None:
 def test_each_tensor_counts_by_its_size() -> None:
     large, small = torch.ones(100 * SAMPLED), torch.ones(SAMPLED)
     ours, theirs = [Trace.of(large), Trace.of(2 * small)], [Trace.of(large), Trace.of(small)]
-    assert _change(ours, theirs) == pytest.approx(math.sqrt(1 / 101))
+    assert difference(ours, theirs) == pytest.approx(math.sqrt(1 / 101))
 
 
 def test_what_is_not_finite_equals_nothing() -> None:

@@ -88,7 +88,7 @@ def test_inconclusive_comes_with_what_the_design_sees_and_what_it_would_take(
     record: ExperimentRecord,
 ) -> None:
     text = words(record, 2)
-    assert "This design sees a true difference of 1.47 with 80 % power." in text
+    assert "This design sees a true difference of 1.77 with 80 % power." in text
     assert "If the measured difference is the true one, 85 seeds would decide with 80 % power." in text
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ablate.stats import Question, Verdict, detectable_effect, judge, seeds_for_alpha, spend
+from ablate.stats import Question, Verdict, detectable_effect, judge, spend
 from ablate.stats.verdicts import Evidence, conclude, weigh
 
 if TYPE_CHECKING:
@@ -130,23 +130,12 @@ def test_equality_of_several_claims_at_the_margin_is_wrongly_supported_as_rarely
     assert wrong / 500 <= at_most(ALPHA, 500)
 
 
-@pytest.mark.parametrize(("n", "claims"), [(8, 1), (12, 1), (12, 4)])
-def test_the_sign_flip_test_sees_a_detectable_effect_about_as_often_as_the_t_test(
-    n: int, claims: int
-) -> None:
+@pytest.mark.parametrize(("n", "claims"), [(6, 1), (7, 1), (7, 2), (8, 1), (8, 4), (12, 1), (12, 4)])
+def test_the_sign_flip_test_sees_a_detectable_effect_in_four_of_five_experiments(n: int, claims: int) -> None:
     effect = detectable_effect(1.0, n, claims, ALPHA)
     draws = np.random.default_rng(n).normal(effect, 1.0, (EXPERIMENTS, 1, n))
     seen = np.mean([evidence_of(d)[0].p <= ALPHA / claims for d in draws])
     assert seen == pytest.approx(0.8, abs=0.05)
-
-
-@pytest.mark.parametrize("claims", [1, 4])
-def test_with_the_fewest_seeds_that_can_decide_it_sees_less(claims: int) -> None:
-    n = seeds_for_alpha(claims, ALPHA)
-    effect = detectable_effect(1.0, n, claims, ALPHA)
-    draws = np.random.default_rng(n).normal(effect, 1.0, (EXPERIMENTS, 1, n))
-    seen = np.mean([evidence_of(d)[0].p <= ALPHA / claims for d in draws])
-    assert seen == pytest.approx(0.6, abs=0.06)
 
 
 @pytest.mark.parametrize("n", [8, 12])

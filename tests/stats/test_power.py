@@ -11,11 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ablate.stats import chance, detectable_effect, seeds_for_alpha, seeds_needed, sign_flip_p, smallest_p
+from ablate.stats import chance, detectable_effect, seeds_for_alpha, seeds_needed, smallest_p
 from ablate.stats.verdicts import tost_p
-
-TOLERANCE = 0.06
-"""Of a share of trials, and of the t test beside the sign-flip test."""
 
 
 @pytest.mark.parametrize(
@@ -53,21 +50,6 @@ def test_an_effect_detectable_by_t_tests_has_80_percent_power(n: int, claims: in
     effect = detectable_effect(3.0, n, claims, 0.05, test="TOST") / 3.0
     power = TTestPower().power(effect, n, 0.05 / claims / 2, alternative="larger")
     assert power == pytest.approx(0.8, abs=1e-4)
-
-
-@pytest.mark.parametrize(("n", "claims"), [(6, 1), (7, 2), (8, 4), (7, 1), (8, 1), (10, 4)])
-def test_trials_of_the_sign_flip_test_find_a_detectable_effect(n: int, claims: int) -> None:
-    effect = detectable_effect(1.0, n, claims, 0.05)
-    draws = np.random.default_rng(0).normal(effect, size=(1500, n))
-    found = np.mean([d.mean() > 0 and sign_flip_p(d) <= 0.05 / claims for d in draws])
-    assert found == pytest.approx(0.8, abs=TOLERANCE)
-
-
-def test_a_study_in_which_one_seed_disagreed_is_too_small_to_be_repeated() -> None:
-    differences = np.array([1, 1, 1, 1, 1, -0.1])
-    needed = seeds_needed(differences.mean(), differences.std(ddof=1), 1, 0.05)
-    assert sign_flip_p(differences) > 0.05
-    assert needed is not None and needed > 6
 
 
 def test_a_known_detectable_effect() -> None:

@@ -137,9 +137,9 @@ def probe(keys: RunKeys, moment: Moment, store: Store, parts: dict[Any, Any]) ->
             hook.remove()  # a cycle of references would keep this training beside the next ones
     draws = ((keys.seed, moment.epoch, number) for number in range(DRAWN))
     rows = [caption_rows(training, batches[draw[-1] % len(batches)], draw) for draw in draws]
-    moved = [weight.cpu() - initial[name] for name, weight in training.weights.items()]
-    layers["update"] = _traces([*moved, _learning_rates(keys)])
-    layers["EMA weights"] = layers["update"]
+    moved = _traces(weight.cpu() - initial[name] for name, weight in training.weights.items())
+    layers["update"] = [*moved, Trace.of(_learning_rates(keys))]
+    layers["EMA weights"] = moved
     for watching, average in training.averages.items():
         weights = watching.sampled(average)
         layers["EMA weights"] = _traces(weights[name].cpu() - initial[name] for name in training.weights)
