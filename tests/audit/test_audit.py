@@ -8,28 +8,31 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from PIL import Image
 
 from ablate.audit import compare
 from ablate.audit import probe as probing
 from ablate.audit.audit import audit
 from ablate.audit.compare import first_difference, moment
+from ablate.audit.probe import STEPS
+from ablate.data import captions
 from ablate.diffusion.schedule import ForwardProcess
 from ablate.factors.ema import Ema
 from ablate.parts.base import EMBEDDED_KIT
 from ablate.records import LAYERS, Finding
 from ablate.stages.batch import draw_batch
 from ablate.stages.prepare import prepare
-from ablate.stages.train import train
+from ablate.stages.train import epoch_batches, train
 from ablate.stages.training import Frozen, Training
 from ablate.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from ablate.audit.probe import Probe
     from tests.conftest import MakeKeys
@@ -159,6 +162,22 @@ def test_a_difference_that_only_later_batches_meet_is_active(ask: Any) -> None:
     difference = about(ask({"plain": some, "it": more}), "difference")
     assert difference.act == "active"
     assert difference.changes["batch"] and not difference.changes["loss"]
+
+
+def test_of_changed_data_that_no_step_met_the_audit_only_warns(
+    ask: Any, data_folder: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(data_folder, tmp_path / "other"))
+    met = torch.cat(epoch_batches(32, FEW["train"]["batch"], seed=0, epoch=0)[:STEPS])
+    images = captions.read(other).train
+    unmet = next(number for number in range(len(images)) if number not in met)
+    black = Image.new("RGB", Image.open(images[unmet].path).size)
+    black.save(images[unmet].path)
+    difference = about(ask({"plain": {}, "it": {"data": {"path": str(other)}}}), "difference")
+    assert (difference.act, difference.reason) == (
+        "warning",
+        "the data differ, but none of the images looked at, nor their captions",
+    )
 
 
 def test_longer_training_is_active(ask: Any) -> None:
