@@ -447,6 +447,15 @@ def bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 @pytest.fixture
+def nfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that lies on a network file system, if one believes the table of mounts."""
+    (folder := tmp_path / "nfs").mkdir()
+    (table := tmp_path / "mounts").write_text(f"disk / ext4 rw 0 0\nserver:/ {folder} nfs4 rw 0 0\n")
+    monkeypatch.setattr("ablate.mounts.TABLE", table)
+    return folder
+
+
+@pytest.fixture
 def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caches:
     """The libraries' caches of downloads, empty, and hubs that are out of reach."""
     from hubs import Caches

@@ -76,6 +76,17 @@ def test_nothing_asks_for_the_ablate_of_pypi() -> None:
     assert not asking
 
 
+CLUSTERS = sorted((ROOT / "examples" / "cluster").iterdir())
+
+
+@pytest.mark.parametrize("file", CLUSTERS, ids=lambda file: file.name)
+def test_an_example_of_a_cluster_records_on_a_server_and_marks_what_to_change(file: Path) -> None:
+    """Its folder is shared, and an SQLite file must not lie there."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert any("MLFLOW_TRACKING_URI" in line and ".example" in line for line in lines)
+    assert all("# change: " in line for line in lines if ".example" in line and not line.startswith("#"))
+
+
 @by_page
 def test_files_that_are_named_exist(page: Path) -> None:
     for name in re.findall(r"`((?:src|tests|docs|experiments)/[\w/.]+)`", without_comments(page)):

@@ -126,6 +126,12 @@ def test_mlflow_is_asked_where_it_is(tmp_path: Path, databases: Path) -> None:
     )
 
 
+def test_a_record_on_a_network_file_system_is_wrong(tmp_path: Path, nfs: Path) -> None:
+    [answer] = wrong(look(tmp_path, uri=f"sqlite:///{nfs}/mlflow.db"))
+    assert answer.found.startswith("an SQLite file on a network file system (nfs4) breaks")
+    assert "--tracking-uri sqlite:////" in answer.mend
+
+
 @pytest.mark.parametrize(
     ("code", "found"),
     [

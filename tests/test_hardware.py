@@ -60,8 +60,9 @@ def processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> Non
     file.write_text(f"processor\t: 0\n{text}\n\nprocessor\t: 1\nflags\t: none\n")
     monkeypatch.setattr(hardware, "CPUINFO", file)
     monkeypatch.setattr(hardware.platform, "machine", lambda: "x86_64")
-    for name in hardware.LIMITS:
-        monkeypatch.delenv(name, raising=False)
+    for names in hardware.VARIABLES.values():
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
 
 
 # ── cpu or cuda ──────────────────────────────────────────────────────────────────────────────────
@@ -144,12 +145,19 @@ def test_the_class_of_a_cpu_is_the_instructions_by_which_libraries_choose_their_
     assert words(device_class("cpu")) == said
 
 
-def test_variables_that_keep_instructions_from_being_used_are_of_the_class(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("device", "name"), [(device, name) for device, names in hardware.VARIABLES.items() for name in names]
+)
+def test_variables_that_change_what_libraries_compute_are_of_the_class(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str, name: str
 ) -> None:
+    driver(monkeypatch, "NVIDIA H100 80GB HBM3")
     processor(monkeypatch, tmp_path, "vendor_id\t: GenuineIntel\nflags\t\t: fma avx2")
-    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
-    assert words(device_class("cpu")) == "CPU, x86_64 AVX2, GenuineIntel, MKL_CBWR=COMPATIBLE"
+    before = device_class(device)
+    device_class.cache_clear()
+    monkeypatch.setenv(name, "1")
+    assert device_class(device) == before | {name: "1"}
+    assert words(device_class(device)) == f"{words(before)}, {name}=1"
 
 
 def test_the_instructions_are_those_that_torch_uses() -> None:

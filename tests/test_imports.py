@@ -19,7 +19,7 @@ PACKAGE = Path(ablate.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("text", "interrupts", "mounts", "documents"),
     ("errors",),
-    ("patience", "fields", "metrics", "diffusion", "plugins", "hardware"),
+    ("patience", "fields", "metrics", "diffusion", "plugins", "hardware", "locks"),
     ("factors",),
     ("store", "records", "progress", "stats"),
     ("report",),
@@ -46,10 +46,11 @@ ONLY: dict[str, set[str]] = {
     "factors": {"diffusion", "fields"},
     "plugins": {"errors"},
     "hardware": {"errors"},
+    "locks": {"mounts"},
     "records": set(),
     "progress": set(),
     "stats": {"errors"},
-    "report": {"stats", "records", "metrics", "plugins", "errors", "text"},
+    "report": {"stats", "records", "metrics", "plugins", "errors", "text", "locks"},
 }
 """Parts that stand for themselves."""
 

@@ -54,4 +54,4 @@ def test_sqlite_on_a_network_file_system_is_refused_with_the_reason() -> None:
     refuse_shared(Path("/srv/mlflow.db"), TABLE)
     with pytest.raises(UserError, match=r"network file system \(nfs4\) breaks: locks do not hold") as error:
         refuse_shared(Path("/home/ada/mlflow.db"), TABLE)
-    assert "--tracking-uri" in error.value.fix
+    assert "--tracking-uri" in error.value.fix and "--study-storage" in error.value.fix

@@ -9,8 +9,12 @@
 #SBATCH --time=24:00:00
 
 set -euo pipefail
-cd "$SLURM_SUBMIT_DIR"            # a folder that all machines see: the store, mlflow.db and the reports are here
+cd "$SLURM_SUBMIT_DIR"            # a folder that all machines see: the store and the reports are here
 source .venv/bin/activate
+
+# SQLite breaks in such a folder. So the record is on a server, and the study, which can be lost, on a local disk.
+export MLFLOW_TRACKING_URI=http://mlflow.example:5000 # change: your server
+export ABLATE_STUDY_STORAGE="sqlite:////tmp/$USER-optuna.db"
 
 # Only who has this token can use the cluster. It is made once, in your home.
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0

@@ -23,7 +23,7 @@ from ablate.parts.missing import mend, named_parts
 from ablate.parts.sources import out_of_reach
 from ablate.record.addresses import check_address, database_of
 from ablate.record.client import count_experiments
-from ablate.record.databases import is_there
+from ablate.record.databases import is_there, refuse_shared
 from ablate.record.patience import shown
 from ablate.text import in_bytes, in_one_line, plural
 
@@ -156,6 +156,7 @@ def _mlflow(uri: str) -> Answer:
         check_address(uri)
         if database is None:
             return Answer(about, "note", "not tried: neither a server nor an SQLite file")
+        refuse_shared(database)
         if not is_there(database):
             return Answer(about, "ok", "the first run will create this database")
         return Answer(about, "ok", f"{count_experiments(database)} experiments")

@@ -80,6 +80,10 @@ MACHINE = {
     errno.EIO: ("the disk cannot be read or written", f"Check the disk. {GO_ON}"),
     errno.ESTALE: ("the network file system has lost this", f"Mount it again. {GO_ON}"),
     errno.ENOTCONN: ("the file system is not connected", f"Mount it again. {GO_ON}"),
+    errno.ENOLCK: (
+        "this file system gives no locks",
+        f"Mount it with locks, or choose another. {GO_ON}",
+    ),
     errno.ENAMETOOLONG: ("this name is too long for the file system", "Choose a shorter one."),
     errno.ENOTDIR: ("a part of this path is a file and not a folder", "Choose another path."),
     errno.EISDIR: ("this is a folder, and a file is to be there", "Choose another path."),

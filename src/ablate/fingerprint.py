@@ -17,8 +17,6 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from filelock import FileLock
-
 from ablate.data import captions
 from ablate.data.files import walk
 from ablate.errors import DataError
@@ -28,7 +26,6 @@ from ablate.hardware import device_class
 from ablate.parts import PARTS
 from ablate.parts.base import local_folder
 from ablate.plugins import plugin_of
-from ablate.store import LOCKS
 from ablate.store.files import file_digest, write_file
 
 if TYPE_CHECKING:
@@ -165,7 +162,7 @@ class Contents:
         """Keeps what was digested for the next command, where there is a place to write it."""
         if self._changed:
             # Without it the next command reads the files again, which is slower and nothing worse.
-            with suppress(OSError), FileLock(self._file.parent / LOCKS / "digests.lock"):
+            with suppress(OSError):
                 write_file(self._file, json.dumps(self._known, indent=0, sort_keys=True))
             self._changed = False
 

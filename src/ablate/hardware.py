@@ -45,8 +45,17 @@ EXTENSIONS = (
     "i8mm",
 )
 """Flags by which oneDNN and MKL choose among their matrix products."""
-LIMITS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
-"""Environment variables that keep torch, oneDNN and MKL from using what the CPU has."""
+VARIABLES: dict[str, tuple[str, ...]] = {
+    "cpu": (
+        "ATEN_CPU_CAPABILITY",
+        *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"),
+        *("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE"),
+        *("MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"),
+    ),
+    "cuda": ("NVIDIA_TF32_OVERRIDE",),
+}
+"""Kind of device → the environment variables that tell torch, oneDNN, MKL and CUDA's libraries with which
+instructions, or how exactly, they compute."""
 
 
 @cache
@@ -66,14 +75,14 @@ def device_class(device: str) -> dict[str, str]:
 
     The CPU counts on a GPU, too: it draws the noise. Raises UserError as ``device_kind``.
     """
-    flags, vendor = cpu()
+    kind, (flags, vendor) = device_kind(device), cpu()
     level = f"{platform.machine()} {instructions(flags)}"
-    if device_kind(device) == "cpu":
+    variables = {name: value for name in VARIABLES[kind] if (value := os.environ.get(name))}
+    if kind == "cpu":
         maker = " ".join([vendor, *(flag for flag in EXTENSIONS if flag in flags)])
-        limits = {name: value for name in LIMITS if (value := os.environ.get(name))}
-        return {"device": "cpu", "instructions": level, "cpu": maker, **limits}
+        return {"device": "cpu", "instructions": level, "cpu": maker, **variables}
     gpu = next(iter(gpus()), "no GPU")  # plans can be made where there is none; torch uses the first
-    return {"device": "cuda", "gpu": gpu, "instructions": level, **cuda_versions()}
+    return {"device": "cuda", "gpu": gpu, "instructions": level, **cuda_versions(), **variables}
 
 
 def words(numerics: Mapping[str, Any]) -> str:
@@ -81,12 +90,12 @@ def words(numerics: Mapping[str, Any]) -> str:
 
     ``numerics``: a class, or what keys hold of one.
     """
-    said = [numerics["instructions"]]
-    if numerics["device"] == "cuda":
+    level, kind = numerics["instructions"], numerics["device"]
+    variables = [f"{name}={numerics[name]}" for name in VARIABLES[kind] if name in numerics]
+    if kind == "cuda":
         libraries = (f"{title} {numerics[name]}" for name, title in TITLES.items() if numerics[name])
-        return ", ".join([numerics["gpu"], *libraries, *said])
-    limits = (f"{name}={numerics[name]}" for name in LIMITS if name in numerics)
-    return ", ".join(["CPU", *said, numerics["cpu"], *limits])
+        return ", ".join([numerics["gpu"], *libraries, level, *variables])
+    return ", ".join(["CPU", level, numerics["cpu"], *variables])
 
 
 TITLES = {"cuda": "CUDA", "cudnn": "cuDNN"}

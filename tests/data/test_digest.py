@@ -344,3 +344,10 @@ def test_a_part_whose_folder_leads_back_to_itself_has_a_digest(tmp_path: Path) -
     before = of_part(tmp_path)
     (tmp_path / "weights" / "again").symlink_to(tmp_path)
     assert of_part(tmp_path) == before
+
+
+def test_keeping_digests_takes_no_lock(nfs: Path) -> None:
+    contents = Contents(nfs / fingerprint.DIGESTS)
+    contents.of_file(Path(fingerprint.__file__))
+    contents.save()
+    assert [file.name for file in nfs.iterdir()] == [fingerprint.DIGESTS]

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+from filelock import SoftFileLease
 from synthetic import gathered, written
 
+from ablate.locks import LEASE
 from ablate.report.formats.latex import escape
+from ablate.report.write import _aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +39,12 @@ def test_report_and_figures_lie_where_they_are_linked_and_nothing_else_does(
     memory, lock = ".synthetic.markdown.json", ".drawing.lock"
     assert files == {"README.md", lock, memory, "synthetic.md", "synthetic/runs.csv", *figures}
     assert all(f"]({figure})" in page.read_text("utf-8") for figure in figures)
+
+
+def test_where_machines_share_the_folder_reports_are_drawn_under_a_lease(nfs: Path) -> None:
+    with _aside(nfs):
+        assert SoftFileLease(nfs / ".drawing.lock", lease_duration=LEASE).owner
+    assert not any(nfs.iterdir())
 
 
 def test_a_figure_that_is_no_longer_drawn_is_removed(make_record: MakeRecord, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import sys
 import threading
 from contextlib import contextmanager
@@ -77,6 +79,19 @@ def test_where_another_program_listens_there_is_no_cluster() -> None:
 def test_where_a_grpc_server_listens_ray_is_asked() -> None:
     with listener(b"\0\0\0\4\0\0\0\0\0") as address:
         assert address_of(address) == address
+
+
+def test_without_rays_token_the_user_is_told_where_it_is(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", "from ablate.runner.cluster import connect; connect('127.0.0.1:6379', 1)"],
+        env=environment | {"RAY_AUTH_MODE": "token", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "UserError: --address 127.0.0.1:6379: RAY_AUTH_MODE is token" in done.stderr, done.stderr
+    assert "~/.ray/auth_token" in done.stderr
 
 
 def test_without_ray_the_user_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from servers import postgres
@@ -14,6 +15,11 @@ from ablate.patience import UnreachableError
 from ablate.runner.study import Result, Study, reach, study_storage
 from ablate.runner.trials import has_study, pack_trials, remove_study, unpack_trials
 from ablate.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Ablate
 
 SERVER = "http://tracking:5000"
 
@@ -25,6 +31,27 @@ def test_studies_lie_beside_the_record_and_for_a_server_in_the_store(tmp_path: P
     assert study_storage(SERVER, store, "sqlite:////here/studies.db") == Path("/here/studies.db")
     url = "postgresql+psycopg://ada@host/optuna"
     assert study_storage(SERVER, store, url) == url
+
+
+def test_studies_of_a_store_that_machines_share_lie_in_the_cache_of_this_machine(
+    nfs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / "cache"))
+    studies = [study_storage(SERVER, Store(nfs / name)) for name in ("a", "a", "b")]
+    assert all(isinstance(file, Path) and file.is_relative_to(tmp_path / "cache") for file in studies)
+    assert studies[0] == studies[1] != studies[2]
+    reach(studies[0])
+
+
+def test_studies_on_a_network_file_system_end_a_command_before_its_work(
+    ablate: Ablate, make_workplace: Callable[..., Path], nfs: Path, tmp_path: Path
+) -> None:
+    folder = make_workplace(tmp_path)
+    (folder / "mlflow.db").unlink()
+    done = ablate("run", "tiny.yaml", "--study-storage", f"sqlite:///{nfs}/optuna.db", folder=folder)
+    assert done.code == 2 and f"{nfs}/optuna.db: an SQLite file on a network file system" in done.err
+    assert "--study-storage sqlite:////" in done.err
+    assert not (folder / "mlflow.db").exists()
 
 
 @pytest.mark.parametrize("given", ["http://host:5000", "/folder/optuna.db", "nonsense://x", "redis://host"])

@@ -21,6 +21,7 @@ from ablate.factors.lpips import lpips
 from ablate.plan import Run, segments
 from ablate.stages.batch import draw_batch
 from ablate.stages.prepare import prepare, to_model
+from ablate.stages.sample import preview
 from ablate.stages.step import batch_losses, forward, optimizer_step, weighted_sum
 from ablate.stages.train import epoch_batches, train
 from ablate.stages.trained import observer_key
@@ -603,6 +604,27 @@ def test_what_is_computed_from_a_batch_waits_for_no_number(make_keys: MakeKeys, 
             step(training, batch)
     with pytest.raises(AssertionError, match="waits"), NothingWaits():
         float(torch.ones(1))
+
+
+def test_a_training_that_has_begun_needs_the_files_of_its_data_no_more(
+    make_keys: MakeKeys, store: Store
+) -> None:
+    """A bucket's cache may forget them meanwhile."""
+    training = Training.at(0, keys := make_keys(), (), store)
+    draw_batch(training, torch.arange(16), 0, 0, keys.acting(0))
+    shutil.rmtree(store.path("prepare", keys.prepare))
+    draw_batch(training, torch.arange(16), 0, 1, keys.acting(0))
+    assert store.has("preview", preview(training, store))
+
+
+def test_a_training_that_stores_a_state_still_uses_its_data(
+    make_keys: MakeKeys, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = make_keys({"augmentation": {"kind": "flip", "variants": 2}})
+    training, used = Training.at(0, keys, (), store), set[tuple[str, str]]()
+    monkeypatch.setattr(store, "use", lambda *entry: used.add(entry))
+    training.save(store)
+    assert used == {("prepare", keys.prepare), ("augmented", keys.augmented)}
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

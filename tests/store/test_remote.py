@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import Timeout
 from servers import s3_server
 
 from ablate import patience
@@ -18,6 +23,7 @@ from ablate.store.files import ENTRY
 from ablate.store.opening import open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from ablate.store import Store
@@ -103,6 +109,37 @@ def test_the_cache_forgets_what_was_used_least_recently(bucket: str, monkeypatch
         open_store(bucket)
 
 
+def test_the_cache_keeps_what_is_still_in_use(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABLATE_CACHE_GB", "0.000025")
+    monkeypatch.setattr("ablate.store.cache.IN_USE", 0.0)
+    store = open_store(bucket)
+    for key in ("a", "b"):
+        put(store, key, 10_000)
+        time.sleep(0.01)
+    store.use("stage", "a")
+    store.use("stage", "of another machine")
+    time.sleep(0.01)
+    put(store, "c", 10_000)
+    assert {path.name for path in (store.root / "stage").iterdir()} == {"a", "c"}
+
+
+def test_a_claim_of_a_container_is_not_left_though_its_process_has_no_number_here(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    store = open_store(bucket)
+    with monkeypatch.context() as container:
+        container.setattr("ablate.locks.NAMESPACE", tmp_path)
+        container.setattr(os, "getpid", lambda: ended.pid)
+        lock = store.lock("name")
+        lock.acquire()
+    assert store.held("name")
+    with pytest.raises(Timeout):
+        store.lock("name").acquire(blocking=False)
+    lock.release()
+
+
 def test_uploads_without_an_entry_are_cleared_away_after_a_day(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,3 +201,50 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(
     with pytest.raises(UnreachableError, match="waited for in vain"):
         put(store, "other")
     assert (store.path("stage", "other") / ENTRY).exists()
+
+
+def test_a_refusal_of_what_has_worked_is_waited_for_like_silence(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE", 0.2)
+    with server_that_refuses(refused := {"GET"}) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        raw = Bucket(f"{bucket}-refused", lambda text: None)
+        with pytest.raises(UserError, match="access was refused"):
+            raw.reach()
+        refused.clear()
+        raw.reach()
+        refused |= {"GET", "PUT"}
+        with pytest.raises(UnreachableError, match="access was refused"):
+            raw.list("entries")
+        with pytest.raises(UserError, match="access was refused"):
+            raw.put("file", b"")  # who may read need not be allowed to write
+        refused.clear()
+        raw.put("file", b"")
+
+
+@contextmanager
+def server_that_refuses(methods: Collection[str]) -> Iterator[str]:
+    """The address of a server with an empty bucket of any name, which refuses these methods."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            refused = self.command in methods
+            name = "Error><Code>AccessDenied</Code></Error" if refused else "ListBucketResult/"
+            body = f"<{name}>".encode()
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(403 if refused else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("ETag", '"tag"')
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_PUT = answer  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -152,6 +153,35 @@ def test_what_a_process_is_writing_stays_whatever_its_age(store: Store) -> None:
         (folder / "file.txt").write_text("content")
     assert read(store) == "content"
     assert not any((store.root / "tmp").iterdir())
+
+
+def test_what_a_suspended_process_was_writing_into_a_shared_folder_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ablate.store.network_kind", lambda root: "nfs4")
+    with store.writing("stage", "k", {}) as folder:
+        os.utime(folder.with_name(f"{folder.name}.lock"), (0, 0))
+        store.clear_leftovers()
+        assert not list(store.leftovers())
+        (folder / "file.txt").write_text("content")
+    assert read(store) == "content"
+
+
+def test_what_a_process_of_another_machine_was_writing_stays_for_a_day(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ablate.store.network_kind", lambda root: "nfs4")
+    entering = store.aside("train-k")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(socket, "gethostname", lambda: "elsewhere")
+        folder = entering.__enter__()
+    lock = folder.with_name(f"{folder.name}.lock")
+    for hours, stays in ((23, True), (25, False)):
+        os.utime(lock, (time.time() - 3600 * hours,) * 2)
+        assert (folder in store.leftovers()) != stays
+        store.clear_leftovers()
+        assert folder.exists() == lock.exists() == stays
+    entering.__exit__(None, None, None)
 
 
 def test_leftovers_of_a_version_without_locks_are_cleared_after_a_day(store: Store) -> None:

@@ -44,7 +44,7 @@ KINDS = {
 BESIDE_A_RUN = ("leftovers", "marks", "locks")
 """What a run that goes on may be about to use: it stays while there is one."""
 
-NEVER = (f"{HOUSEKEEPING}.lock", "digests.lock", experiment_lock("*.lock"))
+NEVER = (f"{HOUSEKEEPING}.lock", experiment_lock("*.lock"))
 """Locks that stay: who waits for one and who finds none must not both go on."""
 
 

@@ -55,7 +55,8 @@ def refuse_shared(file: Path, mounts: str | None = None) -> None:
         raise UserError(
             f"an SQLite file on a network file system ({kind}) breaks: locks do not hold there",
             where=str(file),
-            fix="Put it on a local disk, --tracking-uri sqlite:////LOCAL/FOLDER/mlflow.db, or use a server. "
+            fix="Put it on a local disk (--tracking-uri sqlite:////LOCAL/FOLDER/mlflow.db for the record, "
+            "--study-storage sqlite:////LOCAL/FOLDER/optuna.db for Optuna's studies), or use a server. "
             "docs/shared.md says how.",
         )
 

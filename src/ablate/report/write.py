@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
+from ablate.locks import lock_at
 from ablate.report.drawn import Drawn, digests, settings_of, source_of
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def update_index(out: Path) -> None:
 @contextmanager
 def _aside(out: Path) -> Iterator[Path]:
     """An empty folder in ``out``, for one process at a time. Clears away what killed ones have left."""
-    with FileLock(out / ".drawing.lock"):
+    with lock_at(out / ".drawing.lock"):
         for left in out.glob(f"{DRAWING}*"):
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=DRAWING) as folder:

@@ -79,7 +79,7 @@ def connect(address: str, threads: int) -> bool:
     A cluster of our own listens on this machine only, has no dashboard, and ends with this process.
 
     Raises:
-        UserError: the cluster cannot be joined from here.
+        UserError: the cluster cannot be joined from here, or not without its token.
     """
     ray = ray_module()
     if ray.is_initialized():
@@ -103,6 +103,10 @@ def connect(address: str, threads: int) -> bool:
             runtime_env={"env_vars": {"OMP_NUM_THREADS": str(threads)}},
             **own,
         )
+    except ray.exceptions.AuthenticationError as error:
+        what = "RAY_AUTH_MODE is token, and this machine does not have the cluster's token"
+        fix = "Copy ~/.ray/auth_token from a machine of the cluster, or set RAY_AUTH_TOKEN."
+        raise UserError(what, where=f"--address {address}", fix=fix) from error
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         what = f"this cluster cannot be used from here: {' '.join(str(error).split())[:400]}"
         fix = f"The command must run on a machine of the cluster, with the same Ray and Python. {START}"

@@ -95,7 +95,8 @@ def serve_studies(storage: Storage, uri: str, host: str, port: int, say: Callabl
         if not is_there(storage):
             raise UserError("there are no studies there", where=where, fix="Run an experiment first.")
         check_database(storage, TABLE)
-    reach(storage)
+    else:
+        reach(storage)
     tables = storage_of(storage)
     try:
         server = make_server(host, port, wsgi(tables, Sheets(uri)), Server, Quiet)

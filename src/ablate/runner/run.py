@@ -15,7 +15,9 @@ from ablate.experiment.trials import probed
 from ablate.parts.missing import require_parts
 from ablate.plan import regrown
 from ablate.progress import Together
+from ablate.record.addresses import database_of
 from ablate.record.aggregates import Aggregates
+from ablate.record.databases import refuse_shared
 from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
@@ -168,6 +170,8 @@ def run_experiment(
     start = executor_at(options.executor, options.address)
     if search := plan.experiment.spec.search:
         samplers.require(search.sampler)
+    if database := database_of(uri):
+        refuse_shared(database)
     reach(study_storage(uri, plan.store, options.studies), progress.say)
     with alone(plan.store, spec_key(plan), plan.experiment.name, progress.say) as keeper:
         return _run(plan, uri, Together(progress, keeper), options, start, on_seed)

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ablate.errors import UserError
+from ablate.mounts import network_kind
 from ablate.patience import Note, UnreachableError, log
 from ablate.record import names
 from ablate.record.addresses import SQLITE, answers, check_address, database_of
-from ablate.record.databases import provide_database
+from ablate.record.databases import provide_database, refuse_shared
 from ablate.record.patience import patient_with, secrets_of, shown
 from ablate.records import FINISHED
+from ablate.store.cache import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -247,15 +249,18 @@ def results_of(children: Collection[Child], seeds: Sequence[int]) -> dict[str, R
 
 def study_storage(uri: str, store: Store, given: str | None = None) -> Storage:
     """Where the studies of a record lie: in the database that was given; else in ``optuna.db`` beside
-    MLflow's SQLite file, or for a tracking server in the folder of the store. Like the store it can be lost:
-    ``ablate run`` makes a study anew from what MLflow has.
+    MLflow's SQLite file, or for a tracking server in the folder of the store. If machines share that folder,
+    it is in this machine's cache, as with a bucket. Like the store it can be lost: ``ablate run`` makes a
+    study anew from what MLflow has.
 
     Raises:
         UserError: what was given is no address of a database, or that of MLflow's.
     """
     if given is None:
-        database = database_of(uri)
-        return (database.parent if database else store.root) / "optuna.db"
+        if database := database_of(uri):
+            return database.parent / "optuna.db"
+        shared = network_kind(store.root)
+        return (cache_folder(str(store.root.absolute())) if shared else store.root) / "optuna.db"
     if urlsplit(given).scheme.partition("+")[0] in ("http", "https", ""):
         fix = "Give --study-storage as postgresql+psycopg://USER@HOST/DATABASE, or sqlite:///PATH."
         raise UserError("Optuna keeps studies in a database, and this is none", where=shown(given), fix=fix)
@@ -275,13 +280,16 @@ def _database(uri: str) -> tuple[object, ...]:
 
 
 def reach(storage: Storage, note: Note = log) -> None:
-    """Sees that a server with studies answers, before there is any work. Of a file nothing is asked.
+    """Sees, before there is any work, that a server with studies answers, or that a file of them has a place
+    where it can be written.
 
     Raises:
-        UserError: there is no such host.
-        UnreachableError: it does not answer within seconds.
+        UserError: there is no such host, or the file lies on a network file system.
+        UnreachableError: the server does not answer within seconds.
     """
-    if isinstance(storage, str):
+    if isinstance(storage, Path):
+        refuse_shared(storage)
+    else:
         patiently_on(storage, note).for_seconds(FIRST)(lambda: answers(storage))
 
 

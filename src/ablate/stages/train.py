@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ablate.factors.observer import Observer
+    from ablate.locks import Lock
     from ablate.records import EpochRow
     from ablate.stages.keys import RunKeys
     from ablate.stages.ranks import Ranks
     from ablate.store import Store
-    from ablate.store.locks import Lock
 
 
 def train(

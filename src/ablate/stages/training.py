@@ -90,6 +90,7 @@ class Training:
             weight_decay=config.train.weight_decay,
             fused=True,
         )
+        data = Prepared(store.fetched("prepare", keys.prepare))
         training = cls(
             keys=keys,
             epoch=epoch,
@@ -98,8 +99,8 @@ class Training:
             forward=torch.compile(unet, options={"deterministic": True}) if config.train.compile else unet,
             optimizer=optimizer,
             observers=observers,
-            data=Prepared(store.fetched("prepare", keys.prepare)),
-            cache=with_room(batch_sources(keys, store), device),
+            data=data,
+            cache=with_room(batch_sources(keys, data, store), device),
             device=device,
             process=ForwardProcess(**config.noise.model_dump()).to(device),
             frozen=Frozen(config, device),
@@ -129,6 +130,9 @@ class Training:
         """Stores the observers' averages and the optimizer's moments, then the state: a stored state is a
         complete one, until its moments are cleared away. What is there already and sound stays."""
         state_key = self.state_key
+        store.use("prepare", self.keys.prepare)  # before an upload makes room in the cache
+        if self.keys.augmented:
+            store.use("augmented", self.keys.augmented)
         for observer, average in self.averages.items():
             key = observer_key(observer, state_key)
             if not store.sound("ema", key):
@@ -245,11 +249,11 @@ def placed_unet(config: Config, seed: int, device: torch.device) -> Any:
     return initial_unet(config, seed).to(device, memory_format=layout(config))
 
 
-def batch_sources(keys: RunKeys, store: Store) -> dict[str, Tensor]:
-    """The tensors that the batches of a training are made of, mapped from the store, in the order in which
-    a place on the device helps most.
+def batch_sources(keys: RunKeys, data: Prepared, store: Store) -> dict[str, Tensor]:
+    """The tensors that the batches of a training on ``data`` are made of, mapped from the store, in the order
+    in which a place on the device helps most.
     """
-    config, data = keys.config, Prepared(store.fetched("prepare", keys.prepare))
+    config = keys.config
     sources = {"mean": data.mean, "std": data.std, "states": data.states}
     if keys.augmented:
         forms = augmented(keys, store, progress=lambda text: None)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import Timeout
 
 from ablate.errors import RunError, UserError
+from ablate.locks import is_held, lock_on
 from ablate.mounts import network_kind
 from ablate.store.files import (
     ASIDE,
@@ -34,12 +35,11 @@ from ablate.store.files import (
     size_of,
     write_file,
 )
-from ablate.store.locks import is_held, lock_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ablate.store.locks import Lock
+    from ablate.locks import Lock
 
 TMP, WORK, LOCKS, DAMAGED, KEPT, NEEDS = "tmp", "work", "locks", "damaged", "kept", "needs"
 """Folders of the store that hold no entries."""
@@ -241,6 +241,9 @@ class Store:
         """The folder of an entry that is there, for reading; a store elsewhere brings it here first."""
         return self.path(stage, key)
 
+    def use(self, stage: str, key: str) -> None:
+        """Notes that an entry is still in use, where what is not would be forgotten."""
+
     def damage(self, stage: str, key: str) -> str:
         """What is wrong with an entry, in words; empty if all its files are as they were written."""
         return damage_in(self.path(stage, key))
@@ -315,9 +318,9 @@ class Store:
         for path in self._aside("*"):
             lock = path.with_name(f"{path.name}.lock")
             if path.suffix == ".lock":
-                left = not path.with_suffix("").exists() and _age(path) > DAY and not self._in_use(path)
+                left = not path.with_suffix("").exists() and _age(path) > DAY and self._is_left(path)
             elif lock.exists():
-                left = not self._in_use(lock)
+                left = self._is_left(lock)
             else:
                 left = path.name.startswith("gone-") or _age(path) > DAY
             if left:
@@ -339,10 +342,10 @@ class Store:
         for gone in self._aside("gone-*"):
             shutil.rmtree(gone, ignore_errors=True)
         for lock in self._aside("*.lock"):
-            if self._in_use(lock):
+            if not self._is_left(lock):
                 continue
             if self._shared:
-                lock.unlink(missing_ok=True)  # a lease that its machine no longer renews
+                lock.unlink(missing_ok=True)  # so that nobody waits for it to run out
             with suppress(Timeout), lock_on(lock, shared=self._shared).acquire(blocking=False):
                 shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
                 lock.unlink(missing_ok=True)  # who waits for it in this moment locks a new file
@@ -358,13 +361,18 @@ class Store:
                 aside.unlink(missing_ok=True)
 
     def locks(self) -> Iterator[Path]:
-        """The files of locks that nobody holds."""
+        """The files of locks that nobody holds or comes back to."""
         for file in (self.root / LOCKS).glob("*.lock"):
-            if not self._in_use(file):
+            if self._is_left(file):
                 yield file
 
     def _in_use(self, lock: Path) -> bool:
         return is_held(lock, shared=self._shared)
+
+    def _is_left(self, lock: Path) -> bool:
+        """Whether nobody will come back to a lock. On another machine its process may be suspended: for a day
+        it is expected back."""
+        return not self._in_use(lock) and (not self._shared or _age(lock) > DAY)
 
 
 def _age(path: Path) -> float:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from ablate.errors import UserError
 from ablate.patience import Patience, Trouble, UnreachableError
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from ablate.patience import Note
 
 Result = TypeVar("Result")
+
+Kind = Literal["read", "write"]
+"""What a request asks for. The right to read is not that to write."""
+_worked: set[tuple[str, Kind]] = set()
+"""URL and kind of the requests that have worked in this process."""
 
 FIRST = 10.0
 """Seconds after which ``reach`` gives up."""
@@ -48,20 +54,23 @@ class Object(NamedTuple):
 class Bucket:
     """The objects below a URL. What does not answer is waited for, and ``note`` is told so.
 
+    What has worked in this process may work again: then a refusal is waited for, too. It may be that
+    credentials are just being renewed.
+
     Raises (all methods):
         UserError: there is no such bucket, or access is refused.
-        UnreachableError: it has not answered for minutes.
+        UnreachableError: it has not answered, or has refused what it allowed before, for minutes.
     """
 
     def __init__(self, url: str, note: Note) -> None:
         self.url = url
-        self._patiently = Patience(url, note, explain=lambda error: trouble_of(error, url), then=THEN)
+        self._note = note
         self._objects = _opened(url)
 
     def reach(self) -> None:
         """Sees that it answers. Raises UserError within seconds if not: it may be the wrong address."""
         try:
-            self._patiently.for_seconds(FIRST)(lambda: next(iter(self._obstore.list(self._objects)), None))
+            self._ask("read", lambda: next(iter(self._obstore.list(self._objects)), None), FIRST)
         except UnreachableError as error:
             fix = f"Check --store, and the environment: {CREDENTIALS[self.url.partition(':')[0]]}."
             raise UserError(f"does not answer ({error.what})", where=self.url, fix=fix) from error
@@ -74,23 +83,23 @@ class Bucket:
 
     def get(self, name: str) -> bytes | None:
         """An object's content; None if there is none."""
-        return self._or_none(lambda: bytes(self._obstore.get(self._objects, name).bytes()))
+        return self._or_none("read", lambda: bytes(self._obstore.get(self._objects, name).bytes()))
 
     def look(self, name: str) -> Object | None:
         """What a listing would say of an object; None if there is none."""
-        found = self._or_none(lambda: self._obstore.head(self._objects, name))
+        found = self._or_none("read", lambda: self._obstore.head(self._objects, name))
         return None if found is None else _object(found)
 
     def put(self, name: str, content: bytes | Path) -> None:
         """Writes an object, over an older one."""
-        self._patiently(lambda: self._obstore.put(self._objects, name, content, chunk_size=CHUNK))
+        self._ask("write", lambda: self._obstore.put(self._objects, name, content, chunk_size=CHUNK))
 
     def create(self, name: str, content: bytes) -> bool:
         """Writes an object if there is none of this name. Gives whether it is this one that is there."""
         from obstore.exceptions import AlreadyExistsError
 
         try:
-            self._patiently(lambda: self._obstore.put(self._objects, name, content, mode="create"))
+            self._ask("write", lambda: self._obstore.put(self._objects, name, content, mode="create"))
         except AlreadyExistsError:
             return self.get(name) == content  # an answer may have been lost on its way
         return True
@@ -100,7 +109,7 @@ class Bucket:
         from obstore.exceptions import PreconditionError
 
         try:
-            self._patiently(lambda: self._obstore.put(self._objects, name, content, mode={"e_tag": tag}))
+            self._ask("write", lambda: self._obstore.put(self._objects, name, content, mode={"e_tag": tag}))
         except (PreconditionError, FileNotFoundError):
             return self.get(name) == content
         return True
@@ -109,31 +118,43 @@ class Bucket:
         """Removes objects; those that are not there are no error."""
         for first in range(0, len(names), AT_ONCE):
             some = list(names[first : first + AT_ONCE])
-            self._or_none(lambda some=some: self._obstore.delete(self._objects, some))  # type: ignore[misc]
+            self._or_none("write", lambda some=some: self._obstore.delete(self._objects, some))  # type: ignore[misc]
 
     def list(self, folder: str) -> Iterator[Object]:
         """The objects below a folder; 1000 of them cost a request."""
-        pages = self._patiently(lambda: list(self._obstore.list(self._objects, folder)))
+        pages = self._ask("read", lambda: list(self._obstore.list(self._objects, folder)))
         return (_object(found) for page in pages for found in page)
 
     def download(self, name: str, file: Path) -> None:
         """Writes an object into a file. Raises FileNotFoundError if there is none."""
-        size = self._patiently(lambda: self._obstore.head(self._objects, name))["size"]
+        size = self._ask("read", lambda: self._obstore.head(self._objects, name))["size"]
         with file.open("wb") as out:
             for start in range(0, size, CHUNK):
                 out.write(self.part(name, start, min(CHUNK, size - start)))
 
     def part(self, name: str, start: int, length: int) -> bytes:
         """Some bytes of an object. Raises FileNotFoundError if there is none."""
-        return self._patiently(
-            lambda: bytes(self._obstore.get_range(self._objects, name, start=start, length=length))
+        return self._ask(
+            "read", lambda: bytes(self._obstore.get_range(self._objects, name, start=start, length=length))
         )
 
-    def _or_none(self, attempt: Callable[[], Result]) -> Result | None:
+    def _or_none(self, kind: Kind, attempt: Callable[[], Result]) -> Result | None:
         try:
-            return self._patiently(attempt)
+            return self._ask(kind, attempt)
         except FileNotFoundError:
             return None
+
+    def _ask(self, kind: Kind, attempt: Callable[[], Result], seconds: float = math.inf) -> Result:
+        """What ``attempt`` gives, waited for at most so long."""
+        has_worked = (self.url, kind) in _worked
+
+        def explain(error: Exception) -> Trouble | None:
+            trouble = trouble_of(error, self.url)
+            return trouble._replace(fix="") if trouble and has_worked else trouble
+
+        result = Patience(self.url, self._note, limit=seconds, explain=explain, then=THEN)(attempt)
+        _worked.add((self.url, kind))
+        return result
 
 
 THEN = "What was made is in this machine's cache. When it works again, the same command goes on from there."
@@ -184,7 +205,7 @@ HOPELESS = (
         "Check --store and the address of the server.",
     ),
 )
-"""What obstore says of failures that no waiting mends → in words, and what to do."""
+"""What obstore says of failures that no waiting mends where nothing has worked → in words, and what to do."""
 
 
 def trouble_of(error: Exception, url: str) -> Trouble | None:

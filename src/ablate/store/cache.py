@@ -25,8 +25,9 @@ IN_USE = 3600.0
 
 
 def cache_folder(url: str) -> Path:
-    """The folder of the cache of a bucket: below ``ABLATE_CACHE``, by default ``~/.cache/ablate``."""
-    name = "".join(c if c.isalnum() else "-" for c in url.partition("://")[2])[:60]
+    """The folder of the cache of a bucket: below ``ABLATE_CACHE``, by default ``~/.cache/ablate``. That of a
+    shared folder, given by its path, has only what must not lie on a network file system."""
+    name = "".join(c if c.isalnum() else "-" for c in url.rpartition("://")[2])[:60]
     digest = hashlib.sha256(url.encode()).hexdigest()[:8]
     return cache_root() / f"{name}-{digest}"
 

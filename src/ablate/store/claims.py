@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 import time
 import uuid
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from filelock import Timeout
 
 from ablate.errors import AblateError
-from ablate.store.locks import HEARTBEAT, LEASE, lives
+from ablate.locks import HEARTBEAT, LEASE, lives, this_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +77,7 @@ class Claim:
         self.release()
 
     def _text(self) -> bytes:
-        content = {"host": socket.gethostname(), "process": os.getpid(), "token": self._token}
+        content = {"host": this_host(), "process": os.getpid(), "token": self._token}
         return json.dumps(content | {"time": time.time()}).encode()
 
     def _renew(self) -> None:
@@ -101,9 +100,9 @@ def is_claimed(bucket: Bucket, name: str) -> bool:
 
 
 def _is_of_the_dead(text: bytes | None) -> bool:
-    """Whether a claim was made by a process of this machine that has ended."""
+    """Whether a claim was made by a process of this machine, and of this container, that has ended."""
     content = _content(text)
-    return content.get("host") == socket.gethostname() and not lives(int(str(content.get("process", 0))))
+    return content.get("host") == this_host() and not lives(int(str(content.get("process", 0))))
 
 
 def _content(text: bytes | None) -> dict[str, object]:

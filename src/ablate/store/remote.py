@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from ablate.store.locks import Lock
+    from ablate.locks import Lock
 
 ENTRIES, FILES, KNOWN = "entries", "files", "known"
 """Folders of the bucket; and that of the cache which has what entries say that are not in it."""
@@ -230,6 +230,10 @@ class BucketStore(Store):
     def fetched(self, stage: str, key: str) -> Path:
         """The folder of an entry in the cache. Raises RunError if it is not there, or damaged."""
         return self.sound_path(stage, key)
+
+    def use(self, stage: str, key: str) -> None:
+        """As ``Store.use``: the cache keeps the entry for another hour."""
+        use(self.path(stage, key))
 
     def damage(self, stage: str, key: str) -> str:
         """As ``Store.damage``, of what is in the bucket."""

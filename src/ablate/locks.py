@@ -12,19 +12,26 @@ import os
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, SoftFileLease
 
+from ablate.mounts import network_kind
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-    from pathlib import Path
     from types import TracebackType
 
 LEASE = 90.0
 """Seconds after which a lease that nobody has touched is given up. NFS may show an old time for a minute."""
 HEARTBEAT = 15.0
 """Seconds between two touches."""
+
+NAMESPACE = Path("/proc/self/ns/pid")
+"""Its inode tells apart the containers of a machine that number their processes for themselves."""
+OUTERMOST = 0xEFFFFFFC
+"""The inode outside of all containers."""
 
 
 class Lock(Protocol):
@@ -55,20 +62,37 @@ def lock_on(file: Path, *, shared: bool) -> Lock:
     return SoftFileLease(file, lease_duration=LEASE, heartbeat_interval=HEARTBEAT)
 
 
+def lock_at(file: Path) -> Lock:
+    """``lock_on`` a file, wherever it lies."""
+    return lock_on(file, shared=bool(network_kind(file)))
+
+
 def is_held(file: Path, *, shared: bool) -> bool:
     """Whether a process holds a lock. Waits for nobody and writes nothing."""
     return _is_leased(file) if shared else _is_locked(file)
 
 
 def _is_leased(file: Path) -> bool:
+    """Whether a lease is held: on this machine by a process that lives, for it may be suspended and touch
+    nothing; on another one as long as it is touched."""
     try:
         age = time.time() - file.stat().st_mtime
     except FileNotFoundError:
         return False
     owner = SoftFileLease(file, lease_duration=LEASE).owner
-    if owner and owner.hostname == socket.gethostname() and not lives(owner.pid):
-        return False
+    if owner and owner.hostname == this_host():
+        return lives(owner.pid)
     return age < LEASE
+
+
+def this_host() -> str:
+    """Where a process's number means this process: the machine's name, and in a container which one. As
+    ``filelock`` writes it into leases."""
+    try:
+        namespace = NAMESPACE.stat().st_ino
+    except OSError:  # not Linux
+        namespace = OUTERMOST
+    return socket.gethostname() + ("" if namespace == OUTERMOST else f"?pidns-{namespace:x}")
 
 
 def lives(process: int) -> bool:
