@@ -124,6 +124,7 @@ def test_a_run_keeps_its_samples_scores_features_and_previews(
     finished: Path, record: ExperimentRecord
 ) -> None:
     for run in record.runs:
+        assert run.networks.keys() == {"sprites-clip"}
         files = artifacts(finished, run.run_id)
         assert {"scores.json", "features.npz", "run.json"} <= files
         assert sum(file.startswith("samples/") for file in files) == 6

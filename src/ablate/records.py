@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+BY_SEEDS = ("wilcoxon",)
+"""Pruners whose marks are seeds. Those of the others are epochs."""
+CONFIRMATION, PATH = "confirmation", "path"
+"""Stages of a search after its trials, where it says how many steps were trained for what."""
+
 DIFFERENCE = "difference"
 """What a finding is about that compares a variant with the baseline."""
 
@@ -83,6 +88,19 @@ class Call:
 FINISHED, FAILED = "FINISHED", "FAILED"
 """MLflow's words for a run that came to its end, and for one that did not."""
 
+AT_MARK = "at_mark_"
+"""Begins the name of a metric that was taken on the way, at a mark of a pruner; its step is the epoch."""
+CURVES = ("loss", "gradient_norm", "epoch_", AT_MARK)
+"""How the names of figures begin that have a value for each epoch."""
+LABELS = "labels_"
+"""Begins the name of the number of labels that an evaluator has for an attribute."""
+BESIDE_METRICS = (
+    *("images", "reference_images", "feature_dimension", "evaluations_per_image"),
+    *("sample_seconds", "train_seconds", "seeds"),
+    *("variant", "seed", "status", "run_id", "image_name", "prompt"),
+)
+"""Figures that are recorded beside metrics and costs, and the columns that tables have beside figures."""
+
 EpochRow = dict[str, float]
 """What one epoch measured: ``loss``, ``loss_mse``, ``loss_lpips``, ``loss_kl``, ``gradient_norm``,
 ``epoch_seconds``."""
@@ -128,6 +146,8 @@ class RunRecord:
     """Name of the space of FID and KID: ``sprites-clip`` or ``inception``."""
     evaluator: str = ""
     """Name of the model behind CLIP-I and CLIP-T."""
+    networks: Mapping[str, str] = field(default_factory=dict)
+    """Name of a space → what stands for its network; empty in records of older versions."""
     device: str = ""
     """Class of device that it was computed on, in words; "" where that is not recorded."""
     samples: Path | None = None
@@ -160,6 +180,10 @@ class ExperimentRecord:
     """The calls of ``ablate run`` that did some work and came to their end, oldest first."""
     file: str = ""
     """The spec's file, from the folder in which the command was given; "" in records of older versions."""
+    data: str = ""
+    """Digest of the data of all variants; "" where they were not there, and in records of older versions."""
+    options: Sequence[str] = ()
+    """Of the command line, those that changed what the file says: ``--seeds``, ``0-11``."""
     search: Mapping[str, Any] | None = None
     """Of a search: ``proposals`` (name, params, kind, round, reason), ``confirmed`` (names), ``trained``
     (variant or stage → optimizer steps that nobody had trained before it) and ``scored`` (trial, step, value,

@@ -24,6 +24,7 @@ from ablate.metrics.base import Metric
 from ablate.metrics.spaces import SPACES
 from ablate.metrics.spaces.base import FeatureSpace
 from ablate.plugins import DICTS
+from ablate.records import BESIDE_METRICS, CURVES, LABELS
 from ablate.report.section import Section
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ def _extended(vocabulary: Vocabulary, plugin: Plugin) -> Vocabulary:
             if name in known or name in _taken(title):
                 what = f"{title}[{name!r}]: the name exists already"
                 raise SpecError(what, where=plugin.path, fix="Choose another, or a spec could mean either.")
+            if title == "METRICS":
+                _refuse_recorded(name, plugin)
         changes[title.lower()] = {**known, **rows}
     return replace(vocabulary, **changes)
 
@@ -136,6 +139,17 @@ def _check(title: str, name: object, row: Any, plugin: Plugin) -> None:
     if kind.named_by and (own := _own_name(row, kind.named_by)) != name:
         fix = f"Give it `{kind.named_by}` {name!r}."
         raise SpecError(f"{says} calls itself {own!r}", where=plugin.path, fix=fix)
+
+
+def _refuse_recorded(metric: str, plugin: Plugin) -> None:
+    """Refuses the name of a metric under which the record of a run has something else."""
+    if metric in BESIDE_METRICS:
+        what = f"METRICS[{metric!r}]: the record of a run has something else of this name"
+    elif begins := next((beginning for beginning in (*CURVES, LABELS) if metric.startswith(beginning)), ""):
+        what = f"METRICS[{metric!r}]: names that begin with {begins} are not those of metrics"
+    else:
+        return
+    raise SpecError(what, where=plugin.path, fix="Choose another name, or one of the two would be lost.")
 
 
 def _own_name(row: Any, attribute: str) -> object:

@@ -17,6 +17,7 @@ from ablate.errors import SpecError
 from ablate.experiment.config import Config, Model
 from ablate.experiment.load import load_experiment, load_profile, parse_seeds, profile_names
 from ablate.experiment.merge import expand, merge
+from ablate.experiment.options import as_ranges
 from ablate.experiment.schedulers import Scheduler
 from ablate.experiment.spec import ExperimentSpec
 
@@ -92,6 +93,27 @@ def test_resolved_spec_holds_what_the_command_line_said(tmp_path: Path) -> None:
     assert experiment.spec.seeds == (7, 8)
     assert experiment.spec.config == {"train": {"epochs": 11, "batch": 4}, "losses": {"lpips": None}}
     assert experiment.variants["a"].data.size == 256
+
+
+def test_the_options_of_the_command_line_are_kept_for_a_command_that_means_the_same(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    assert load_experiment(file).options == ()
+    (tmp_path / "mine.py").write_text((Path(__file__).parents[2] / "examples" / "own_parts.py").read_text())
+    found = load_experiment(
+        file,
+        profile="maplestory",
+        sets=["train.batch=4"],
+        seeds=[0, 1, 2, 7],
+        plugins=[tmp_path / "mine.py"],
+    )
+    plugin = ("--plugin", str(tmp_path / "mine.py"))
+    options = ("--profile", "maplestory", "--seeds", "0-2,7", "--set", "train.batch=4", *plugin)
+    assert found.options == options
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=20))
+def test_seeds_as_ranges_are_those_seeds(seeds: list[int]) -> None:
+    assert parse_seeds(as_ranges(seeds)) == tuple(seeds)
 
 
 def test_later_set_wins(tmp_path: Path) -> None:

@@ -88,6 +88,17 @@ def test_figures_that_were_measured_against_other_images_are_not_to_be_compared(
     assert pair.notes[0].startswith("data.path: measured against other images")
 
 
+def test_other_images_below_the_same_path_are_told(uri: str) -> None:
+    def notes_with(data: str) -> list[str]:
+        a = look("tiny", uri)
+        assert a.record.data
+        pairs = compare(a, replace(a, record=replace(a.record, data=data))).pairs
+        return [note for pair in pairs for note in pair.notes if "The data of the two differ" in note]
+
+    assert len(notes_with("another digest")) == 2
+    assert notes_with("") == notes_with(look("tiny", uri).record.data) == []
+
+
 def test_values_that_only_one_side_has_are_differences() -> None:
     assert differences({"a": "1", "b": "2", "c": "3"}, {"b": "2", "c": "4", "d": "5"}) == {
         "a": ("1", ""),

@@ -14,6 +14,7 @@ from ablate.errors import SpecError
 from ablate.experiment.load import load_experiment
 from ablate.fingerprint import of_added_metrics
 from ablate.plugins import DICTS, Plugin
+from ablate.records import BESIDE_METRICS, CURVES, LABELS
 from ablate.vocabulary import OWN, vocabulary_of
 
 if TYPE_CHECKING:
@@ -173,6 +174,13 @@ def test_a_plug_in_that_cannot_be_used_is_refused_with_its_place(case: str) -> N
     with pytest.raises(SpecError) as caught:
         vocabulary_with(source)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [*BESIDE_METRICS, *(f"{begins}x" for begins in (*CURVES, LABELS))])
+def test_a_metric_under_whose_name_a_run_has_something_else_is_refused(name: str) -> None:
+    with pytest.raises(SpecError, match=rf"plugin0\.py: METRICS\['{name}'\]: ") as caught:
+        vocabulary_with(METRIC.replace('"bright"', f'"{name}"'))
+    assert "one of the two would be lost" in caught.value.fix
 
 
 def test_two_plug_ins_cannot_add_one_name_or_have_one_file_name() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ablate.errors import UserError
 from ablate.hardware import device_class, words
+from ablate.record.identity import data_of
 from ablate.record.names import REASON
 from ablate.record.provenance import spec_key
 from ablate.record.read import find_experiment, find_settings, read_experiment
@@ -129,6 +131,13 @@ def test_reading_makes_neither_a_database_nor_an_experiment(uri: str, plan: Plan
     assert not nowhere.parent.exists()
     assert read_experiment(uri, plan) is None
     assert find_experiment(uri, "tiny") is None
+
+
+def test_a_record_has_the_options_that_were_given_and_tells_its_data(writer: Writer, plan: Plan) -> None:
+    given = replace(plan, experiment=replace(plan.experiment, options=("--seeds", "0-2")))
+    record = writer.read(writer.begin_parent(given, spec_key(given)).run_id)
+    assert list(record.options) == ["--seeds", "0-2"]
+    assert record.data == data_of(plan)
 
 
 def test_an_experiment_with_other_settings_is_not_read(writer: Writer, uri: str, plan: Plan) -> None:

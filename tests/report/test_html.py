@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from synthetic import gathered, written
 
 from ablate.report.blocks import Heading, Items, Notes, Table, Text
+from ablate.report.formats import html
 from ablate.report.formats.html import anchor, render, words
 from ablate.report.numbers import number
 from ablate.report.sections import page
 from ablate.report.sections.results import results_table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import MakeRecord
 
 VOID = {"meta", "img", "br"}
@@ -85,6 +89,24 @@ def test_the_only_script_that_runs_is_the_pages_own() -> None:
     assert (
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in text
     )
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+def test_a_column_is_sorted_by_what_its_cells_mean() -> None:
+    cells = ["< 0.0001", "−0.3 ± 0.1", "×2.45 [2.31, 2.60]", "48 s", "12 min 30 s", "3 h 05 min", "2 d 4 h"]
+    cells += ["1\u202f024", "5 steps", "words"]
+    script = (
+        "globalThis.document = { querySelectorAll: () => [] };"
+        "const fs = require('fs'), vm = require('vm');"
+        "vm.runInThisContext(fs.readFileSync(process.argv[1], 'utf8'));"
+        "const found = JSON.parse(process.argv[2]).map((innerText) => numberIn({ innerText }));"
+        "console.log(JSON.stringify(found));"
+    )
+    page = Path(html.__file__).with_name("page.js")
+    done = subprocess.run(
+        ["node", "-e", script, str(page), json.dumps(cells)], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == [0.0001, -0.3, 2.45, 48, 750, 11100, 187200, 1024, 5, None]
 
 
 def test_who_points_at_a_result_sees_each_seed(make_record: MakeRecord) -> None:

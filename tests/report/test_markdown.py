@@ -140,6 +140,36 @@ def test_a_commit_with_changes_can_still_be_checked_out(record: ExperimentRecord
     assert "git checkout" not in rendered(replace(record, provenance={}))
 
 
+def test_to_run_it_again_gives_the_options_that_it_ran_with(record: ExperimentRecord) -> None:
+    assert "\nablate run experiments/synthetic.yaml\n" in rendered(record)
+    text = rendered(replace(record, options=("--seeds", "0-7", "--set", "ema={decay: 0.9}")))
+    assert "\nablate run experiments/synthetic.yaml --seeds 0-7 --set 'ema={decay: 0.9}'\n" in text
+
+
+def test_what_is_drawn_with_a_seed_is_shared_only_where_its_fields_are_the_same(
+    record: ExperimentRecord,
+) -> None:
+    def said(**other: object) -> str:
+        configs = {**record.configs, "from-start": {**record.configs["from-start"], **other}}
+        return rendered(replace(record, configs=configs))
+
+    shared = "Runs with the same seed share initial weights, data order and noise"
+    assert f"{shared}, so variants are compared within seeds." in said(optimizer="another")
+    assert f"{shared} where `data.path` is the same, so variants" in said(data={"path": "x", "size": 32})
+    both = said(train={"epochs": 12, "learning_rate": 1e-3, "batch": 8}, unet={"layers_per_block": 2})
+    assert f"{shared} where `train.batch` and `unet.layers_per_block` are the same, so" in both
+
+
+def test_variants_that_may_have_been_measured_against_other_images_are_told_on_top(
+    record: ExperimentRecord,
+) -> None:
+    data = {"path": "elsewhere", "size": 64}
+    configs = {**record.configs, "from-start": {**record.configs["from-start"], "data": data}}
+    note = "> **Note.** Variants differ in `data.path` and `data.size`, so they may have been measured"
+    assert note in rendered(replace(record, configs=configs))
+    assert "Variants differ in" not in rendered(record)
+
+
 def test_table_and_line_keep_to_one_line() -> None:
     assert table(Table(["a", "b"], [["x|y", "1"]])) == "| a | b |\n| :-- | :-: |\n| x\\|y | 1 |"
     assert table(Table(["a", "b"], [], words=2)) == "| a | b |\n| :-- | :-- |"

@@ -54,6 +54,25 @@ def test_variants_in_different_spaces_are_not_compared(record: ExperimentRecord)
     assert results.claims[0].judgement.difference is None
 
 
+def test_two_networks_of_one_name_are_two_spaces(record: ExperimentRecord) -> None:
+    def with_networks(of_stale: str, of_others: str) -> ExperimentRecord:
+        runs = [
+            replace(run, networks={"sprites-clip": of_stale if run.variant == "mid-way-stale" else of_others})
+            for run in record.runs
+        ]
+        return replace(record, runs=runs)
+
+    results = gathered(with_networks("content:" + "b" * 32, "content:" + "a" * 32))
+    fid = results.metrics[0]
+    assert fid.label == "FID (sprites-clip aaaaaaaa, sprites-clip bbbbbbbb)"
+    assert set(fid.differences) == {"from-start", "lpips-late", "as-published"}
+    assert results.claims[0].judgement.difference is None
+    for pair in [("content:" + "a" * 32,) * 2, ("", "content:" + "a" * 32)]:  # older records do not say
+        fid = gathered(with_networks(*pair)).metrics[0]
+        assert fid.label == "FID (sprites-clip)"
+        assert "mid-way-stale" in fid.differences
+
+
 def test_gains_are_positive_where_better_whatever_the_metric(record: ExperimentRecord) -> None:
     fid, _, clip_i, _ = gathered(record).metrics
     assert all(gain < 0 for gain in fid.gains("mid-way-stale", "none").values())

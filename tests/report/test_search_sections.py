@@ -119,6 +119,9 @@ def test_a_pruned_trial_ends_with_a_cross_at_its_mark(search_record: ExperimentR
         max(line.get_xdata()) for line in axes.lines if line.get_marker() == "o" and len(line.get_xdata())
     ]
     assert Counter(ends) == {12: len(searched.complete), 8: 4}
+    assert axes.get_xlabel() == "epochs"
+    (by_seeds,) = draw_marks(replace(searched, pruner="wilcoxon"), "FID").axes
+    assert by_seeds.get_xlabel() == "seed of the trial, in turn"
     folds = [block for block in TheSearch().blocks(results) if isinstance(block, Fold)]
     (table,) = [t for fold in folds if fold.title == "Pruned trials" for t in fold.blocks]
     assert isinstance(table, Table)

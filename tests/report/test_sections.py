@@ -104,6 +104,12 @@ def test_variants_on_one_training_are_not_said_to_take_as_long(record: Experimen
     assert rows["lpips-late"][-1] == "24"
 
 
+def test_times_without_a_seed_in_common_have_no_ratio(record: ExperimentRecord) -> None:
+    runs = [run for run in record.runs if (run.variant == "none") == (run.seed == 0)]
+    rows = {row[0]: row for row in costs.times_table(gathered(replace(record, runs=runs))).rows}
+    assert rows["from-start"][4] == rows["lpips-late"][4] == "–"
+
+
 def test_records_without_times_have_no_table_of_times(record: ExperimentRecord) -> None:
     runs = [replace(run, metrics={"fid": 1.0}) for run in record.runs]
     assert costs.times_table(gathered(replace(record, runs=runs))).rows == []
@@ -185,8 +191,11 @@ def test_a_combination_that_is_missing_leaves_its_metric_without_effects(
     assert "Without effects, since a combination of levels lacks it" in text
     assert ": KID (sprites-clip)." in text
     assert "| ema: early − off |" in text
-    failed = changed(factorial_record, name, status="FAILED")
-    assert "| ema: early − off |" not in rendered(failed)
+    failed = rendered(changed(factorial_record, name, status="FAILED"))
+    assert "| ema: early − off |" not in failed
+    assert "There is nothing to compare" not in failed
+    assert "**lpips-off.ema-early.guidance-1.5 − lpips-off.ema-off.guidance-1.5**: FID" in failed
+    assert "Differences are variant − baseline" in failed
 
 
 def test_a_report_begins_with_what_failed_and_why(record: ExperimentRecord) -> None:
@@ -237,6 +246,13 @@ def test_published_figures_stand_beside_measured_ones_each_with_its_setting(
 def test_two_published_times_are_compared_by_their_ratio(record: ExperimentRecord) -> None:
     (line,) = published.ratio_lines(gathered(record))
     assert "published 11 min 00 s → 27 min 00 s, ×2.45; measured 9.987 s → 24.461 s, ×2.4" in line
+
+
+def test_a_published_time_below_a_minute_keeps_its_digits(record: ExperimentRecord) -> None:
+    figure = {"metric": "seconds_per_image", "value": 0.04, "variant": "none", "baseline": 90.0}
+    published_figures = {**record.spec["published"], "results": [figure]}
+    results = gathered(replace(record, spec={**record.spec, "published": published_figures}))
+    assert published.published_table(results).rows[0][1:3] == ["0.04 s", "1 min 30 s"]
 
 
 def test_published_figures_without_a_measured_one_stay(record: ExperimentRecord) -> None:

@@ -189,6 +189,15 @@ def test_the_latex_document_is_as_the_golden_file(
     golden("report.tex", page.read_text("utf-8"))
 
 
+def test_the_latex_document_says_when_claims_are_judged_and_what_must_be_known_before(
+    record: ExperimentRecord, tmp_path: Path
+) -> None:
+    planned = replace(record, findings=None, spec={**record.spec, "looks": [4, 8]})
+    text = written(planned, tmp_path, format="latex").read_text("utf-8")
+    assert "The claims are judged at 2 planned looks, after 4 and 8 seeds" in text
+    assert r"\noindent \textbf{Note.} This experiment ran without an audit." in text
+
+
 def test_every_character_of_a_claim_is_shown_as_it_is(record: ExperimentRecord, tmp_path: Path) -> None:
     claim = {**record.spec["claims"][0], "text": r"50 % of \{a_b} & c#d ~ $x^2$ [1] <2>"}
     spec = {**record.spec, "claims": [claim]}

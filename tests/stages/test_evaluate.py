@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from ablate.errors import SpecError
 from ablate.fingerprint import Contents
 from ablate.metrics.fid import Fid
 from ablate.metrics.kid import Kid
-from ablate.stages.evaluate import evaluate
-from ablate.stages.evaluated import Evaluated, Figures, reference_ingredients
+from ablate.parts.evaluator import Evaluator
+from ablate.plugins import Plugin
+from ablate.stages.evaluate import evaluate, metrics_of
+from ablate.stages.evaluated import Evaluated, Figures, networks, reference_ingredients
 from ablate.stages.keys import RunKeys
 from ablate.stages.prepare import prepare
 from ablate.stages.sample import sample
 from ablate.stages.train import train
 from ablate.store import Store
 from ablate.store.files import key_of
+from ablate.vocabulary import vocabulary_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ablate.metrics.base import Metric
     from tests.conftest import MakeConfig, MakeKeys
 
 # Some schedulers hand torch tensors to NumPy in an old way.
@@ -97,6 +103,37 @@ def test_the_record_says_how_many_images_of_what_space_were_compared(folder: Pat
     assert (record.metrics["images"], record.metrics["reference_images"]) == (6, 6)
     assert record.metrics["labels_body"] == 8
     assert len(record.weights) == 64
+
+
+def test_what_stands_for_a_network_is_known_by_the_name_of_its_space(
+    folder: Path, measured: tuple[RunKeys, Store], make_keys: MakeKeys, tmp_path: Path
+) -> None:
+    figures, _ = read(folder)
+    evaluator = {"sprites-clip": measured[0].part("evaluator")}
+    assert evaluator["sprites-clip"].startswith("content:")
+    assert networks(measured[0], figures) == evaluator
+    in_inception = replace(figures, feature_space="inception")
+    chosen = {"evaluate": {"fid_features": "inception"}}
+    assert networks(make_keys(chosen), in_inception) == evaluator
+    file = tmp_path / "inception-2015-12-05.pt"
+    file.write_bytes(b"a network")
+    named = make_keys(chosen, {"components": {"inception": {"source": str(file)}}})
+    digest = named.contents.of_file(file)
+    assert networks(named, in_inception) == evaluator | {"inception": digest}
+
+
+def test_a_metric_of_a_plug_in_that_the_evaluator_brings_as_well_is_refused() -> None:
+    source = "from ablate.metrics.accuracy import Accuracy\nMETRICS = {'accuracy_x': Accuracy('x', ['a'])}"
+    vocabulary = vocabulary_of((Plugin("mine.py", source),))
+
+    def metrics_with(labels: dict[str, dict[str, str]]) -> dict[str, Metric]:
+        return metrics_of(vocabulary, Evaluator("kit-clip", labels, "cpu", None, None, None))
+
+    assert {"fid", "accuracy_x", "accuracy_y"} <= metrics_with({"y": {"b": "b"}}).keys()
+    with pytest.raises(SpecError) as caught:
+        metrics_with({"x": {"a": "a"}})
+    said = "mine.py: METRICS['accuracy_x']: the evaluator kit-clip brings a metric of this name"
+    assert str(caught.value).startswith(said)
 
 
 def test_the_training_images_can_be_the_reference(

@@ -11,9 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ablate.errors import ComponentError
+from ablate.experiment.config import config_model
 from ablate.experiment.schedulers import Scheduler
 from ablate.parts.base import EMBEDDED_KIT
+from ablate.plugins import Plugin
 from ablate.stages.trial import conditioning, decoding, measuring, sampling, try_out
+from ablate.vocabulary import vocabulary_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,6 +192,15 @@ def test_an_evaluator_that_sees_nothing_or_no_difference_is_found(
     (trouble,) = measuring(make_config({"components": {"evaluator": {"source": evaluator}}}), CPU)
     assert trouble.field == ("components", "evaluator")
     assert complaint in trouble.what
+
+
+def test_a_metric_that_the_evaluator_brings_as_well_is_found(make_config: MakeConfig) -> None:
+    source = (
+        "from ablate.metrics.accuracy import Accuracy\nMETRICS = {'accuracy_body': Accuracy('body', ['bat'])}"
+    )
+    model = config_model(vocabulary_of((Plugin("mine.py", source),)))
+    (trouble,) = measuring(model.model_validate(make_config().model_dump()), CPU)
+    assert "METRICS['accuracy_body']: the evaluator sprites-clip brings" in trouble.what
 
 
 def test_a_text_encoder_that_sees_no_difference_is_found(

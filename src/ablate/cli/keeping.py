@@ -22,7 +22,6 @@ from ablate.cli.options import (
     TrackingUri,
     bare_plan_of,
     open_store,
-    options_given,
     places_given,
     plan_of,
 )
@@ -112,6 +111,7 @@ def export(
     """
     made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing.house import print_exported
+    from ablate.experiment.options import options_given
     from ablate.keeping.export import export as write
     from ablate.record.addresses import tracking_address
 

@@ -21,7 +21,6 @@ from ablate.cli.options import (
     SpecFile,
     StoreAddress,
     TrackingUri,
-    options_given,
     places_given,
     plan_of,
     record_of,
@@ -91,6 +90,7 @@ def next_(
     found = coming_of(spec, profile, sets, seeds, plugins, store, tracking_uri)
     from ablate.cli.printing import print_json
     from ablate.cli.printing.claims import print_coming
+    from ablate.experiment.options import options_given
     from ablate.looking.coming import coming_as_data
 
     if as_json:

@@ -107,15 +107,6 @@ def bare_plan_of(
     return bare_plan(experiment, store)
 
 
-def options_given(
-    profile: str | None, sets: list[str] | None, seeds: str | None, plugins: list[Path] | None
-) -> list[str]:
-    """The options with which a spec was given, for a command that is to mean the same."""
-    options = [*(["--profile", profile] if profile else []), *(["--seeds", seeds] if seeds else [])]
-    options += [word for text in sets or () for word in ("--set", text)]
-    return options + [word for plugin in plugins or () for word in ("--plugin", str(plugin))]
-
-
 def places_given(store: str, tracking_uri: str | None, reports: Path = REPORTS) -> list[str]:
     """The options that say where store, record and reports are, if it is elsewhere; without passwords."""
     from ablate.record.patience import shown

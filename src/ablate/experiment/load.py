@@ -18,6 +18,7 @@ from ablate.experiment import yaml
 from ablate.experiment.config import Config, config_model
 from ablate.experiment.designs import BASELINE, DESIGNS, Design, DesignError, expand_design
 from ablate.experiment.merge import expand
+from ablate.experiment.options import as_ranges, options_given
 from ablate.experiment.problems import (
     Layer,
     Problem,
@@ -62,6 +63,8 @@ class Experiment:
     """What it may name."""
     file: Path = Path()
     """Where it was read from."""
+    options: tuple[str, ...] = ()
+    """Of the command line, those that were put in: ``--seeds 0-11``."""
     layers: Mapping[str, Sequence[Layer]] = field(default_factory=dict, repr=False, compare=False)
     """Variant → what its configuration was put together from, the last on top: where fields were written."""
     document: Document | None = field(default=None, repr=False, compare=False)
@@ -214,8 +217,16 @@ def load_experiment(
         "baseline": design.baseline or spec.baseline,
         "plugins": tuple(plugin.name for plugin in vocabulary.plugins),
     }
+    options = options_given(profile, sets, None if seeds is None else as_ranges(seeds), plugins)
     return Experiment(
-        path.stem, spec.model_copy(update=resolved), variants, vocabulary, path, resolved_from, document
+        name=path.stem,
+        spec=spec.model_copy(update=resolved),
+        variants=variants,
+        vocabulary=vocabulary,
+        file=path,
+        options=tuple(options),
+        layers=resolved_from,
+        document=document,
     )
 
 

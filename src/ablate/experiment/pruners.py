@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from ablate.experiment.config import choice
 from ablate.fields import FieldError, Model, Positive
+from ablate.records import BY_SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,8 +83,6 @@ PRUNERS: dict[str, Callable[[Pruner, int], BasePruner]] = {
     "hyperband": hyperband,
     "wilcoxon": wilcoxon,
 }
-BY_SEEDS = ("wilcoxon",)
-"""Pruners whose marks are seeds. Those of the others are epochs."""
 
 if TYPE_CHECKING:
     PrunerName = str

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ablate.looking.chosen import Chosen
-    from ablate.records import RunRecord
+    from ablate.records import ExperimentRecord, RunRecord
     from ablate.report.metrics import Metric
 
 A, B = "A", "B"
@@ -100,7 +100,7 @@ def _pair(ours: str, theirs: str, a: Chosen, b: Chosen) -> Pair:
         seeds=seeds,
         shared={seed: _shared(by_seed[A][seed], by_seed[B][seed]) for seed in seeds},
         metrics=[metric for metric in metrics if metric],
-        notes=list(_notes(settings, seeds, across=across)),
+        notes=[*_notes(settings, seeds, across=across), *_note_on_data(a.record, b.record)],
     )
 
 
@@ -118,6 +118,16 @@ def _notes(settings: Mapping[str, Difference], seeds: Sequence[int], *, across: 
         yield "No seed has finished on both sides, so there is no difference to show."
     elif across or len(seeds) == 1:
         yield "One run on each side: nobody can tell a difference from chance. Compare several seeds."
+
+
+def _note_on_data(a: ExperimentRecord, b: ExperimentRecord) -> Iterator[str]:
+    """Says that the same paths held other data. Records of older versions have no digest to tell by."""
+    paths_a, paths_b = ({config["data"]["path"] for config in each.configs.values()} for each in (a, b))
+    if a.data and b.data and a.data != b.data and paths_a == paths_b:
+        yield (
+            f"The data of the two differ, although both were in {', '.join(sorted(paths_a))}: trained on or "
+            "measured against other images. FID, KID and CLIP figures of the two cannot be compared."
+        )
 
 
 def _shared(a: RunRecord, b: RunRecord) -> tuple[int, int, int]:

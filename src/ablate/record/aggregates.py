@@ -71,8 +71,8 @@ class Aggregates:
     def __init__(self, writer: Writer, parent: str) -> None:
         self._writer = writer
         self._parent = parent
-        self._spaces: dict[str, tuple[str, str]] = {}
-        """Run → what it was measured with."""
+        self._spaces: dict[str, dict[str, Any]] = {}
+        """Run → in which spaces it was measured."""
         self._varied: tuple[Experiment | None, dict[str, dict[str, Any]]] = (None, {})
         """The fields in which the variants of the experiment differ, as it was at last."""
 
@@ -139,15 +139,9 @@ class Aggregates:
     def _record(self, child: Child) -> RunRecord:
         if child.run_id not in self._spaces:
             self._spaces[child.run_id] = self._writer.spaces(child.run_id)
-        space, evaluator = self._spaces[child.run_id]
+        spaces = self._spaces[child.run_id]
         return RunRecord(
-            child.variant,
-            child.seed,
-            child.run_id,
-            child.status,
-            metrics=child.metrics,
-            feature_space=space,
-            evaluator=evaluator,
+            child.variant, child.seed, child.run_id, child.status, metrics=child.metrics, **spaces
         )
 
     def _sheet(self, ground: Ground) -> NDArray[np.uint8] | None:

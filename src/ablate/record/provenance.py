@@ -25,6 +25,7 @@ def spec_record(plan: Plan) -> dict[str, Any]:
     made = {
         "name": experiment.name,
         "file": os.path.relpath(experiment.file) if experiment.file.name else "",
+        "options": list(experiment.options),
         "spec": experiment.spec.model_dump(mode="json", exclude=None if searching else {"search"}),
         "configs": {name: config.model_dump(mode="json") for name, config in experiment.variants.items()},
     }

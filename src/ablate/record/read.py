@@ -16,7 +16,7 @@ from ablate.record.databases import is_there
 from ablate.record.identity import Parent
 from ablate.record.provenance import spec_key
 from ablate.record.runs import runs_of
-from ablate.records import FINISHED, Call, ExperimentRecord, Finding, RunRecord, Verification
+from ablate.records import AT_MARK, CURVES, FINISHED, Call, ExperimentRecord, Finding, RunRecord, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from ablate.record.artifacts import Files
     from ablate.record.client import PatientClient
     from ablate.record.runs import Curves, Row
-
-CURVES = ("loss", "gradient_norm", "epoch_", names.AT_MARK)
-"""How the names of metrics begin that have a value for each epoch."""
 
 
 @dataclass(frozen=True)
@@ -178,10 +175,9 @@ class Reader:
         files = self._files(child.run_id)
         return not any(files.lost(name) for name in (names.RUN, names.SCORES, names.SAMPLES))
 
-    def spaces(self, run_id: str) -> tuple[str, str]:
-        """The feature space and the evaluator that a finished run was measured with."""
-        record = self._json(run_id, names.RUN)
-        return record["feature_space"], record["evaluator"]
+    def spaces(self, run_id: str) -> dict[str, Any]:
+        """The fields of a finished run's ``RunRecord`` that say in which spaces it was measured."""
+        return _spaces_of(self._json(run_id, names.RUN))
 
     def sheet(self, run_id: str) -> Path | None:
         """The first samples of a run side by side; None if it has none."""
@@ -198,7 +194,7 @@ class Reader:
 
     def at_marks(self, run_ids: Sequence[str], metric: str) -> dict[str, dict[int, float]]:
         """Run → epoch → a metric that was taken on the way, at the marks of a pruner."""
-        name = names.AT_MARK + metric
+        name = AT_MARK + metric
         curves = self.runs.curves({run_id: [name] for run_id in run_ids})
         return {run_id: dict(curves[run_id].get(name, ())) for run_id in run_ids}
 
@@ -229,6 +225,8 @@ class Reader:
             verified=Verification(**verified) if verified else None,
             calls=self.calls(parent),
             file=spec.get("file", ""),
+            data=next((each.data for each in self.parents() if each.run_id == parent), ""),
+            options=spec.get("options", ()),
             search=spec.get("search"),
         )
         self._downloads.keep_for(record)
@@ -251,8 +249,7 @@ class Reader:
             history=curves,
             links=record["links"],
             steps_per_epoch=record["steps_per_epoch"],
-            feature_space=record["feature_space"],
-            evaluator=record["evaluator"],
+            **_spaces_of(record),
             device=child.device,
             samples=self._path(child.run_id, names.SAMPLES),
             prompts={row["image_name"]: row["prompt"] for row in scores},
@@ -298,6 +295,10 @@ class Reader:
         found = self.runs.tagged(self.experiment_id, tags)
         self._addresses |= {run.run_id: run.address for run in found}
         return found
+
+
+def _spaces_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: record[name] for name in ("feature_space", "evaluator", "networks") if name in record}
 
 
 def _curves_among(metrics: Mapping[str, float]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ablate import patience
 from ablate.record.aggregates import Aggregates
 from ablate.record.write import now
-from ablate.stages.evaluated import Evaluated
+from ablate.stages.evaluated import Evaluated, networks
 from ablate.stages.sampled import Sampled, preview_image
 
 if TYPE_CHECKING:
@@ -206,6 +206,7 @@ def run_record(run: Run, figures: Figures, steps_per_epoch: int) -> dict[str, An
         "steps_per_epoch": steps_per_epoch,
         "feature_space": figures.feature_space,
         "evaluator": figures.evaluator,
+        "networks": networks(keys, figures),
         "weights": figures.weights,
         "keys": {
             "prepare": keys.prepare,

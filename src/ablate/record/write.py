@@ -24,7 +24,7 @@ from ablate.record.images import encoded, sheet, tiles
 from ablate.record.provenance import git_commit, provenance, spec_record
 from ablate.record.read import Reader, find_settings
 from ablate.record.runs import Experiment, query_of, runs_of
-from ablate.records import FINISHED
+from ablate.records import AT_MARK, FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -277,7 +277,7 @@ class Writer(Reader):
         """Logs figures of a run that goes on, as it stood after ``epoch`` epochs."""
         from mlflow.entities import Metric
 
-        points = [Metric(f"{names.AT_MARK}{name}", value, now, epoch) for name, value in metrics.items()]
+        points = [Metric(f"{AT_MARK}{name}", value, now, epoch) for name, value in metrics.items()]
         self.client.log_batch(run_id, metrics=points)
 
     def prune_child(self, child: Child, after: str) -> None:

@@ -31,7 +31,8 @@ class Metric:
     values: Mapping[str, Mapping[int, float]]
     """Variant → seed → value, finished runs with a finite value only."""
     spaces: Mapping[str, set[str]]
-    """Variant → the spaces its runs were measured in. More than one over all: not all comparable."""
+    """Variant → the spaces its runs were measured in, as labels say them. More than one over all: not all
+    comparable."""
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
@@ -101,11 +102,7 @@ class Metric:
 def measure(key: str, figure: Figure, finished: Sequence[RunRecord], baseline: str) -> Metric | None:
     """One metric of the finished runs, in their order; None where no run has it."""
     values = values_of(key, finished)
-    spaces: dict[str, set[str]] = {variant: set() for variant in values}
-    for run in finished:
-        if run.seed in values.get(run.variant, {}):
-            name = figure.space(run)
-            spaces[run.variant] |= set() if name is None else {name or "space not recorded"}
+    spaces = _spaces(figure, [run for run in finished if run.seed in values.get(run.variant, {})])
     everywhere = sorted(set().union(*spaces.values()))
     found = Metric(
         key=key,
@@ -117,6 +114,25 @@ def measure(key: str, figure: Figure, finished: Sequence[RunRecord], baseline: s
         spaces=spaces,
     )
     return found if values else None
+
+
+def _spaces(figure: Figure, runs: Sequence[RunRecord]) -> dict[str, set[str]]:
+    """Variant → the spaces its ``runs`` have the figure in: their names, and where several networks have one
+    name, the network as well."""
+    found: dict[str, set[tuple[str, str]]] = {run.variant: set() for run in runs}
+    for run in runs:
+        if (name := figure.space(run)) is not None:
+            found[run.variant].add((name or "space not recorded", run.networks.get(name, "")))
+    networks: dict[str, set[str]] = {}
+    for name, network in set().union(*found.values()):
+        networks.setdefault(name, set()).update([network] if network else [])
+    return {
+        variant: {
+            f"{name} {network.removeprefix('content:')[:8]}" if network and len(networks[name]) > 1 else name
+            for name, network in spaces
+        }
+        for variant, spaces in found.items()
+    }
 
 
 def values_of(key: str, runs: Iterable[RunRecord]) -> dict[str, dict[int, float]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from ablate.records import FINISHED
+from ablate.records import BY_SEEDS, CONFIRMATION, FINISHED, PATH
 from ablate.stats import best_first, front
 
 if TYPE_CHECKING:
@@ -78,6 +78,11 @@ class Searched:
     """``search`` of the spec."""
     runs: tuple[RunRecord, ...] = ()
     """Those with the search's seeds that have finished, the baseline's among them."""
+
+    @property
+    def by_seeds(self) -> bool:
+        """Whether its pruner judges after each seed of a trial, and not at epochs."""
+        return self.pruner in BY_SEEDS
 
     def better(self, objective: str, value: float) -> float:
         """A value so that less is better."""
@@ -173,11 +178,11 @@ def _searched(record: ExperimentRecord, figures: Mapping[str, Figure]) -> Search
     cut_off = Stage("", sum(run.variant in asked for run in record.runs), sum(asked.values()), 0)
     second = [run for (v, seed), run in finished.items() if seed in fresh and v not in on_path]
     third = [run for (v, _), run in finished.items() if v in on_path]
-    of_trials = sum(steps for name, steps in trained.items() if name not in ("confirmation", "path"))
+    of_trials = sum(steps for name, steps in trained.items() if name not in (CONFIRMATION, PATH))
     stages = (
         _stage("the search", first, of_trials, cut_off),
-        _stage("confirmation", second, trained.get("confirmation", 0)),
-        _stage("path", third, trained.get("path", 0)),
+        _stage(CONFIRMATION, second, trained.get(CONFIRMATION, 0)),
+        _stage(PATH, third, trained.get(PATH, 0)),
     )
     return Searched(
         spec["sampler"],

@@ -16,7 +16,7 @@ from ablate.experiment.pruners import Scored
 from ablate.experiment.space import Space
 from ablate.experiment.trials import Proposal, branch_points, grown, resolve
 from ablate.plan import regrown
-from ablate.records import FINISHED
+from ablate.records import CONFIRMATION, FINISHED, PATH
 from ablate.runner.needs import write_needs
 from ablate.runner.per_cost import Costs
 from ablate.runner.pruning import end_pruned, judged, values_at
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from ablate.record.read import Child, Reader
     from ablate.record.write import Writer
     from ablate.runner.study import Study
-
-CONFIRMATION, PATH = "confirmation", "path"
-"""Stages after the trials, as ``Experiment.trained`` names them."""
 
 
 def fixed_rounds(

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ablate.data.images import load_image
+from ablate.errors import SpecError
 from ablate.metrics.accuracy import accuracies
 from ablate.metrics.base import Measured, Result
 from ablate.parts import PARTS
 from ablate.parts.evaluator import EvaluatorPart
+from ablate.records import LABELS
 from ablate.stages import device as devices
 from ablate.stages import evaluated
 from ablate.stages.evaluated import Figures
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ablate.experiment.config import Config
+    from ablate.metrics.base import Metric
     from ablate.metrics.spaces.base import FeatureSpace
     from ablate.parts.evaluator import Evaluator
     from ablate.stages.keys import RunKeys
     from ablate.store import Store
+    from ablate.vocabulary import Vocabulary
 
 
 def evaluate(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Path:
@@ -63,14 +67,13 @@ def _measure(keys: RunKeys, store: Store, out: Path, progress: Callable[[str], N
     references = reference_features(keys, prepared, evaluator, space, store)
     measured = everything(images, prompts, references, evaluator, space)
 
-    metrics = {**config.vocabulary.metrics, **accuracies(evaluator.labels)}
     results: dict[str, Result] = {}
-    for key, metric in metrics.items():
+    for key, metric in metrics_of(config.vocabulary, evaluator).items():
         if (result := metric.measure(measured)) is not None:
             refuse_result(key, result, len(images))
             results[key] = result
     figures = {key: result.figure for key, result in results.items()}
-    figures |= {f"labels_{attribute}": len(names) for attribute, names in evaluator.labels.items()}
+    figures |= {f"{LABELS}{attribute}": len(names) for attribute, names in evaluator.labels.items()}
     figures |= {
         "images": len(images),
         "reference_images": len(measured.reference_features),
@@ -87,6 +90,19 @@ def _measure(keys: RunKeys, store: Store, out: Path, progress: Callable[[str], N
         features=measured.features,
         embeddings=measured.embeddings,
     )
+
+
+def metrics_of(vocabulary: Vocabulary, evaluator: Evaluator) -> dict[str, Metric]:
+    """Key → metric: those that the vocabulary has, and those that the evaluator brings.
+
+    Raises SpecError if a plug-in has a metric of a name that the evaluator brings.
+    """
+    brought = accuracies(evaluator.labels)
+    for plugin in vocabulary.plugins:
+        if twice := sorted(brought.keys() & getattr(plugin.module(), "METRICS", {}).keys()):
+            what = f"METRICS[{twice[0]!r}]: the evaluator {evaluator.name} brings a metric of this name"
+            raise SpecError(what, where=plugin.path, fix="Choose another name.")
+    return {**vocabulary.metrics, **brought}
 
 
 def everything(

@@ -61,6 +61,15 @@ def _view(keys: RunKeys) -> dict[str, Any]:
     }
 
 
+def networks(keys: RunKeys, figures: Figures) -> dict[str, str]:
+    """Name of a space that a run was measured in → what stands for its network: two networks may have one
+    name. A space is left out whose network nobody has named."""
+    part = keys.config.vocabulary.spaces[keys.config.evaluate.fid_features].part or "evaluator"
+    made_of = keys.evaluate_ingredients
+    behind_fid = {figures.feature_space: made_of[part]} if part in made_of else {}
+    return behind_fid | {figures.evaluator: made_of["evaluator"]}
+
+
 @dataclass(frozen=True)
 class Figures:
     """A run's figures, and what they were taken with."""

@@ -14,12 +14,12 @@ import torch
 
 from ablate.diffusion.randomness import generator, normal
 from ablate.diffusion.samplers import build_scheduler, sample_latents
-from ablate.errors import AblateError, MeaninglessError
+from ablate.errors import AblateError, MeaninglessError, SpecError
 from ablate.parts.evaluator import EvaluatorPart
 from ablate.parts.vae import VaePart
 from ablate.plugins import blamed
 from ablate.stages import device as devices
-from ablate.stages.evaluate import feature_space
+from ablate.stages.evaluate import feature_space, metrics_of
 from ablate.stages.prepare import encode_texts, to_uint8
 from ablate.stages.refusals import refuse_features
 from ablate.stages.training import weights_size
@@ -202,10 +202,11 @@ def measuring(config: Config, device: torch.device) -> Iterator[Trouble]:
         evaluator = EvaluatorPart(config.components.evaluator).load(str(device))
         refuse_features(evaluator.encode_images(images), IMAGES, "images", "the evaluator")
         refuse_features(evaluator.encode_texts(TEXTS), IMAGES, "texts", "the evaluator")
+        metrics_of(config.vocabulary, evaluator)
         at = ("evaluate", "fid_features")
         space = feature_space(config, evaluator, str(device))
         refuse_features(space.features(images), IMAGES, "images", f"the feature space {space.name}")
-    except MeaninglessError as error:
+    except (MeaninglessError, SpecError) as error:
         yield Trouble(at, error.what, error.fix)
     except Exception as error:
         if not (where := blamed(error)):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ablate.report.blocks import Table, spans
-from ablate.report.sections.verdicts import verdict_table
+from ablate.report.sections.opening import notes
+from ablate.report.sections.results import seeds_of
+from ablate.report.sections.verdicts import verdict_table, what_verdicts_say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +83,7 @@ def _opening(results: Results) -> list[str]:
         rf"\section*{{{words(results.record.name)}}}",
         words(spec["question"]),
         f"\\medskip\n\\noindent {words(design)}",
+        *(rf"\noindent \textbf{{Note.}} {words(note)}" for note in notes(results)),
     ]
 
 
@@ -90,22 +93,22 @@ def _tables(results: Results) -> list[Table]:
     interval = "95\N{NARROW NO-BREAK SPACE}% interval"
     if results.claims:
         rows = [[f"{number} {claim}", *cells] for number, claim, *cells in verdict_table(results).rows]
-        caption = (
-            "Verdicts on the claims, which were written before the runs and are judged together at level "
-            f"{results.alpha:g} with Holm's correction. Differences are paired over seeds, with {interval}s "
-            "(Student's t). Inconclusive: neither shown nor refuted."
-        )
+        paired = f"Differences are paired over seeds, with {interval}s (Student's t)."
+        caption = " ".join([*what_verdicts_say(results, "second"), paired])
         head = ["Claim", "Metric and direction", "Difference", "p (Holm)", "Verdict"]
         found.append(Table(head, rows, words=2, caption=caption))
-    head = ["Variant", *(metric.title for metric in results.metrics)]
+    head = [metric.title for metric in results.metrics]
     if results.metrics:
         means = f"Mean over seeds and half the width of its {interval} (Student's t)."
-        rows = [[v, *(metric.mean(v) for metric in results.metrics)] for v in results.variants]
-        found.append(Table(head, rows, caption=means))
+        rows = [
+            [v, seeds_of(results, v), *(metric.mean(v) for metric in results.metrics)]
+            for v in results.variants
+        ]
+        found.append(Table(["Variant", "Seeds", *head], rows, caption=means))
     if results.metrics and results.others:
         paired = f"Differences to {results.baseline}, paired over seeds, with {interval}s (Student's t)."
         rows = [[v, *(metric.difference(v) for metric in results.metrics)] for v in results.others]
-        found.append(Table(head, rows, caption=paired))
+        found.append(Table(["Variant", *head], rows, caption=paired))
     return found
 
 

@@ -1,9 +1,17 @@
 "use strict";
 // Without this script all is there: tables in the order of the report, frames below each other.
 
-// The number that a cell begins with; not a number for words.
+const SECONDS = { d: 86400, h: 3600, min: 60, s: 1 };
+
+// The number that a cell begins with, a time in seconds; not a number for words.
 function numberIn(cell) {
-  return parseFloat(cell.innerText.replace(/[\u00a0\u202f\u2009]/g, "").replace(/\u2212/g, "-"));
+  const text = cell.innerText
+    .replace(/[\u00a0\u202f\u2009]/g, "")
+    .replace(/\u2212/g, "-")
+    .replace(/^[<\u00d7\s]+/, "");
+  const [time] = text.match(/^([\d.]+ (d|h|min|s)\b ?)+/) || [""];
+  const parts = [...time.matchAll(/([\d.]+) (\w+)/g)];
+  return parts.length ? parts.reduce((sum, [, n, unit]) => sum + n * SECONDS[unit], 0) : parseFloat(text);
 }
 
 function compare(a, b) {

@@ -143,7 +143,8 @@ def _times(results: Results, cost: Metric, variant: str) -> list[str]:
     seconds = cost.mean(variant)
     if variant == results.baseline or variant not in cost.intervals:
         return [seconds, NONE]
-    if not any(cost.paired(variant, results.baseline).values()):
+    paired = cost.paired(variant, results.baseline)
+    if paired and not any(paired.values()):
         # Equal to the last digit: not two that took as long, but one that was timed once.
         return [seconds, "one measurement"]
     return [seconds, numbers.ratio(cost.ratio(variant, results.baseline))]

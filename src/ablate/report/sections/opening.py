@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ablate.records import FAILED, FINISHED
-from ablate.report.blocks import Block, Heading, Notes, Text, bold
+from ablate.report.blocks import Block, Heading, Notes, Text, bold, code
 from ablate.report.results import Results, unmet
 from ablate.report.section import Section
 from ablate.report.sections import audit
 from ablate.report.sections.gaps import find_gaps
 from ablate.report.sections.results import image_counts
-from ablate.report.sections.variants import same_noise
+from ablate.report.sections.variants import changes, same_noise
 from ablate.report.words import line, listed, shorten
 from ablate.text import brief, plural
 
@@ -34,12 +34,24 @@ class Opening(Section):
             Text(
                 f"Profile `{spec.get('profile', '')}`, {plural(len(results.variants), 'variant')} × {seeds}, "
                 f"{plural(len(results.finished), 'finished run')}. Baseline: {bold(results.baseline)}. "
-                f"Runs with the same seed share initial weights, data order and {noise}, so variants are "
-                "compared within seeds."
+                f"Runs with the same seed share initial weights, data order and {noise}"
+                f"{_where_equal(results)}, so variants are compared within seeds."
             ),
         ]
         found = notes(results)
         return [*opening, Notes(found)] if found else opening
+
+
+REAL_IMAGES = ("data.", "evaluate.reference")
+"""Fields that decide which real images samples are measured against."""
+CHANCE = ("unet.", "data.", "train.batch")
+"""Fields on which it depends what is drawn with a seed: the initial weights and the order of the data."""
+
+
+def _where_equal(results: Results) -> str:
+    """`` where `train.batch` is the same``: of the fields that differ, those of ``CHANCE``."""
+    fields = [code(name) for name in changes(results) if name.startswith(CHANCE)]
+    return f" where {listed(fields)} {'is' if len(fields) == 1 else 'are'} the same" if fields else ""
 
 
 def notes(results: Results) -> list[str]:
@@ -58,6 +70,12 @@ def notes(results: Results) -> list[str]:
         found.append(
             "Runs were measured with different numbers of images; FID's bias depends on it, so FID "
             "cannot be compared between them."
+        )
+    if fields := [code(name) for name in changes(results) if name.startswith(REAL_IMAGES)]:
+        found.append(
+            f"Variants differ in {listed(fields)}, so they may have been measured against different real "
+            "images. Where they were, their FID, KID and CLIP figures cannot be compared, and verdicts on "
+            "these mean nothing."
         )
     if len(devices := sorted({run.device for run in results.finished if run.device})) > 1:
         found.append(

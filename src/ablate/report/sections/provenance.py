@@ -14,7 +14,7 @@ from ablate.report.section import Section
 from ablate.report.words import line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ablate.report.results import Results
 
@@ -42,7 +42,7 @@ class Provenance(Section):
             blocks.append(Table([], [[name, line(str(value))] for name, value in entries], words=2))
         blocks += [
             Text("To run it again:"),
-            Code("sh", _commands(file, str(record.provenance.get("commit", "")))),
+            Code("sh", _commands([file, *record.options], str(record.provenance.get("commit", "")))),
             Fold(f"The experiment, as it ran ({file})", [_yaml(_as_written(results))]),
         ]
         if baseline in record.configs:
@@ -55,8 +55,8 @@ def _runs(results: Results) -> Table:
     return Table(["variant", "seed", "status", "MLflow run"], rows)
 
 
-def _commands(file: str, commit: str) -> str:
-    run = f"ablate run {shlex.quote(file)}"
+def _commands(arguments: Sequence[str], commit: str) -> str:
+    run = shlex.join(["ablate", "run", *arguments])
     if not commit:
         return run
     changed = "  # and changes that were not committed" if commit.endswith("+") else ""

@@ -86,7 +86,9 @@ def _published(figure: Mapping[str, Any], field: str) -> str:
     value = figure.get(field)
     if value is None:
         return NONE
-    return duration(value) if figure["metric"] in COSTS else f"{value:g}"
+    if figure["metric"] in COSTS:
+        return duration(value) if value >= 60 else f"{value:g} s"
+    return f"{value:g}"
 
 
 def _measured(metric: Metric | None, variant: str) -> list[str]:

@@ -78,9 +78,8 @@ def results_table(results: Results) -> Table:
     """Mean ± half-width of the 95 % interval; below it the paired difference to the baseline."""
     rows = []
     for variant in results.variants:
-        seeds = {len(metric.values.get(variant, ())) for metric in results.metrics}
         cells = (_cell(metric, variant) for metric in results.metrics)
-        rows.append([variant_name(results, variant), "–".join(map(str, sorted(seeds))), *cells])
+        rows.append([variant_name(results, variant), seeds_of(results, variant), *cells])
     hints = {
         (row, column): hint
         for row, variant in enumerate(results.variants)
@@ -88,6 +87,12 @@ def results_table(results: Results) -> Table:
         if (hint := _by_seed(metric, variant))
     }
     return Table(["variant", "seeds", *(metric.title for metric in results.metrics)], rows, hints=hints)
+
+
+def seeds_of(results: Results, variant: str) -> str:
+    """How many seeds its metrics have: ``8``, or ``0–8`` where some have fewer."""
+    counts = {len(metric.values.get(variant, ())) for metric in results.metrics}
+    return "–".join(map(str, sorted(counts)))
 
 
 def _by_seed(metric: Metric, variant: str) -> str:

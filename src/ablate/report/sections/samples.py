@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure as Drawing
 from PIL import Image
 
+from ablate.records import LABELS
 from ablate.report import numbers
 from ablate.report.blocks import Block, Figure, Frame, Heading, Table, Text
 from ablate.report.drawing import DPI, FAINT, SOFT
@@ -128,7 +129,7 @@ def accuracies(results: Results) -> list[Accuracy]:
     for key in keys:
         attribute = key.removeprefix("accuracy_")
         intervals = {v: mean_interval([*seeds.values()]) for v, seeds in values_of(key, finished).items()}
-        labels = {run.metrics.get(f"labels_{attribute}") for run in finished} - {None, 0}
+        labels = {run.metrics.get(f"{LABELS}{attribute}") for run in finished} - {None, 0}
         found.append(Accuracy(attribute, intervals, 1 / (labels.pop() or 1) if len(labels) == 1 else None))
     return found
 

@@ -238,7 +238,7 @@ def _pruned(searched: Searched, labels: dict[str, str]) -> list[Block]:
     if not searched.pruned:
         return []
     (label,) = labels.values()  # trials are pruned by one objective
-    after = "seeds" if searched.pruner == "wilcoxon" else "epochs"
+    after = "seeds" if searched.by_seeds else "epochs"
     rows = [
         [
             trial.name,
@@ -257,7 +257,7 @@ def _pruned(searched: Searched, labels: dict[str, str]) -> list[Block]:
             "search-pruned",
             f"{label} of each trial at the marks of the pruner",
             f"A line a trial, with {label} at each mark that it came to"
-            + ("." if after == "seeds" else ", and at its end.")
+            + ("." if searched.by_seeds else ", and at its end.")
             + " A cross: it was pruned there.",
             partial(draw_marks, searched, label),
         ),
@@ -318,8 +318,7 @@ def draw_marks(searched: Searched, label: str) -> Drawing:
     """A line a trial: its objective at the marks of the pruner, and at its end where marks are epochs."""
     plot, (axes,) = panel_grid(1, 1, (4.6, 3.0), (0.3, 0.5))
     (key,) = searched.objectives
-    by_epochs = searched.pruner != "wilcoxon"
-    ends = {run.variant: len(run.links) for run in searched.runs} if by_epochs else {}
+    ends = {} if searched.by_seeds else {run.variant: len(run.links) for run in searched.runs}
     seen = []
     for trial in searched.trials:
         points = dict(trial.marks)
@@ -334,6 +333,6 @@ def draw_marks(searched: Searched, label: str) -> Drawing:
         seen += values
     log_if_wide(axes, "y", seen)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("epochs" if by_epochs else "seed of the trial, in turn")
+    axes.set_xlabel("seed of the trial, in turn" if searched.by_seeds else "epochs")
     axes.set_ylabel(label)
     return plot

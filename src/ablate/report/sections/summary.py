@@ -33,7 +33,7 @@ class Summary(Section):
                 else "No finished run has a metric yet."
             )
             return [heading, Text(nothing)]
-        what = "averages over all other factors" if factorial.design(results) else "variant − baseline"
+        what = "averages over all other factors" if _of_levels(results) else "variant − baseline"
         return [
             heading,
             bullets(found),
@@ -45,16 +45,26 @@ class Summary(Section):
 
 
 def headlines(results: Results) -> list[str]:
-    """A sentence for each variant, or for each main effect of a factorial design: the first metric with
+    """A sentence for each main effect of a factorial design, or for each variant: the first metric with
     numbers, the others in words."""
-    if design := factorial.design(results):
-        return [
-            _headline(
-                factorial.label(design, cell),
-                [(e.metric, e.effects[cell].difference) for e in design.metrics],
-            )
-            for cell in design.cells(1)
-        ]
+    return _of_levels(results) or _of_variants(results)
+
+
+def _of_levels(results: Results) -> list[str]:
+    """Empty for another design, and where a combination of levels lacks each metric."""
+    design = factorial.design(results)
+    if design is None:
+        return []
+    return [
+        _headline(
+            factorial.label(design, cell),
+            [(entry.metric, entry.effects[cell].difference) for entry in design.metrics],
+        )
+        for cell in design.cells(1)
+    ]
+
+
+def _of_variants(results: Results) -> list[str]:
     found = []
     for variant in results.others:
         measured = [(m, m.differences[variant]) for m in results.metrics if variant in m.differences]

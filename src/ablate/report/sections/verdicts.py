@@ -38,20 +38,25 @@ class Verdicts(Section):
         claims = results.claims
         if not claims:
             return []
-        holm = f" (Holm's correction over {len(claims)} claims)" if len(claims) > 1 else ""
         return [
             Heading("Verdicts"),
             verdict_table(results),
-            Text(
-                "A verdict is on what the third column says, whatever else the claim says, and it counts if "
-                "the claim was written before the runs. Where nothing has an effect, the probability that "
-                f"any verdict is wrong is at most {results.alpha:g}{holm}. *Inconclusive* means neither "
-                "shown nor refuted."
-            ),
-            *([Text(said)] if (said := _looks(results.looks)) else []),
+            *map(Text, what_verdicts_say(results, "third")),
             Items([[_quoted(claim), *how(claim, len(claims))] for claim in claims], numbered=True),
             Fold("What these words mean", [bullets(TERMS)]),
         ]
+
+
+def what_verdicts_say(results: Results, column: str) -> list[str]:
+    """Paragraphs on what the verdicts are about, how sure they are, and when claims are judged. ``column``:
+    which one has metric and direction."""
+    holm = f" (Holm's correction over {len(results.claims)} claims)" if len(results.claims) > 1 else ""
+    said = (
+        f"A verdict is on what the {column} column says, whatever else the claim says, and it counts if the "
+        "claim was written before the runs. Where nothing has an effect, the probability that any verdict is "
+        f"wrong is at most {results.alpha:g}{holm}. *Inconclusive* means neither shown nor refuted."
+    )
+    return [said, *filter(None, [_looks(results.looks)])]
 
 
 def verdict_table(results: Results) -> Table:
