@@ -109,7 +109,7 @@ def test_a_plan_of_more_seeds_says_what_they_cost_and_how_it_knows(call: Callabl
     shown = call("plan", "tiny.yaml", "--seeds", "0,1,2", "--workers", "3", "--price-per-hour", "7200")
     assert re.search(r"Cost: 0\.0\d core-hours, \d+\.\d\d at 7200 an hour, by what runs of tiny took", shown)
     assert re.search(r"At least .* of disk", shown)
-    assert [line for line in shown.splitlines() if re.match(r"│ 3 +│ \d+ s +│ \d+ s +│ \d", line)]
+    assert [line for line in shown.splitlines() if re.match(r"│ 3 +│ [\d.]+ s +│ [\d.]+ s +│ \d", line)]
     assert "Cost: not known" in call("plan", "tiny.yaml", "--set", "train.batch=8")
 
 

@@ -42,6 +42,7 @@ def test_help_imports_nothing_heavy() -> None:
         "ablate.cli.serving",
         "ablate.cli.starting",
         "ablate.errors",
+        "ablate.text",
     }
 
 

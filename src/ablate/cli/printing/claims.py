@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from ablate.cli.printing import print_table, say
+from ablate.experiment.options import as_ranges
 from ablate.report.sections.verdicts import says
 from ablate.text import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ablate.looking.coming import Coming, Step
 
 
@@ -70,7 +68,7 @@ def _print_how(found: Coming, command: str) -> None:
     if found.looks and found.steps:
         seeds = found.steps[0].seeds
         say(
-            f"To take the next look: {command} --seeds {_ranges(seeds)} "
+            f"To take the next look: {command} --seeds {as_ranges(seeds)} "
             f"(or write `seeds: [{', '.join(map(str, seeds))}]` into it)"
         )
     elif not (found.looks or found.ended):
@@ -84,11 +82,13 @@ def _print_how(found: Coming, command: str) -> None:
             "not. (`looks: [6, 9, 12]` in a spec plans looks before the first run.)"
         )
         for step in found.steps:
-            say(f"{command} --seeds {_ranges(step.seeds)}")
+            say(f"{command} --seeds {as_ranges(step.seeds)}")
 
 
 def _cost(step: Step, *, planned: bool) -> str:
-    what = f"The look at {len(step.seeds)} seeds" if planned else f"Seeds {_ranges(step.seeds)} by themselves"
+    what = (
+        f"The look at {len(step.seeds)} seeds" if planned else f"Seeds {as_ranges(step.seeds)} by themselves"
+    )
     time = ""
     if step.hours:
         time = f", {duration(step.hours * 3600)} of a {step.device}"
@@ -99,10 +99,3 @@ def _cost(step: Step, *, planned: bool) -> str:
 
 def _share(chance: float) -> str:
     return "–" if math.isnan(chance) else f"{chance:.0%}"
-
-
-def _ranges(seeds: Sequence[int]) -> str:
-    """As ``--seeds`` reads them: ``0-5,8``."""
-    starts = [0, *(i for i, (a, b) in enumerate(pairwise(seeds), start=1) if b != a + 1), len(seeds)]
-    parts = [seeds[a:b] for a, b in pairwise(starts)]
-    return ",".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)
