@@ -15,6 +15,7 @@ from ablate.record import identity, names
 from ablate.record.provenance import spec_key
 from ablate.record.read import find_settings
 from ablate.record.write import Writer, open_experiment
+from ablate.runner import run
 from ablate.runner.run import waiting_runs
 from ablate.store import Store
 
@@ -55,9 +56,9 @@ def record(uri: str, plan: Plan) -> tuple[Writer, str]:
     waiting = waiting_runs(plan, writer, before, lambda text: None)
     parent = writer.begin_parent(plan, spec_key(plan)).run_id
     children = {child.key: child for child in writer.children(parent)}
-    for run in waiting:
-        child = children.get(run.keys.evaluate)
-        writer.client.set_terminated(writer.begin_child(parent, run, child))
+    for each in waiting:
+        child = children.get(each.keys.evaluate)
+        writer.client.set_terminated(writer.begin_child(parent, each, child))
     return writer, parent
 
 
@@ -82,13 +83,24 @@ def test_clones_with_other_data_under_the_same_path_are_two_experiments(
 def test_a_clone_with_the_same_data_goes_on_in_the_same_experiment(
     uri: str, clone: Callable[..., Plan]
 ) -> None:
-    _, one = record(uri, clone("a"))
+    writer, one = record(uri, clone("a"))
+    writer.end_parent(one, failed=False)
     writer, other = record(uri, clone("b"))
     assert one == other
     # When it is given other data, it leaves the first one's alone.
     _, another = record(uri, clone("b", edited=True))
     assert another != one
     assert [child.superseded for child in writer.all_children(one)] == [False]
+
+
+def test_what_a_clone_may_be_recording_no_other_one_goes_on_in(uri: str, clone: Callable[..., Plan]) -> None:
+    writer, one = record(uri, clone("a"))
+    assert writer.status(one) == "RUNNING"
+    said: list[str] = []
+    run._say_others(clone("b"), writer, said.append)
+    assert "in a run that goes on there, or was killed" in said[0]
+    assert record(uri, clone("b"))[1] != one
+    assert record(uri, clone("a"))[1] == one
 
 
 def test_data_that_are_edited_in_their_folder_supersede_its_own_results_and_that_is_said(

@@ -37,12 +37,14 @@ class Parent:
     folder: str
     data: str
     content: str
+    running: bool
+    """Whether its runs are being recorded, or were when the command was killed: MLflow does not tell."""
 
     @classmethod
-    def of_tags(cls, run_id: str, tags: Mapping[str, str]) -> Parent:
+    def of_tags(cls, run_id: str, tags: Mapping[str, str], *, running: bool) -> Parent:
         """The parent run with these tags."""
         which = (names.KEY, names.PLACE, names.FOLDER, names.DATA, names.CONTENT)
-        return cls(run_id, *(str(tags.get(name, "")) for name in which))
+        return cls(run_id, *(str(tags.get(name, "")) for name in which), running=running)
 
     def __str__(self) -> str:
         return f"run {self.run_id}, recorded from {self.folder or 'a folder that is not known'}"
@@ -79,12 +81,18 @@ def here(plan: Plan, database: Path | None) -> str:
 
     As seen from an SQLite file, with which it may move; with a server, on this machine.
     """
-    folder, spec = Path.cwd(), plan.experiment.file.absolute()
-    if database is None:
+    return place_seen(plan.experiment.file, database.parent if database else None)
+
+
+def place_seen(spec: Path, base: Path | None) -> str:
+    """The place that commands on a spec are given in: the current folder and that of the spec, as seen from
+    the folder ``base``, with which they may move; without one, on this machine."""
+    folder, spec = Path.cwd(), spec.absolute()
+    if base is None:
         seen = {"host": socket.gethostname(), "folder": str(folder), "spec": str(spec)}
     else:
-        base = database.parent.resolve()
-        seen = {name: _seen_from(base, path) for name, path in (("folder", folder), ("spec", spec))}
+        base = base.resolve()
+        seen = {"folder": _seen_from(base, folder), "spec": _seen_from(base, spec)}
     return key_of(seen)
 
 
@@ -114,6 +122,9 @@ def own(
 ) -> Parent | None:
     """The parent, of those with a plan's settings, that a run of it goes on in; None where it begins one.
 
+    One of another place is not gone on with while it is RUNNING: somebody may be recording it. If it was
+    killed, nothing is lost: what the store has is recorded anew.
+
     Args:
         keys_of: gives the keys of a parent's children that count.
     """
@@ -122,6 +133,8 @@ def own(
     content = content_tags(plan)[names.CONTENT]
     keys = {run.keys.whole.evaluate for run in plan.runs}
     for parent in parents:
+        if parent.running and parent.place:
+            continue
         if parent.content == content or (not parent.content and set() != keys_of(parent.run_id) <= keys):
             return parent
     return None

@@ -102,7 +102,7 @@ class Writer(Reader):
             which = identity.identity_tags(plan, self.client.database)
             unique = {names.KEY: key, names.KIND: "experiment", names.PLACE: which[names.PLACE]}
             run_id = self._create(plan.experiment.name, unique, tags | which)
-            parent = Parent.of_tags(run_id, unique | which)
+            parent = Parent.of_tags(run_id, unique | which, running=True)
         # Also for a run that exists: what created it may have been killed before it got here.
         self.describe_parent(parent.run_id, plan)
         return parent
