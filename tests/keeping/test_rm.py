@@ -160,7 +160,8 @@ def test_of_runs_those_that_name_the_others_go_last(copied: Path) -> None:
 def test_while_it_is_recorded_from_another_store_it_is_not_removed(
     copied: Path, call: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused, waiting = [], run.waiting_runs
+    refused: list[str] = []
+    waiting = run.waiting_runs
 
     def removing(*arguments: Any) -> Any:
         for act in (rm.find, rm.delete):
