@@ -83,8 +83,7 @@ def test_clones_with_other_data_under_the_same_path_are_two_experiments(
 def test_a_clone_with_the_same_data_goes_on_in_the_same_experiment(
     uri: str, clone: Callable[..., Plan]
 ) -> None:
-    writer, one = record(uri, clone("a"))
-    writer.end_parent(one, failed=False)
+    _, one = record(uri, clone("a"))
     writer, other = record(uri, clone("b"))
     assert one == other
     # When it is given other data, it leaves the first one's alone.
@@ -93,14 +92,23 @@ def test_a_clone_with_the_same_data_goes_on_in_the_same_experiment(
     assert [child.superseded for child in writer.all_children(one)] == [False]
 
 
-def test_what_a_clone_may_be_recording_no_other_one_goes_on_in(uri: str, clone: Callable[..., Plan]) -> None:
+def test_on_a_server_no_clone_goes_on_in_what_another_one_may_be_recording(
+    uri: str, clone: Callable[..., Plan]
+) -> None:
     writer, one = record(uri, clone("a"))
+    plan, said = clone("b"), list[str]()
+
+    def own(*, alone: bool) -> str | None:
+        parents = writer.parents(spec_key(plan))
+        found = identity.own(plan, parents, identity.here(plan, None), lambda parent: set(), alone=alone)
+        return found and found.run_id
+
     assert writer.status(one) == "RUNNING"
-    said: list[str] = []
-    run._say_others(clone("b"), writer, said.append)
+    assert (own(alone=False), own(alone=True)) == (None, one)
+    run._say_others(plan, writer, said.append)
     assert "in a run that goes on there, or was killed" in said[0]
-    assert record(uri, clone("b"))[1] != one
-    assert record(uri, clone("a"))[1] == one
+    writer.end_parent(one, failed=False)
+    assert own(alone=False) == one
 
 
 def test_data_that_are_edited_in_their_folder_supersede_its_own_results_and_that_is_said(

@@ -44,7 +44,8 @@ class Parent:
     def of_tags(cls, run_id: str, tags: Mapping[str, str], *, running: bool) -> Parent:
         """The parent run with these tags."""
         which = (names.KEY, names.PLACE, names.FOLDER, names.DATA, names.CONTENT)
-        return cls(run_id, *(str(tags.get(name, "")) for name in which), running=running)
+        key, place, folder, data, content = (str(tags.get(name, "")) for name in which)
+        return cls(run_id, key, place, folder, data, content, running)
 
     def __str__(self) -> str:
         return f"run {self.run_id}, recorded from {self.folder or 'a folder that is not known'}"
@@ -118,22 +119,26 @@ def data_of(plan: Plan) -> str | None:
 
 
 def own(
-    plan: Plan, parents: Sequence[Parent], place: str, keys_of: Callable[[str], set[str]]
+    plan: Plan,
+    parents: Sequence[Parent],
+    place: str,
+    keys_of: Callable[[str], set[str]],
+    *,
+    alone: bool,
 ) -> Parent | None:
     """The parent, of those with a plan's settings, that a run of it goes on in; None where it begins one.
 
-    One of another place is not gone on with while it is RUNNING: somebody may be recording it. If it was
-    killed, nothing is lost: what the store has is recorded anew.
-
     Args:
         keys_of: gives the keys of a parent's children that count.
+        alone: whether nobody else can be recording in one of them. Otherwise one of another place that is
+            RUNNING is left alone. If it was killed, nothing is lost: what the store has is recorded anew.
     """
     if mine := [parent for parent in parents if parent.place == place]:
         return mine[0]
     content = content_tags(plan)[names.CONTENT]
     keys = {run.keys.whole.evaluate for run in plan.runs}
     for parent in parents:
-        if parent.running and parent.place:
+        if parent.running and parent.place and not alone:
             continue
         if parent.content == content or (not parent.content and set() != keys_of(parent.run_id) <= keys):
             return parent

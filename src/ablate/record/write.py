@@ -87,7 +87,9 @@ class Writer(Reader):
         def keys_of(parent: str) -> set[str]:
             return {child.key for child in self.children(parent)}
 
-        return identity.own(plan, self.parents(key), identity.here(plan, self.client.database), keys_of)
+        database = self.client.database
+        alone = database is not None  # an SQLite file is locked for an experiment: ``runner/alone.py``
+        return identity.own(plan, self.parents(key), identity.here(plan, database), keys_of, alone=alone)
 
     def begin_parent(self, plan: Plan, key: str) -> Parent:
         """The parent run of this resolved spec: the one that exists goes on, or a new one begins."""

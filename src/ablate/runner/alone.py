@@ -29,8 +29,8 @@ def experiment_lock(key: str) -> str:
 
 
 def record_lock(database: Path, key: str) -> Path:
-    """The file that is locked while the experiment with this spec key is recorded in an SQLite file: stores
-    do not see each other's locks, and may have one record."""
+    """The file that is locked while the experiment with this spec key is recorded in an SQLite file: several
+    stores may have one record, and do not see each other's locks."""
     database = database.resolve()
     return database.with_name(f"{database.name}.{key[:8]}.lock")
 
@@ -65,7 +65,7 @@ def alone(store: Store, key: str, name: str, say: Callable[[str], None]) -> Iter
 def recording(database: Path | None, key: str, busy: Callable[[], None]) -> Iterator[None]:
     """In this block no other process records the experiment with this spec key in an SQLite file, from
     whatever store. Where one does, calls ``busy``, and waits for it unless that raises. With a server, None,
-    nothing is locked: another place has another parent run."""
+    nothing is locked: nobody goes on in a parent run that another place may be recording."""
     if database is None:
         yield
         return
