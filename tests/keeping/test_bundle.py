@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import signal
 import sqlite3
 import zipfile
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ablate.errors import UserError
+from ablate.interrupts import Interrupted
 from ablate.keeping import adopt as adopting
 from ablate.keeping.bundle import CONTENTS, RECORD, Contents, reading, writing
 from ablate.runner.alone import experiment_lock
@@ -379,6 +381,25 @@ def test_what_fails_half_way_leaves_nothing(
     assert "tiny: 4 runs" in call("import", str(study))
 
 
+def test_an_interruption_right_after_the_commit_leaves_nothing_either(
+    study: Path, ready: Path, call: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack = adopting.carry.unpack
+
+    def interrupted(*arguments: Any) -> None:
+        unpack(*arguments)
+        raise Interrupted(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(adopting.carry, "unpack", interrupted)
+        call("import", str(study), code=130)
+    left = {
+        name for name in files(ready) if not name.startswith(("optuna.db", "mlflow.db", ".ablate/locks/"))
+    }
+    assert left == set()
+    assert "tiny: 4 runs" in call("import", str(study))
+
+
 def test_while_the_experiment_is_run_here_nothing_is_imported(
     study: Path, ready: Path, call: Callable[..., str]
 ) -> None:
@@ -395,7 +416,7 @@ def test_what_is_needed_is_known_before_the_first_weights_are_there(
     place, known = adopting._place_weights, []
 
     def placing(bundle: object, store: Store, *others: object) -> int:
-        known.extend(need.experiment for _, need in read_needs(store))
+        known.extend(each.needs.experiment for each in read_needs(store))
         return place(bundle, store, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(adopting, "_place_weights", placing)

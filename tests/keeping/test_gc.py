@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from ablate.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.conftest import Ablate
 
@@ -77,7 +77,7 @@ def find(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[tu
     """Entry → why it may go, with the experiment in some state."""
 
     def found(experiment: Experiment, *, weights: bool = False) -> dict[tuple[str, str], str]:
-        monkeypatch.setattr(gc, "experiments_of", lambda store, uri: {"key": experiment})
+        monkeypatch.setattr(gc, "experiments_of", lambda store, uri: [experiment])
         return {item.entry: item.kind for item in gc.find(store, "", weights=weights).items if item.entry}
 
     return found
@@ -121,7 +121,7 @@ def test_beside_a_run_nothing_goes_that_it_may_be_about_to_use(store: Store) -> 
     (store.root / "work" / "prepare-old").mkdir(parents=True)
     with store.lock("train-x"):
         pass
-    keep_needs(store, "key", NEEDS)
+    keep_needs(store, "key", Path("tiny.yaml"), NEEDS)
     assert kinds() >= {"leftovers", "locks", "marks", "superseded"}
     with store.lock(experiment_lock("key")):
         assert kinds() == {"superseded"}
@@ -130,6 +130,23 @@ def test_beside_a_run_nothing_goes_that_it_may_be_about_to_use(store: Store) -> 
     gc.collect(store, "sqlite:////nowhere/mlflow.db")
     assert not left.exists() and store.has("moments", "end") and store.kept("train", "trunk")
     assert not store.kept("train", "gone")
+
+
+def test_what_another_folder_needs_under_the_same_settings_stays(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ablate: Ablate
+) -> None:
+    other = Needs("tiny", ["other"], [("prepare", "other")], {"late seed 0": RunNeeds("e", [], [])})
+    for folder, needs in (("a", NEEDS), ("b", other)):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        keep_needs(store, "key", Path("tiny.yaml"), needs)
+    shown = ablate("gc", "--do", "--store", str(store.root), folder=tmp_path / "a")
+    assert shown.code == 0, shown.shown
+    assert shown.out.count("MLflow lacks runs of tiny") == 2
+    assert f"{tmp_path / 'b'}; if nobody goes on there, delete {store.root}/needs/key-" in shown.out
+    for stage, key in (("train", "end"), ("moments", "trunk"), ("train", "other"), ("prepare", "other")):
+        assert store.has(stage, key)
+    assert not store.has("sample", "other")
 
 
 def test_what_killed_processes_and_other_versions_left_is_freed(store: Store) -> None:
@@ -145,10 +162,11 @@ def test_what_killed_processes_and_other_versions_left_is_freed(store: Store) ->
 
 
 def test_needs_that_cannot_be_read_stop_it(store: Store, ablate: Ablate) -> None:
-    keep_needs(store, "key", NEEDS)
-    (store.root / "needs" / "key.json").write_text("{}")
+    keep_needs(store, "key", Path("tiny.yaml"), NEEDS)
+    (name,) = store.names("needs")
+    store.put(name, "{}")
     done = ablate("gc", "--do", "--store", str(store.root))
-    assert done.code == 1 and "needs/key.json" in done.err and "Delete it" in done.err
+    assert done.code == 1 and name in done.err and "Delete it" in done.err
     assert store.has("train", "other")
 
 
@@ -210,7 +228,7 @@ def test_what_only_the_store_has_stays(copied: Path, call: Callable[..., str]) -
 def test_a_command_that_was_refused_before_it_began_needs_nothing(
     copied: Path, call: Callable[..., str]
 ) -> None:
-    before = [key for key, _ in read_needs(Store(copied / ".ablate"))]
+    before = list(read_needs(Store(copied / ".ablate")))
     shown = call("run", "tiny.yaml", "--set", "sample.options.wrong=1", code=2)
     assert "no option 'wrong'" in shown
-    assert [key for key, _ in read_needs(Store(copied / ".ablate"))] == before
+    assert list(read_needs(Store(copied / ".ablate"))) == before

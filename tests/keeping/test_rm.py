@@ -6,18 +6,21 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ablate.keeping import rm
+from ablate.errors import RunError
+from ablate.keeping import gc, rm
+from ablate.record.read import find_experiment
+from ablate.runner import run
 from ablate.runner.alone import experiment_lock
 from ablate.runner.needs import Needs, RunNeeds, keep_needs, read_needs
 from ablate.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -87,7 +90,7 @@ def test_of_two_experiments_one_goes_and_the_other_stays_as_it_was(
     # Both need the same of the store: it stays.
     kept = {name for name in store if not name.startswith(("needs/", "locks/", "digests"))}
     assert kept <= set(files(pair / ".ablate"))
-    assert [needs.experiment for _, needs in read_needs(Store(pair / ".ablate"))] == ["tiny"]
+    assert [each.needs.experiment for each in read_needs(Store(pair / ".ablate"))] == ["tiny"]
     assert "0 runs finished, 4 were already there, 0 failed" in call("run", "tiny.yaml")
     # The last one takes the store with it.
     call("rm", "tiny.yaml", "--do")
@@ -110,17 +113,67 @@ def test_other_settings_of_the_same_name_stay(copied: Path, call: Callable[..., 
     assert "0 runs finished, 4 were already there, 0 failed" in call("run", "tiny.yaml")
 
 
-def test_what_another_folder_s_study_of_the_same_settings_needs_of_the_store_stays(
-    copied: Path, call: Callable[..., str]
+def entries(store: Path) -> set[str]:
+    return {name for name in files(store) if name.partition("/")[0] in gc.STAGES}
+
+
+def test_what_another_folder_with_the_same_settings_needs_of_the_store_stays(
+    copied: Path, make_workplace: Callable[..., Path], tmp_path: Path, call: Callable[..., str]
 ) -> None:
-    with closing(sqlite3.connect(copied / "mlflow.db")) as database, database:
-        tags = "('ablate.place', 'ablate.folder', 'ablate.data', 'ablate.content')"
-        database.execute(f"update tags set value = 'elsewhere' where key in {tags}")
-    assert "4 runs finished" in call("run", "tiny.yaml", "--no-audit")
-    before = {name for name in files(copied / ".ablate") if not name.startswith("locks/")}
-    assert "1 others of that name stay" in call("rm", "tiny.yaml", "--do")
-    after = {name for name in files(copied / ".ablate") if not name.startswith("locks/")}
-    assert before == after
+    """Each folder has a record of its own, and both have one store."""
+    (tmp_path / "other").mkdir()
+    other, store = make_workplace(tmp_path / "other"), copied / ".ablate"
+    there = ("--store", str(store))
+    assert "4 runs finished" in call("run", "tiny.yaml", "--no-audit", *there, folder=other)
+    before = entries(store)
+    call("rm", "tiny.yaml", "--do")
+    assert entries(store) == before
+    assert "from this folder" in call("rm", "tiny.yaml", code=2)
+    assert f"{other}; if nobody goes on there, delete" in call("gc")
+    call("rm", "tiny.yaml", "--do", *there, folder=other)
+    assert entries(store) == set() and not Store(store).names("needs")
+
+
+def test_a_folder_that_never_ran_it_removes_nothing_of_another_s(
+    copied: Path, make_workplace: Callable[..., Path], tmp_path: Path, call: Callable[..., str]
+) -> None:
+    (tmp_path / "other").mkdir()
+    before = entries(copied / ".ablate")
+    shown = call(
+        *("rm", "tiny.yaml", "--do", "--store", str(copied / ".ablate")),
+        folder=make_workplace(tmp_path / "other"),
+        code=2,
+    )
+    assert "has not run with these settings from this folder" in shown
+    assert entries(copied / ".ablate") == before
+
+
+def test_of_runs_those_that_name_the_others_go_last(copied: Path) -> None:
+    uri = f"sqlite:///{copied / 'mlflow.db'}"
+    reader = find_experiment(uri, "tiny")
+    assert reader
+    (parent,) = reader.parents()
+    runs = rm.find(Store(copied / ".ablate"), uri, copied / "reports", "tiny").runs
+    assert len(runs) == 7 and runs[-1] == parent.run_id
+
+
+def test_while_it_is_recorded_from_another_store_it_is_not_removed(
+    copied: Path, call: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+    waiting = run.waiting_runs
+
+    def removing(*arguments: Any) -> Any:
+        for act in (rm.find, rm.delete):
+            with pytest.raises(RunError, match="is being run") as error:
+                act(Store(tmp_path / "another"), f"sqlite:///{copied / 'mlflow.db'}", copied, "tiny")
+            refused.append(error.value.where)
+        return waiting(*arguments)
+
+    monkeypatch.setattr(run, "waiting_runs", removing)
+    assert "4 were already there" in call("run", "tiny.yaml")
+    assert refused == [str(copied / "mlflow.db")] * 2
+    assert rows(copied)["runs"] == 7 and not list(copied.glob("mlflow.db.*.lock"))
 
 
 def test_while_it_is_run_it_is_not_removed(copied: Path, call: Callable[..., str]) -> None:
@@ -145,8 +198,8 @@ def test_there_is_nothing_to_remove_in_an_empty_folder(call: Callable[..., str],
 
 def test_of_the_store_goes_only_what_no_other_experiment_needs(tmp_path: Path) -> None:
     def needs(name: str, *states: str) -> Needs:
-        run = RunNeeds(name, [("train", states[-1])], [("sample", name)])
-        return Needs(name, list(states), [("prepare", "data")], {f"{name} seed 0": run})
+        of_run = RunNeeds(name, [("train", states[-1])], [("sample", name)])
+        return Needs(name, list(states), [("prepare", "data")], {f"{name} seed 0": of_run})
 
     store = Store(tmp_path)
     both = {"one": needs("one", "trunk", "end of one"), "two": needs("two", "trunk", "end of two")}
@@ -163,8 +216,9 @@ def test_of_the_store_goes_only_what_no_other_experiment_needs(tmp_path: Path) -
         with store.writing(stage, key, {"state": averages.get(key)}):
             pass
     for key, need in both.items():
-        keep_needs(store, key, need)
-    going = {item.entry for item in rm._items(store, both, ["one"])}
+        keep_needs(store, key, Path(f"{key}.yaml"), need)
+    listed = list(read_needs(store))
+    going = {item.entry for item in rm._items(store, listed, [each for each in listed if each.key == "one"])}
     assert going == {("train", "end of one"), ("moments", "end of one"), ("sample", "one"), ("ema", "b")}
 
 

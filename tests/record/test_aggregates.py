@@ -19,7 +19,6 @@ from ablate.record.aggregates import Aggregates, ground_of
 from ablate.record.carry import children_in, pack
 from ablate.record.images import encoded
 from ablate.record.read import Child, find_runs
-from ablate.record.remove import runs_of
 from ablate.record.write import as_json
 from ablate.report.results import gather
 from ablate.store import Store
@@ -301,7 +300,7 @@ def test_they_are_no_runs_of_seeds_and_go_where_their_experiment_goes(
     means = {row.run_id for row in keep().values()}
     assert {child.run_id for child in writer.all_children(parent)} == ids
     assert {run.run_id for run in writer.read(parent).runs} == ids
-    assert set(runs_of(uri, "tiny", [parent])) == {parent} | ids | means
+    assert set(writer.below(parent)) == ids | means
     packed = pack(writer, parent)
     assert {run["id"] for run in packed["runs"]} == {parent} | ids | means
     assert children_in(packed) == 9

@@ -15,6 +15,7 @@ from ablate.record import identity, names
 from ablate.record.provenance import spec_key
 from ablate.record.read import find_settings
 from ablate.record.write import Writer, open_experiment
+from ablate.runner import run
 from ablate.runner.run import waiting_runs
 from ablate.store import Store
 
@@ -55,9 +56,9 @@ def record(uri: str, plan: Plan) -> tuple[Writer, str]:
     waiting = waiting_runs(plan, writer, before, lambda text: None)
     parent = writer.begin_parent(plan, spec_key(plan)).run_id
     children = {child.key: child for child in writer.children(parent)}
-    for run in waiting:
-        child = children.get(run.keys.evaluate)
-        writer.client.set_terminated(writer.begin_child(parent, run, child))
+    for each in waiting:
+        child = children.get(each.keys.evaluate)
+        writer.client.set_terminated(writer.begin_child(parent, each, child))
     return writer, parent
 
 
@@ -89,6 +90,25 @@ def test_a_clone_with_the_same_data_goes_on_in_the_same_experiment(
     _, another = record(uri, clone("b", edited=True))
     assert another != one
     assert [child.superseded for child in writer.all_children(one)] == [False]
+
+
+def test_on_a_server_no_clone_goes_on_in_what_another_one_may_be_recording(
+    uri: str, clone: Callable[..., Plan]
+) -> None:
+    writer, one = record(uri, clone("a"))
+    plan, said = clone("b"), list[str]()
+
+    def own(*, alone: bool) -> str | None:
+        parents = writer.parents(spec_key(plan))
+        found = identity.own(plan, parents, identity.here(plan, None), lambda parent: set(), alone=alone)
+        return found and found.run_id
+
+    assert writer.status(one) == "RUNNING"
+    assert (own(alone=False), own(alone=True)) == (None, one)
+    run._say_others(plan, writer, said.append)
+    assert "in a run that goes on there, or was killed" in said[0]
+    writer.end_parent(one, failed=False)
+    assert own(alone=False) == one
 
 
 def test_data_that_are_edited_in_their_folder_supersede_its_own_results_and_that_is_said(

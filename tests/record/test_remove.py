@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from servers import postgres
 
-from ablate.record.remove import parents_of, remove_runs, runs_of
+from ablate.record.remove import remove_runs
 from ablate.record.write import open_experiment
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def test_runs_that_were_removed_from_a_server_stay_away_when_the_experiment_is_r
         parent = writer.begin_parent(plan, "key").run_id
         run = plan.runs[0]
         writer.begin_child(parent, run, None)
-        remove_runs(uri, "tiny", runs_of(uri, "tiny", [parent]))
-        assert parents_of(uri, "tiny") == []
+        remove_runs(uri, "tiny", [*writer.below(parent), parent])
+        assert writer.parents() == []
         again = open_experiment(uri, "tiny")
         assert again.parents() == [] and again.children(parent) == []
         assert again.begin_parent(plan, "key").run_id != parent

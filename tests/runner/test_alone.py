@@ -8,7 +8,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from ablate.runner.alone import RUNNING, alone
+import pytest
+
+from ablate.errors import RunError
+from ablate.runner.alone import RUNNING, alone, recording
 from ablate.store import Store
 
 if TYPE_CHECKING:
@@ -70,3 +73,27 @@ def test_other_experiments_are_not_waited_for(tmp_path: Path) -> None:
     store, said = Store(tmp_path), list[str]()
     with alone(store, "key", "ema", said.append), alone(store, "other", "lpips", said.append):
         assert said == []
+
+
+def test_one_records_in_an_sqlite_file_and_who_finds_it_busy_waits_or_gives_up(tmp_path: Path) -> None:
+    database, said = tmp_path / "mlflow.db", list[str]()
+
+    def refuse() -> None:
+        raise RunError("is being run")
+
+    def wait() -> None:
+        with recording(database, "key", lambda: said.append("busy")):
+            said.append("on")
+
+    with ThreadPoolExecutor(1) as thread:
+        with recording(database, "key", refuse):
+            with pytest.raises(RunError), recording(database, "key", refuse):
+                pass
+            with recording(database, "other", refuse), recording(None, "key", refuse):
+                pass
+            waiting = thread.submit(wait)
+            while not said:
+                pass
+            assert said == ["busy"]
+        waiting.result(60)
+    assert said == ["busy", "on"] and not list(tmp_path.iterdir())

@@ -15,9 +15,10 @@ from filelock import Timeout
 from ablate.errors import RunError, UserError
 from ablate.keeping import bundle
 from ablate.record import carry
+from ablate.record.remove import remove_runs
 from ablate.report.write import update_index
 from ablate.runner.alone import experiment_lock
-from ablate.runner.needs import forget_needs, keep_needs, parsed, read_needs
+from ablate.runner.needs import needs_written, parsed
 from ablate.runner.study import study_name, study_storage
 from ablate.runner.trials import refuse_study, remove_study, unpack_trials
 from ablate.store.files import ENTRY, unsealed
@@ -86,16 +87,14 @@ def adopt(
             _place_artifacts(study, carry.place_for(uri, contents.experiment), undo)
             for place, name in places.items():
                 _place(study, name, place, undo)
-            if before := dict(read_needs(store)).get(contents.key):
-                undo.callback(keep_needs, store, contents.key, before)
-            else:
-                undo.callback(forget_needs, store, contents.key)
             # Before the weights, which `ablate gc` would take for what nobody needs.
-            keep_needs(store, contents.key, parsed(study.read(bundle.NEEDS).decode()))
-            weights = _place_weights(study, store, file, undo)
-            undo.callback(remove_study, *trials)
-            unpack_trials(*trials, study.json(bundle.TRIALS))
-            same = carry.unpack(uri, packed)
+            needs = parsed(study.read(bundle.NEEDS).decode())
+            with needs_written(store, contents.key, folder / contents.spec, needs):
+                weights = _place_weights(study, store, file, undo)
+                undo.callback(remove_study, *trials)
+                unpack_trials(*trials, study.json(bundle.TRIALS))
+                undo.callback(_take_out, uri, packed)
+                same = carry.unpack(uri, packed)
             undo.pop_all()  # it is in
     update_index(reports)
     page = reports / f"{contents.experiment}.md"
@@ -163,6 +162,12 @@ def _place_artifacts(study: Bundle, place: Path, undo: ExitStack) -> None:
     for path, name in study.names(bundle.ARTIFACTS).items():
         run, *rest = path.parts
         study.copy(name, place / run / "artifacts" / Path(*rest))
+
+
+def _take_out(uri: str, packed: dict[str, Any]) -> None:
+    """Removes what was put into MLflow. An interruption during the commit comes right after it."""
+    if carry.has(uri, packed):
+        remove_runs(uri, packed["experiment"], [run["id"] for run in packed["runs"]])
 
 
 def _place_weights(study: Bundle, store: Store, file: Path, undo: ExitStack) -> int:

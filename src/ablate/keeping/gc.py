@@ -1,9 +1,9 @@
 """``ablate gc``: what of the store can go, and why.
 
-Each experiment that has run in a store keeps there what it needs of it (``runner/needs.py``), and MLflow
-says which of its runs are recorded, files included. An experiment is *finished* when all are. The weights of
-a finished one stay, because ``ablate sample`` draws from them; of any other, all stays that the same command
-goes on from.
+Each experiment that has run in a store keeps there what it needs of it (``runner/needs.py``), once for each
+place that it was run from, and MLflow says which of its runs are recorded, files included. It is *finished*
+when all are. The weights of a finished one stay, because ``ablate sample`` draws from them; of any other, all
+stays that the same command goes on from.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ablate.store import DAMAGED, KEPT
 from ablate.store.files import size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from ablate.documents import house
@@ -68,12 +68,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment needs, and how far it is."""
+    """What an experiment needs that was run from some place, and how far it is."""
 
     needs: Needs
     running: bool
     recorded: set[tuple[str, str]]
     """Name and key of each run that MLflow has, with its files, or that was pruned."""
+    file: str = ""
+    """The name of the list of what it needs, in the store."""
 
     @property
     def finished(self) -> bool:
@@ -100,8 +102,8 @@ class Found:
     items: Sequence[Item]
     running: Sequence[str]
     """Experiments that are being run."""
-    unfinished: Sequence[str]
-    """Experiments of which MLflow lacks runs: all that they need stays."""
+    unfinished: Sequence[Experiment]
+    """Those of which MLflow lacks runs: all that they need stays."""
     begins_again: Sequence[str]
     """Experiments whose training, if it is to be longer, will begin again."""
 
@@ -112,26 +114,31 @@ class Found:
             "bytes": sum(item.bytes for item in self.items),
             "items": [item.as_json() for item in self.items],
             "running": list(self.running),
-            "unfinished": list(self.unfinished),
+            "unfinished": _names(self.unfinished),
             "begins_again": list(self.begins_again),
         }
 
 
-def experiments_of(store: Store, uri: str) -> dict[str, Experiment]:
-    """Spec key → each experiment that has run in a store.
+def experiments_of(store: Store, uri: str) -> list[Experiment]:
+    """Each experiment that has run in a store, once for each place that it was run from.
 
     Raises:
         RunError: what an experiment needs cannot be read.
         UserError, UnreachableError: as ``connect``.
     """
-    found = {}
-    for key, needs in read_needs(store):
-        reader = find_experiment(uri, needs.experiment)
-        parents = reader.parents(key) if reader else []
+    found = []
+    for listed in read_needs(store):
+        reader = find_experiment(uri, listed.needs.experiment)
+        parents = reader.parents(listed.key) if reader else []
         done = [child for parent in parents for child in reader.done(parent.run_id)] if reader else []
         recorded = {(child.name, child.key) for child in done}
-        found[key] = Experiment(needs, store.held(experiment_lock(key)), recorded)
+        running = store.held(experiment_lock(listed.key))
+        found.append(Experiment(listed.needs, running, recorded, listed.name))
     return found
+
+
+def _names(experiments: Iterable[Experiment]) -> list[str]:
+    return list(dict.fromkeys(each.needs.experiment for each in experiments))
 
 
 def find(store: Store, uri: str, *, weights: bool = False) -> Found:
@@ -140,20 +147,20 @@ def find(store: Store, uri: str, *, weights: bool = False) -> Found:
     Args:
         weights: those of finished experiments, too.
     """
-    experiments = list(experiments_of(store, uri).values())
+    experiments = experiments_of(store, uri)
     needed = Needed(experiments, weights=weights)
     items = [*_entries(store, needed), *_others(store, needed)]
     gone = {item.entry for item in items}
     items += _marks(store, needed, gone)
-    running = [each.needs.experiment for each in experiments if each.running]
+    running = _names(each for each in experiments if each.running)
     if running or store.any_held(experiment_lock("")):
         items = [item for item in items if item.kind not in BESIDE_A_RUN]
     moments = {item.entry[1] for item in items if item.entry and item.entry[0] == "moments"}
     return Found(
         items,
         running,
-        [each.needs.experiment for each in experiments if not each.finished and not each.running],
-        [e.needs.experiment for e in experiments if e.finished and moments & set(e.needs.states)],
+        [each for each in experiments if not each.finished and not each.running],
+        _names(each for each in experiments if each.finished and moments & set(each.needs.states)),
     )
 
 
@@ -164,7 +171,8 @@ def collect(store: Store, uri: str, *, weights: bool = False) -> Found:
         for item in found.items:
             remove(store, item)
         if not found.running:
-            store.clear_leftovers(older_than=math.inf)
+            store.clear_leftovers(older_than=math.inf)  # work goes by what is needed, whatever its age
+            store.clear_uploads()
     return found
 
 

@@ -15,16 +15,18 @@ from ablate.record.client import connect
 from ablate.record.databases import is_there
 from ablate.record.identity import here, this_folder
 from ablate.record.provenance import spec_key
-from ablate.record.remove import parents_of, remove_runs, runs_of
-from ablate.record.runs import runs_of as runs_in
+from ablate.record.read import find_experiment
+from ablate.record.remove import remove_runs
+from ablate.record.runs import runs_of
 from ablate.report.drawn import Drawn, digests
 from ablate.report.ours import memories
 from ablate.report.write import update_index
-from ablate.runner.alone import HOUSEKEEPING, account_name, experiment_lock
-from ablate.runner.needs import Entry, Needs, forget_needs, read_needs
+from ablate.runner.alone import HOUSEKEEPING, account_name, experiment_lock, record_lock, recording
+from ablate.runner.needs import Entry, Listed, lists_here, read_needs
 from ablate.runner.study import study_name, study_storage
 from ablate.runner.trials import has_study, remove_study
 from ablate.store import KEPT, mark
+from ablate.store.locks import is_held
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -44,7 +46,7 @@ class Doomed:
     keys: list[str]
     """Of its settings."""
     runs: list[str]
-    """In MLflow."""
+    """In MLflow, parents last."""
     elsewhere: list[Parent]
     """Those of them that were recorded from another folder."""
     others: int
@@ -54,9 +56,9 @@ class Doomed:
     edited: list[Path] = field(default_factory=list)
     """Files of the report that somebody has changed: they stay."""
     items: list[Item] = field(default_factory=list)
-    """In the store: what no other experiment needs."""
-    shared: bool = False
-    """Whether these settings have run from another folder too: what they need of the store stays."""
+    """In the store: what nobody else needs."""
+    lists: list[str] = field(default_factory=list)
+    """Names of the store's lists of what is needed."""
 
     def as_json(self, *, done: bool) -> house.Doomed:
         """The same as plain data; ``done`` says whether it went."""
@@ -89,50 +91,58 @@ def find(
         UserError: there is no such experiment; and as ``connect``.
         RunError: it is being run.
     """
-    needs = dict(read_needs(store))
-    all_parents = parents_of(uri, experiment)
-    all_keys = [k for k, need in needs.items() if need.experiment == experiment]
-    all_keys += [parent.key for parent in all_parents]
-    parents, keys = all_parents, list(dict.fromkeys(all_keys))
-    elsewhere = []
+    reader, listed, database = find_experiment(uri, experiment), list(read_needs(store)), database_of(uri)
+    all_parents = reader.parents() if reader else []
+    all_lists = [each for each in listed if each.needs.experiment == experiment]
+    parents, lists, elsewhere = all_parents, all_lists, []
     if plan:
-        place, key = here(plan, database_of(uri)), spec_key(plan)
+        place, key = here(plan, database), spec_key(plan)
         with_key = [parent for parent in all_parents if parent.key == key]
         parents = [parent for parent in with_key if parent.place in ("", place)]
         elsewhere = [parent for parent in with_key if parent not in parents]
-        keys = [each for each in keys if each == key and (parents or not elsewhere)]
+        mine = lists_here(store, key, plan.experiment.file)
+        lists = [each for each in all_lists if each.name in mine]
+    keys = list(dict.fromkeys([*(each.key for each in lists), *(parent.key for parent in parents)]))
     if not keys:
-        if elsewhere:
-            fix = f"Give the command there; or remove all that is called so: ablate rm {experiment}"
-            found = "; ".join(map(str, elsewhere))
-            raise UserError(f"was recorded from elsewhere only: {found}", where=experiment, fix=fix)
-        if all_keys:
-            fix = f"It has run with others: ablate rm {experiment}"
-            raise UserError("has not run with these settings", where=experiment, fix=fix)
-        database = database_of(uri)
-        there = is_there(database) if database else True
-        known = ", ".join(runs_in(connect(uri)).experiments() if there else ()) or "none"
-        raise UserError("there is no such experiment", where=experiment, fix=f"MLflow has: {known}.")
+        raise _nothing(experiment, uri, elsewhere, has_run=bool(all_lists or all_parents))
     for each in keys:
         if store.held(experiment_lock(each)):
-            raise _running(experiment, store)
-    runs = [parent.run_id for parent in parents]
-    report, edited = _report(reports, experiment, runs, all_go=len(parents) == len(all_parents))
+            raise _running(experiment, store.address)
+        if database and is_held(record_lock(database, each), shared=False):
+            raise _running(experiment, str(database))
+    ends = [parent.run_id for parent in parents]
+    below = [run_id for parent in ends for run_id in reader.below(parent)] if reader else []
+    report, edited = _report(reports, experiment, ends, all_go=len(parents) == len(all_parents))
     storage = study_storage(uri, store, studies)
     names = {study_name(experiment, parent.key, parent.place) for parent in parents}
     names |= {study_name(experiment, each) for each in keys if not elsewhere}
     return Doomed(
         experiment,
         keys,
-        runs_of(uri, experiment, runs) if runs else [],
+        [*below, *ends],
         _not_from_here(parents),
         len(all_parents) - len(parents),
         [name for name in sorted(names) if has_study(storage, name)],
         report,
         edited,
-        [] if elsewhere else list(_items(store, needs, keys)),
-        shared=bool(elsewhere),
+        list(_items(store, listed, lists)),
+        [each.name for each in lists],
     )
+
+
+def _nothing(experiment: str, uri: str, elsewhere: Sequence[Parent], *, has_run: bool) -> UserError:
+    """The error where there is nothing to remove."""
+    if elsewhere:
+        fix = f"Give the command there; or remove all that is called so: ablate rm {experiment}"
+        found = "; ".join(map(str, elsewhere))
+        return UserError(f"was recorded from elsewhere only: {found}", where=experiment, fix=fix)
+    if has_run:
+        fix = f"To remove all that has run under this name: ablate rm {experiment}"
+        return UserError("has not run with these settings from this folder", where=experiment, fix=fix)
+    database = database_of(uri)
+    there = is_there(database) if database else True
+    known = ", ".join(runs_of(connect(uri)).experiments() if there else ()) or "none"
+    return UserError("there is no such experiment", where=experiment, fix=f"MLflow has: {known}.")
 
 
 def delete(
@@ -148,11 +158,17 @@ def delete(
     with ExitStack() as held:
         held.enter_context(store.lock(HOUSEKEEPING))
         doomed = find(store, uri, reports, experiment, plan, studies)
+        database = database_of(uri) if doomed.runs else None
+
+        def busy() -> None:
+            raise _running(experiment, str(database))
+
         for each in doomed.keys:
             try:
                 held.enter_context(store.lock(experiment_lock(each)).acquire(blocking=False))
             except Timeout:
-                raise _running(experiment, store) from None
+                raise _running(experiment, store.address) from None
+            held.enter_context(recording(database, each, busy))
         for file in doomed.report:
             file.unlink(missing_ok=True)
         _tidy(reports, experiment)
@@ -163,9 +179,8 @@ def delete(
             remove_runs(uri, experiment, doomed.runs)
         for item in doomed.items:
             remove(store, item)
-        for each in doomed.keys if not doomed.shared else ():
-            store.drop(account_name(each))
-            forget_needs(store, each)
+        for name in (*map(account_name, doomed.keys), *doomed.lists):
+            store.drop(name)
     return doomed
 
 
@@ -173,8 +188,8 @@ def _not_from_here(parents: Sequence[Parent]) -> list[Parent]:
     return [parent for parent in parents if parent.folder not in ("", this_folder())]
 
 
-def _running(experiment: str, store: Store) -> RunError:
-    return RunError(f"{experiment} is being run", where=store.address, fix="Stop it, or wait for its end.")
+def _running(experiment: str, where: str) -> RunError:
+    return RunError(f"{experiment} is being run", where=where, fix="Stop it, or wait for its end.")
 
 
 # ── the report ───────────────────────────────────────────────────────────────────────────────────
@@ -217,10 +232,9 @@ def _tidy(reports: Path, name: str) -> None:
 # ── the store ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _items(store: Store, needs: dict[str, Needs], keys: Collection[str]) -> Iterator[Item]:
-    """What the experiments with these keys need, and no other."""
-    others = _all_of([need for key, need in needs.items() if key not in keys])
-    mine = _all_of([need for key, need in needs.items() if key in keys]) - others
+def _items(store: Store, listed: Collection[Listed], going: Collection[Listed]) -> Iterator[Item]:
+    """What the lists that are ``going`` name, and no other."""
+    mine = _all_of(going) - _all_of([each for each in listed if each not in going])
     for stage, key in store.listed():
         entry = (stage, key)
         if stage == "ema":  # an average goes with its state
@@ -233,6 +247,7 @@ def _items(store: Store, needs: dict[str, Needs], keys: Collection[str]) -> Iter
             yield Item("marks", store.root / name, 0, mark=name)
 
 
-def _all_of(needs: Collection[Needs]) -> set[Entry]:
+def _all_of(listed: Collection[Listed]) -> set[Entry]:
+    needs = [each.needs for each in listed]
     states = {(stage, state) for need in needs for state in need.states for stage in ("train", "moments")}
     return states | {entry for need in needs for entry in (*need.inputs, *need.results)}

@@ -110,6 +110,16 @@ def refuse_known(uri: str, packed: Packed) -> None:
         )
 
 
+def has(uri: str, packed: Packed) -> bool:
+    """Whether an SQLite file of MLflow has a packed experiment's parent run. Waits for nobody."""
+    database = _database(uri)
+    try:
+        query = "select 1 from runs where run_uuid = ?"
+        return is_there(database) and bool(read_rows(database, query, packed["runs"][0]["id"]))
+    except sqlite3.Error:  # it is locked or broken, and took nothing
+        return False
+
+
 def unpack(uri: str, packed: Packed) -> bool:
     """Puts an experiment into an SQLite file of MLflow, all of it or nothing. Its files must be in place.
     Gives whether its number could be kept, which a report shows.

@@ -37,12 +37,15 @@ class Parent:
     folder: str
     data: str
     content: str
+    running: bool
+    """Whether its runs are being recorded, or were when the command was killed: MLflow does not tell."""
 
     @classmethod
-    def of_tags(cls, run_id: str, tags: Mapping[str, str]) -> Parent:
+    def of_tags(cls, run_id: str, tags: Mapping[str, str], *, running: bool) -> Parent:
         """The parent run with these tags."""
         which = (names.KEY, names.PLACE, names.FOLDER, names.DATA, names.CONTENT)
-        return cls(run_id, *(str(tags.get(name, "")) for name in which))
+        key, place, folder, data, content = (str(tags.get(name, "")) for name in which)
+        return cls(run_id, key, place, folder, data, content, running)
 
     def __str__(self) -> str:
         return f"run {self.run_id}, recorded from {self.folder or 'a folder that is not known'}"
@@ -79,12 +82,18 @@ def here(plan: Plan, database: Path | None) -> str:
 
     As seen from an SQLite file, with which it may move; with a server, on this machine.
     """
-    folder, spec = Path.cwd(), plan.experiment.file.absolute()
-    if database is None:
+    return place_seen(plan.experiment.file, database.parent if database else None)
+
+
+def place_seen(spec: Path, base: Path | None) -> str:
+    """The place that commands on a spec are given in: the current folder and that of the spec, as seen from
+    the folder ``base``, with which they may move; without one, on this machine."""
+    folder, spec = Path.cwd(), spec.absolute()
+    if base is None:
         seen = {"host": socket.gethostname(), "folder": str(folder), "spec": str(spec)}
     else:
-        base = database.parent.resolve()
-        seen = {name: _seen_from(base, path) for name, path in (("folder", folder), ("spec", spec))}
+        base = base.resolve()
+        seen = {"folder": _seen_from(base, folder), "spec": _seen_from(base, spec)}
     return key_of(seen)
 
 
@@ -110,18 +119,27 @@ def data_of(plan: Plan) -> str | None:
 
 
 def own(
-    plan: Plan, parents: Sequence[Parent], place: str, keys_of: Callable[[str], set[str]]
+    plan: Plan,
+    parents: Sequence[Parent],
+    place: str,
+    keys_of: Callable[[str], set[str]],
+    *,
+    alone: bool,
 ) -> Parent | None:
     """The parent, of those with a plan's settings, that a run of it goes on in; None where it begins one.
 
     Args:
         keys_of: gives the keys of a parent's children that count.
+        alone: whether nobody else can be recording in one of them. Otherwise one of another place that is
+            RUNNING is left alone. If it was killed, nothing is lost: what the store has is recorded anew.
     """
     if mine := [parent for parent in parents if parent.place == place]:
         return mine[0]
     content = content_tags(plan)[names.CONTENT]
     keys = {run.keys.whole.evaluate for run in plan.runs}
     for parent in parents:
+        if parent.running and parent.place and not alone:
+            continue
         if parent.content == content or (not parent.content and set() != keys_of(parent.run_id) <= keys):
             return parent
     return None

@@ -137,7 +137,7 @@ class Reader:
         """The parent runs under this name, newest first; of the resolved spec with a key, or of all."""
         of_key = {} if key is None else {names.KEY: key}
         runs = self._search({names.KIND: "experiment"} | of_key)
-        return [Parent.of_tags(run.run_id, run.tags) for run in runs]
+        return [Parent.of_tags(run.run_id, run.tags, running=run.status == "RUNNING") for run in runs]
 
     def children(self, parent: str, variant: str | None = None) -> list[Child]:
         """The child runs of a parent that count, oldest first; of one variant, or of all."""

@@ -13,32 +13,15 @@ from typing import TYPE_CHECKING
 
 from ablate.record.carry import place_for
 from ablate.record.client import connect
-from ablate.record.read import find_experiment
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
-
-    from ablate.record.identity import Parent
-
-
-def parents_of(uri: str, experiment: str) -> list[Parent]:
-    """The parent runs of an experiment: one for each of its settings, and for each place that they were
-    recorded from."""
-    reader = find_experiment(uri, experiment)
-    return reader.parents() if reader else []
-
-
-def runs_of(uri: str, experiment: str, parents: Collection[str]) -> list[str]:
-    """These parent runs and all that belong to them."""
-    reader = find_experiment(uri, experiment)
-    assert reader, "it has just been read"
-    return [*parents, *(run_id for parent in parents for run_id in reader.below(parent))]
 
 
 def remove_runs(uri: str, experiment: str, run_ids: Sequence[str]) -> None:
-    """Removes runs; from an SQLite file for good, with their files, and the experiment if nothing is left
-    in it.
+    """Removes runs one after the other; from an SQLite file for good, with their files, and the experiment if
+    nothing is left in it. Parents are to come last: without them nobody would find the others after a kill.
 
     A server only marks them as deleted: its ``mlflow gc`` frees the room, and its UI can restore them until
     then. The experiment stays there: a server brings an experiment back with all of its runs, so those that

@@ -87,7 +87,9 @@ class Writer(Reader):
         def keys_of(parent: str) -> set[str]:
             return {child.key for child in self.children(parent)}
 
-        return identity.own(plan, self.parents(key), identity.here(plan, self.client.database), keys_of)
+        database = self.client.database
+        alone = database is not None  # an SQLite file is locked for an experiment: ``runner/alone.py``
+        return identity.own(plan, self.parents(key), identity.here(plan, database), keys_of, alone=alone)
 
     def begin_parent(self, plan: Plan, key: str) -> Parent:
         """The parent run of this resolved spec: the one that exists goes on, or a new one begins."""
@@ -102,7 +104,7 @@ class Writer(Reader):
             which = identity.identity_tags(plan, self.client.database)
             unique = {names.KEY: key, names.KIND: "experiment", names.PLACE: which[names.PLACE]}
             run_id = self._create(plan.experiment.name, unique, tags | which)
-            parent = Parent.of_tags(run_id, unique | which)
+            parent = Parent.of_tags(run_id, unique | which, running=True)
         # Also for a run that exists: what created it may have been killed before it got here.
         self.describe_parent(parent.run_id, plan)
         return parent

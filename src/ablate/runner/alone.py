@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from filelock import Timeout
+from filelock import FileLock, Timeout
 
 from ablate.runner.account import Account, Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from ablate.store import Store
 
@@ -25,6 +26,13 @@ HOUSEKEEPING = "housekeeping"
 def experiment_lock(key: str) -> str:
     """The lock that is held while the experiment with this spec key is run."""
     return f"experiment-{key}"
+
+
+def record_lock(database: Path, key: str) -> Path:
+    """The file that is locked while the experiment with this spec key is recorded in an SQLite file: several
+    stores may have one record, and do not see each other's locks."""
+    database = database.resolve()
+    return database.with_name(f"{database.name}.{key[:8]}.lock")
 
 
 def account_name(key: str) -> str:
@@ -50,6 +58,29 @@ def alone(store: Store, key: str, name: str, say: Callable[[str], None]) -> Iter
             yield keeper
     finally:
         store.drop(file)
+        lock.release()
+
+
+@contextmanager
+def recording(database: Path | None, key: str, busy: Callable[[], None]) -> Iterator[None]:
+    """In this block no other process records the experiment with this spec key in an SQLite file, from
+    whatever store. Where one does, calls ``busy``, and waits for it unless that raises. With a server, None,
+    nothing is locked: nobody goes on in a parent run that another place may be recording."""
+    if database is None:
+        yield
+        return
+    file = record_lock(database, key)
+    lock = FileLock(file)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        busy()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes no file that is open
+            file.unlink(missing_ok=True)  # who waits for it in this moment locks a new file
         lock.release()
 
 

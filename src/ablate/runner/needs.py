@@ -1,18 +1,23 @@
-"""What an experiment needs of the store: ``needs/<spec key>.json``, written when it begins to run.
+"""What an experiment needs of the store: ``needs/<spec key>-<place>.json``, written when it begins to run.
 
-Housekeeping reads it: what no experiment needs can go.
+Housekeeping reads it: what no experiment needs can go. Each place that it is run from has a list, because
+folders that share a store may have other data under the same settings. A list replaces the one that was there
+before from the same place, as new results supersede the old ones in the record, whether the code, the data or
+the class of device is another.
 """
 
 from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import PurePath
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from ablate.errors import RunError
+from ablate.record.identity import place_seen, this_folder
 from ablate.record.provenance import spec_key
+from ablate.runner.alone import HOUSEKEEPING
 from ablate.stages import evaluated
 from ablate.store import NEEDS
 from ablate.store.files import key_of
@@ -50,6 +55,8 @@ class Needs:
     """Prepared data."""
     runs: dict[str, RunNeeds] = field(default_factory=dict)
     """By their names."""
+    folder: str = ""
+    """Where it was run, in words; "" if that is not known."""
 
     @property
     def weights(self) -> set[Entry]:
@@ -62,33 +69,61 @@ class Needs:
         return {entry for run in self.runs.values() for entry in run.results}
 
 
-def write_needs(plan: Plan) -> str | None:
-    """Keeps in the store what a plan's experiment needs of it. Gives what was there before, for
-    ``taken_back``."""
-    before = plan.store.get(_name(spec_key(plan)))
-    keep_needs(plan.store, spec_key(plan), needs_of(plan))
-    return before
+@dataclass(frozen=True)
+class Listed:
+    """What an experiment needs that was run from some place, and the name that the store has it under."""
+
+    name: str
+    needs: Needs
+
+    @property
+    def key(self) -> str:
+        """Of the experiment's settings."""
+        return PurePath(self.name).stem.partition("-")[0]
+
+
+def lists_here(store: Store, key: str, spec: Path) -> list[str]:
+    """The names of the lists of an experiment that is run from here. A store in this folder may move with it,
+    and what older versions wrote there, without a place, is of this folder too."""
+    # The root of a bucket is its cache: elsewhere on each machine.
+    is_in_it = store.address == str(store.root) and store.root.resolve().is_relative_to(Path.cwd().resolve())
+    place = place_seen(spec, store.root if is_in_it else None)
+    older = [f"{NEEDS}/{key}.json"] if is_in_it else []
+    return [f"{NEEDS}/{key}-{place[:8]}.json", *older]
+
+
+def write_needs(plan: Plan) -> None:
+    """Keeps in the store what a plan's experiment needs of it, in the place of what it needed before."""
+    keep_needs(plan.store, spec_key(plan), plan.experiment.file, needs_of(plan))
+
+
+def keep_needs(store: Store, key: str, spec: Path, needs: Needs) -> None:
+    """Keeps in a store what the experiment with this spec key needs of it that is run from here. Waits while
+    somebody cleans up: what is made from now on is needed."""
+    name, *older = lists_here(store, key, spec)
+    text = json.dumps(asdict(replace(needs, folder=this_folder())))
+    with store.lock(HOUSEKEEPING):
+        if store.get(name) != text:
+            store.put(name, text)
+        for each in older:
+            store.drop(each)
 
 
 @contextmanager
-def taken_back(plan: Plan, before: str | None) -> Iterator[None]:
-    """If the block ends in an error, nothing is begun of what was meant, and what the store keeps of needs is
-    as it was before."""
+def needs_written(store: Store, key: str, spec: Path, needs: Needs) -> Iterator[None]:
+    """As ``keep_needs``. If the block ends in an error, nothing was begun, and the store keeps what it kept
+    before."""
+    before = {name: store.get(name) for name in lists_here(store, key, spec)}
     try:
+        keep_needs(store, key, spec, needs)
         yield
     except BaseException:
-        if before is None:
-            forget_needs(plan.store, spec_key(plan))
-        else:
-            plan.store.put(_name(spec_key(plan)), before)
+        for name, text in before.items():
+            if text is None:
+                store.drop(name)
+            else:
+                store.put(name, text)
         raise
-
-
-def keep_needs(store: Store, key: str, needs: Needs) -> None:
-    """Keeps in a store what the experiment with this spec key needs of it."""
-    text = json.dumps(asdict(needs))
-    if store.get(_name(key)) != text:
-        store.put(_name(key), text)
 
 
 def needs_of(plan: Plan) -> Needs:
@@ -117,8 +152,8 @@ def needs_of(plan: Plan) -> Needs:
     return Needs(plan.experiment.name, sorted(states), sorted(inputs), runs)
 
 
-def read_needs(store: Store) -> Iterator[tuple[str, Needs]]:
-    """(spec key, what it needs) of each experiment that has run in this store.
+def read_needs(store: Store) -> Iterator[Listed]:
+    """What each experiment needs that has run in this store, from each place that it was run from.
 
     Raises:
         RunError: a file is not as it was written.
@@ -132,11 +167,11 @@ def read_needs(store: Store) -> Iterator[tuple[str, Needs]]:
             fix = "Delete it, and give the same `ablate run` again: it writes it anew."
             what = f"what an experiment needs cannot be read ({error!r})"
             raise RunError(what, where=f"{store.address}/{name}", fix=fix) from error
-        yield PurePath(name).stem, needs
+        yield Listed(name, needs)
 
 
 def parsed(text: str) -> Needs:
-    """What ``write_needs`` has written. Raises ValueError, KeyError or TypeError for anything else."""
+    """What ``keep_needs`` has written. Raises ValueError, KeyError or TypeError for anything else."""
     content = json.loads(text)
 
     def entries(listed: list[list[str]]) -> list[Entry]:
@@ -147,13 +182,5 @@ def parsed(text: str) -> Needs:
         for name, run in content["runs"].items()
     }
     states = [str(state) for state in content["states"]]
-    return Needs(str(content["experiment"]), states, entries(content["inputs"]), runs)
-
-
-def forget_needs(store: Store, key: str) -> None:
-    """The experiment with this spec key needs nothing any more."""
-    store.drop(_name(key))
-
-
-def _name(key: str) -> str:
-    return f"{NEEDS}/{key}.json"
+    folder = str(content.get("folder", ""))
+    return Needs(str(content["experiment"]), states, entries(content["inputs"]), runs, folder)

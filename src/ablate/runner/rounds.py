@@ -211,12 +211,12 @@ class SearchRounds:
             if stage in (PATH, CONFIRMATION) or stage not in trained:
                 trained[stage] = trained.get(stage, 0) + steps
         self.plan = replace(self.plan, experiment=replace(experiment, trained=trained))
+        write_needs(self.plan)  # before the marks, which `ablate gc` would take for those of states long gone
         for run in todo:
             for epoch in self._points & set(range(1, len(run.keys.chain))):
                 self.plan.store.keep("train", run.keys.chain[epoch])
         for segment in self.plan.segments:
             self.plan.store.keep("train", segment.key)
-        write_needs(self.plan)
         self._writer.describe_parent(self._parent, self.plan)
 
 

@@ -22,13 +22,13 @@ from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
 from ablate.records import DIFFERENCE, FINISHED, Call
-from ablate.runner.alone import HOUSEKEEPING, alone
+from ablate.runner.alone import alone, recording
 from ablate.runner.beforehand import Asked, look_ahead, try_variants
 from ablate.runner.executors import executor_at
 from ablate.runner.forecast import HOUR, Forecast, forecast
 from ablate.runner.graph import Task, ask, walk
 from ablate.runner.local import LocalExecutor
-from ablate.runner.needs import taken_back, write_needs
+from ablate.runner.needs import needs_of, needs_written, write_needs
 from ablate.runner.pruning import end_pruned
 from ablate.runner.rounds import SearchRounds, fixed_rounds, has_ended, measured_of, resumed
 from ablate.runner.search_study import SearchStudy
@@ -173,20 +173,26 @@ def run_experiment(
     if database := database_of(uri):
         refuse_shared(database)
     reach(study_storage(uri, plan.store, options.studies), progress.say)
-    with alone(plan.store, spec_key(plan), plan.experiment.name, progress.say) as keeper:
-        return _run(plan, uri, Together(progress, keeper), options, start, on_seed)
+    name, key = plan.experiment.name, spec_key(plan)
+    with alone(plan.store, key, name, progress.say) as keeper:
+        together = Together(progress, keeper)
+        writer = open_experiment(uri, name, together.say)
+        database = writer.client.database
+        busy = f"{name} is being recorded in {database} from another store; this command waits until it ends"
+        with recording(database, key, lambda: together.say(busy)):
+            return _run(plan, writer, uri, together, options, start, on_seed)
 
 
 def _run(
     plan: Plan,
+    writer: Writer,
     uri: str,
     progress: RunProgress,
     options: Options,
     start: Start,
     on_seed: Callable[[], object],
 ) -> Outcome:
-    writer, key = open_experiment(uri, plan.experiment.name, progress.say), spec_key(plan)
-    search = plan.experiment.spec.search
+    key, search = spec_key(plan), plan.experiment.spec.search
     before = writer.own_parent(plan, key)
     if search and before:
         plan = resumed(plan, writer, before.run_id)
@@ -200,15 +206,13 @@ def _run(
 
     writer.client.reach()
     require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
-    with plan.store.lock(HOUSEKEEPING):  # what is cleared away until now was not needed
-        needs = write_needs(plan)
-    plan.store.clear_leftovers()
-    for segment in plan.segments:
-        plan.store.keep("train", segment.key)  # also from others that train the same and do not need it
-    measured = {run.name for run in waiting if plan.store.has("evaluate", run.keys.evaluate)}
     times = Times(plan.store, f"runs of {plan.experiment.name}")
     with ExitStack() as ends:
-        with taken_back(plan, needs):
+        with needs_written(plan.store, key, plan.experiment.file, needs_of(plan)):
+            plan.store.clear_leftovers()
+            for segment in plan.segments:  # also from others that train the same and do not need it
+                plan.store.keep("train", segment.key)
+            measured = {run.name for run in waiting if plan.store.has("evaluate", run.keys.evaluate)}
             running = ends.enter_context(start(plan, options.workers))
             workers = running.free
             probes = probes_of(plan)
@@ -307,8 +311,9 @@ def waiting_runs(plan: Plan, writer: Writer, parent: Parent | None, say: Callabl
 def _say_others(plan: Plan, writer: Writer, say: Callable[[str], None]) -> None:
     """Names the experiments with the same settings that are not this one."""
     for other in writer.parents(spec_key(plan)):
+        which = "in a run that goes on there, or was killed" if other.running else "but of other data or code"
         say(
-            f"MLflow has {plan.experiment.name} with these settings, but of other data or code ({other}). "
+            f"MLflow has {plan.experiment.name} with these settings, {which} ({other}). "
             "That stays as it is: these runs are recorded apart from it."
         )
 

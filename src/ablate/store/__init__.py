@@ -360,6 +360,9 @@ class Store:
             if _age(aside) > DAY:
                 aside.unlink(missing_ok=True)
 
+    def clear_uploads(self) -> None:
+        """Removes what killed processes have uploaded in vain. Only a bucket has any."""
+
     def locks(self) -> Iterator[Path]:
         """The files of locks that nobody holds or comes back to."""
         for file in (self.root / LOCKS).glob("*.lock"):

@@ -13,7 +13,6 @@ read. What grows (``work/``), what is damaged and what is being written stays on
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -310,13 +309,10 @@ class BucketStore(Store):
         return sorted(found.name for found in self._bucket.list(folder))
 
     def clear_leftovers(self, older_than: float = 7 * DAY) -> None:
-        """As ``Store.clear_leftovers``; when the store is cleaned up, also what killed processes have
-        uploaded in vain."""
+        """As ``Store.clear_leftovers``, in the cache."""
         self.cache.clear_leftovers(older_than)
-        if older_than == math.inf:
-            self._clear_uploads()
 
-    def _clear_uploads(self) -> None:
+    def clear_uploads(self) -> None:
         """Removes uploads of more than a day ago to which no entry belongs."""
         attempts: dict[tuple[str, str, str], list[str]] = {}
         for found in self._bucket.list(FILES):

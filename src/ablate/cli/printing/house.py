@@ -95,6 +95,7 @@ def machines_of(seen: Cluster) -> str:
 def print_found(found: Found, store: str, *, done: bool) -> None:
     """What of a store can go or has gone, why, and what that means."""
     from ablate.keeping.gc import KINDS
+    from ablate.record.identity import this_folder
 
     rows = []
     for kind, why in KINDS.items():
@@ -104,11 +105,13 @@ def print_found(found: Found, store: str, *, done: bool) -> None:
         print_table(["what", "how many", "size", "why it may go"], rows)
     for name in found.running:
         say(f"{name} is being run: all that it needs stays, and so do leftovers, marks and locks.")
-    for name in found.unfinished:
-        say(
-            f"MLflow lacks runs of {name}: all that the same command goes on from stays. "
-            f"If it is not to go on: ablate rm {shlex.quote(name)}"
-        )
+    for experiment in found.unfinished:
+        name, folder = experiment.needs.experiment, experiment.needs.folder
+        if folder in ("", this_folder()):
+            otherwise = f"If it is not to go on: ablate rm {shlex.quote(name)}"
+        else:
+            otherwise = f"It was run in {folder}; if nobody goes on there, delete {store}/{experiment.file}"
+        say(f"MLflow lacks runs of {name}: all that the same command goes on from stays. {otherwise}")
     if found.begins_again:
         say(f"A longer training of {', '.join(found.begins_again)} will begin again at epoch 0.")
     total = in_bytes(sum(item.bytes for item in found.items))
