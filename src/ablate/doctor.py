@@ -20,7 +20,7 @@ from ablate.errors import AblateError, ComponentError, UserError
 from ablate.hardware import device_kind
 from ablate.parts.base import EMBEDDED_KIT
 from ablate.parts.missing import mend, named_parts
-from ablate.parts.sources import out_of_reach, size
+from ablate.parts.sources import out_of_reach
 from ablate.record.addresses import check_address, database_of
 from ablate.record.client import count_experiments
 from ablate.record.databases import is_there
@@ -92,7 +92,7 @@ def _part(part: PretrainedPart, profile: str, *, needed: bool) -> Answer:
     if broken := [file for file in files if _is_broken(file)]:
         return Answer(about, "wrong", f"broken: {broken[0]}", f"delete it, then {command}")
     where = "embedded" if files[0].is_relative_to(EMBEDDED_KIT) else f"in {files[0].parent}"
-    return Answer(about, "ok", f"{where}, {size(files)}")
+    return Answer(about, "ok", f"{where}, {in_bytes(sum(file.stat().st_size for file in files))}")
 
 
 def _is_broken(file: Path) -> bool:
