@@ -344,3 +344,14 @@ def test_a_part_whose_folder_leads_back_to_itself_has_a_digest(tmp_path: Path) -
     before = of_part(tmp_path)
     (tmp_path / "weights" / "again").symlink_to(tmp_path)
     assert of_part(tmp_path) == before
+
+
+def test_a_name_that_is_not_utf_8_counts_as_any_other(tmp_path: Path) -> None:
+    part = Part(source=str(tmp_path))
+    digests = set()
+    for name in (b"w\xff", b"w\xfe"):
+        file = tmp_path / os.fsdecode(name)
+        file.write_bytes(b"weights")
+        digests.add(Contents(Path("/nowhere/digests.json")).of_part(part))
+        file.unlink()
+    assert len(digests) == 2
