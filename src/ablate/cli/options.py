@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,22 +55,10 @@ StudyStorage = Annotated[
 ]
 Reports = Annotated[Path, typer.Option("--reports", help="Folder to write reports to.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON, for programs.")]
-RandomSeed = Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Random seed.")]
-
-
-def _a_number(value: float) -> float:
-    """Refuses NaN, which lies in no range and out of none."""
-    if math.isnan(value):
-        raise typer.BadParameter("must be a number.")
-    return value
-
-
 Effort = Annotated[
-    float,
-    typer.Option(
-        "--effort", min=0.001, max=1000, callback=_a_number, help="Share of the usual training steps."
-    ),
+    float, typer.Option("--effort", min=0.001, max=1000, help="Share of the usual training steps.")
 ]
+RandomSeed = Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Random seed.")]
 
 STORE = ".ablate"
 REPORTS = Path("reports")

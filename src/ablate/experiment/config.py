@@ -377,7 +377,9 @@ def _unpickled(plugins: tuple[Plugin, ...], text: str) -> Config:
 def _refuse_unknown_parts(vocabulary: Vocabulary) -> None:
     """Raises SpecError if a class of a plug-in needs a part that no configuration has."""
     rows = (vocabulary.losses, vocabulary.weightings, vocabulary.augmentations, vocabulary.observers)
-    needed = [(kind, part) for kinds in rows for kind in kinds.values() for part in kind.parts]
+    needed: list[tuple[type, str]] = [
+        (kind, part) for kinds in rows for kind in kinds.values() for part in kind.parts
+    ]
     needed += [(kind, kind.part) for kind in vocabulary.spaces.values() if kind.part]
     for kind, part in needed:
         if part not in Components.model_fields and (plugin := plugin_of(kind)):

@@ -23,7 +23,8 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         for name, kinds in Config.kinds().items()
         if name in base and isinstance(over.get(name), Mapping)
     }
-    return _merged({**base, **sections}, over)
+    merged: dict[str, Any] = _merged({**base, **sections}, over)
+    return merged
 
 
 def _ready_for(over: Mapping[str, Any], section: Any, first: str) -> Any:
