@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ablate.data.place import Folder, place_of
 from ablate.errors import DataError, SpecError, UserError
 from ablate.experiment.load import load_experiment
 from ablate.first_spec import SETTINGS, first_spec
@@ -106,6 +107,30 @@ def test_a_design_that_does_not_fit_is_named_and_leaves_nothing(here: Path) -> N
         first_spec(PHOTOS, design=Path("long.yaml"))
     assert caught.value.where == "long.yaml"
     assert not (here / "my-photos-long.yaml").exists()
+
+
+def test_a_folder_that_is_called_like_the_embedded_data_set_is_the_one_that_is_trained_on(here: Path) -> None:
+    (here / "my photos").rename(here / "sprites")
+    config = load_experiment(first_spec(Path("sprites")).file).variants["averaged"]
+    assert config.data.path == "./sprites"
+    assert isinstance(place_of(config.data.path), Folder)
+
+
+def test_a_folder_that_links_to_itself_is_refused_in_words(here: Path) -> None:
+    (here / "loop").symlink_to("loop")
+    with pytest.raises(DataError):
+        first_spec(Path("loop"))
+
+
+def test_a_spec_is_written_whole_or_not_at_all(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(source: Path, target: Path) -> None:
+        assert "seeds:" in source.read_text()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.link", killed)
+    with pytest.raises(KeyboardInterrupt):
+        first_spec(PHOTOS)
+    assert [path.name for path in here.iterdir()] == ["my photos"]
 
 
 def test_no_spec_is_replaced(here: Path) -> None:

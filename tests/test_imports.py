@@ -19,7 +19,7 @@ PACKAGE = Path(ablate.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("text", "interrupts", "mounts", "documents"),
     ("errors",),
-    ("patience", "fields", "metrics", "diffusion", "plugins", "hardware", "locks"),
+    ("patience", "paths", "fields", "metrics", "diffusion", "plugins", "hardware", "locks"),
     ("factors",),
     ("store", "records", "progress", "stats"),
     ("report",),

@@ -372,6 +372,20 @@ def test_seeds_between_two_looks_are_warned_of(warned: Callable[..., list[str]])
     assert warned([], seeds=3, looks=[8, 12])[0].endswith("so no claim is judged.")
 
 
+def test_a_folder_here_that_its_name_does_not_mean_is_said(
+    plan: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def said(*sets: str) -> list[str]:
+        return [warning for warning in warnings(plan(*sets)) if "./sprites" in warning]
+
+    assert not said("data.path=sprites")
+    (tmp_path / "sprites").mkdir()
+    assert [warning.partition(":")[0] for warning in said("data.path=sprites")] == ["data.path", "components"]
+    assert [warning.partition(":")[0] for warning in said()] == ["components"]
+
+
 def test_variants_on_several_classes_of_device_are_warned_of(plan: Callable[..., Plan]) -> None:
     made = plan()
     assert (list(made.devices.values()), warnings(made)[:-1]) == ([["plain", "late"]], [])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ablate.errors import UserError
 from ablate.experiment.load import Experiment, load_experiment
 from ablate.fingerprint import DIGESTS, Contents
+from ablate.paths import expanded
 from ablate.patience import log
 from ablate.plan import Plan, make_plan
 from ablate.progress import Together
@@ -196,7 +197,7 @@ def _check_report(made: Plan, reports: Path, say: Callable[[str], None]) -> None
     check_place(reports, made.experiment.name, "markdown")
     figures = reports / made.experiment.name
     for data in {config.data.path for config in made.experiment.variants.values()}:
-        if Path(data).expanduser().resolve() == figures.resolve():
+        if expanded(data).resolve() == figures.resolve():
             fix = "Choose another folder with --reports."
             raise UserError("figures would be written into the data", where=str(figures), fix=fix)
     settings = settings_of(spec["spec"], spec["configs"])

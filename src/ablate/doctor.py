@@ -19,7 +19,7 @@ from ablate.data.place import place_of
 from ablate.errors import AblateError, ComponentError, UserError
 from ablate.hardware import device_kind
 from ablate.parts.base import EMBEDDED_KIT
-from ablate.parts.missing import mend, named_parts
+from ablate.parts.missing import mend, named_parts, needed_parts
 from ablate.parts.sources import out_of_reach
 from ablate.record.addresses import check_address, database_of
 from ablate.record.client import count_experiments
@@ -62,7 +62,7 @@ class Answer:
 def diagnose(config: Config, profile: str, store: Path, uri: str) -> Iterator[Answer]:
     """Looks at everything that a run of ``config`` needs, the quick things first. Changes nothing."""
     for part in named_parts(config):
-        yield _part(part, profile, needed=part.needed(config))
+        yield _part(part, profile, needed=part in needed_parts(config))
     yield Answer("data", *place_of(config.data.path).look())
     yield processor()
     yield from _libraries()

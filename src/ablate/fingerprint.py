@@ -59,7 +59,7 @@ def of_class(kind: type) -> dict[str, str]:
     """Digest of the text that decides what a factor, a metric or a feature space computes: the files of its
     class and of those that it derives from, the files that load its parts, and versions of its libraries.
     Of a class of a plug-in, the part of the file that it uses."""
-    parts = (PARTS[name] for name in getattr(kind, "parts", ()))
+    parts = (PARTS[name] for name in (*getattr(kind, "parts", ()), getattr(kind, "part", "")) if name)
     classes = [each for each in kind.__mro__ if each not in ABSTRACT and _top(each) not in FOREIGN]
     digests: dict[str, str] = {}
     for each in (*classes, *parts):
@@ -177,7 +177,8 @@ class Contents:
     def _of_all(self, files: Iterable[tuple[str, Path]]) -> str:
         total = hashlib.sha256()
         for name, file in files:
-            total.update(f"{name}\0{self._bytes_of(file)}\n".encode())
+            # A file may have a name that is not UTF-8.
+            total.update(f"{name}\0{self._bytes_of(file)}\n".encode(errors="surrogateescape"))
         return "content:" + total.hexdigest()[:32]
 
     def _bytes_of(self, file: Path) -> str:

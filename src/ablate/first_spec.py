@@ -14,11 +14,13 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ablate.data.check import check_data
+from ablate.data.place import path_to
 from ablate.doctor import processor
 from ablate.errors import DataError, SpecError, UserError
 from ablate.experiment import yaml
 from ablate.experiment.load import EXPERIMENT_NAME, load_experiment, load_profile
 from ablate.hardware import gpus
+from ablate.paths import write_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +86,7 @@ def small(data: Path, name: str, images: int) -> Setting:
     epochs = min(most, max(fewest, round(STEPS / (images // batch))))
     config = {
         "components": (KITS / name).as_posix(),
-        "data": {"path": str(data), "size": 32, "fit": "pad"},
+        "data": {"path": path_to(data), "size": 32, "fit": "pad"},
         "train": {"epochs": epochs, "batch": batch},
         "track": {"preview_every": max(1, epochs // 4)},
     }
@@ -94,7 +96,7 @@ def small(data: Path, name: str, images: int) -> Setting:
 def full(data: Path, name: str, images: int) -> Setting:
     """256 px, with published parts: for a GPU."""
     config = {
-        "data": {"path": str(data), "size": 256, "fit": "pad"},
+        "data": {"path": path_to(data), "size": 256, "fit": "pad"},
         "losses": {"lpips": None, "kl": None},
         "track": {"preview_every": 25},
     }
@@ -135,7 +137,7 @@ def first_spec(
     Raises:
         UserError: the data cannot be trained on, the design does not fit, or there is another file already.
     """
-    name = re.sub(r"\s+", "-", data.resolve().name)
+    name = re.sub(r"\s+", "-", Path(os.path.realpath(data)).name)
     if not re.fullmatch(EXPERIMENT_NAME, name):
         raise UserError("this folder's name cannot name an experiment", where=str(data), fix="Rename it.")
     if profile is not None:
@@ -234,8 +236,7 @@ def _write(file: Path, text: str, design: Path | None) -> None:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with file.open("x", encoding="utf-8") as new:
-            new.write(text)
+        write_new(file, text.encode())
     except FileExistsError:
         if file.is_file() and file.read_text(encoding="utf-8", errors="replace") == text:
             return

@@ -10,12 +10,14 @@ import math
 import random
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.data.place import place_of
+from ablate.data.place import Embedded, place_of
 from ablate.experiment.space import Drawn, Space
 from ablate.experiment.trials import Proposal, grown, trial_name
 from ablate.hardware import gpus, words
+from ablate.parts.base import EMBEDDED_KIT
 from ablate.parts.missing import mend, needed_parts, not_here
 from ablate.stages.keys import RunKeys
 from ablate.stages.trained import newest_stored_state
@@ -271,10 +273,11 @@ _ONLY_WATCHED = (
 
 
 def warnings(plan: Plan) -> list[str]:
-    """What to know before the run: entries of the store that are ignored, several classes of device, too few
-    seeds for the claims."""
+    """What to know before the run: entries of the store that are ignored, a folder that is not meant, several
+    classes of device, too few seeds for the claims."""
     return [
         *_ignored(plan.store),
+        *_folder_not_meant(plan),
         *_several_devices(plan),
         *_too_few_seeds(plan),
         *_between_looks(plan),
@@ -289,6 +292,21 @@ def _ignored(store: Store) -> list[str]:
     return [
         f"{count} {entries} in {store.address} {are} of another version of ablate: ignored, and can be "
         "deleted."
+    ]
+
+
+def _folder_not_meant(plan: Plan) -> list[str]:
+    """Says that a folder has the name of the embedded data set, or of its kit, and is not what is read."""
+    if not Path(Embedded.NAME).is_dir():
+        return []
+    configs = plan.experiment.variants.values()
+    of_kit = any(part and part.source == EMBEDDED_KIT.name for each in configs for _, part in each.components)
+    of_data = any(each.data.path == Embedded.NAME for each in configs)
+    fields = [*(["data.path"] if of_data else []), *(["components"] if of_kit else [])]
+    name = Embedded.NAME
+    return [
+        f"{field}: {name} is what comes with ablate, not the folder {name} that is here: that is ./{name}."
+        for field in fields
     ]
 
 

@@ -109,7 +109,7 @@ class Plugin:
         def may_make(call: ast.AST) -> bool:
             if not isinstance(call, ast.Call):
                 return False
-            names = set(_names_in(call.func))
+            names = set(_names_in(call))
             return name in _reached(names, named) or bool(names - named.keys() - foreign)
 
         listed = [

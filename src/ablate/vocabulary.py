@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
+
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from ablate.errors import SpecError
 from ablate.factors import AUGMENTATIONS, LOSSES, OBSERVERS, WEIGHTINGS
@@ -26,9 +28,10 @@ from ablate.metrics.spaces.base import FeatureSpace
 from ablate.plugins import DICTS
 from ablate.records import BESIDE_METRICS, CURVES, LABELS
 from ablate.report.section import Section
+from ablate.text import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ablate.metrics.base import Figure
     from ablate.plugins import Plugin
@@ -136,6 +139,7 @@ def _check(title: str, name: object, row: Any, plugin: Plugin) -> None:
         raise SpecError(f"{says} must be {what} derived from {base.__name__}", where=plugin.path, fix=fix)
     if lacking := sorted(getattr(row, "__abstractmethods__", ())):
         raise SpecError(f"{says} lacks {', '.join(lacking)}", where=plugin.path)
+    _refuse_unusable(says, row, plugin)
     if kind.named_by and (own := _own_name(row, kind.named_by)) != name:
         fix = f"Give it `{kind.named_by}` {name!r}."
         raise SpecError(f"{says} calls itself {own!r}", where=plugin.path, fix=fix)
@@ -150,6 +154,36 @@ def _refuse_recorded(metric: str, plugin: Plugin) -> None:
     else:
         return
     raise SpecError(what, where=plugin.path, fix="Choose another name, or one of the two would be lost.")
+
+
+def _refuse_unusable(says: str, row: Any, plugin: Plugin) -> None:
+    """Refuses a row that would only fail when it is used, which may be after the training."""
+    if isinstance(row, Metric):
+        if not isinstance(getattr(row, "label", None), str) or not row.label.strip():
+            raise SpecError(f"{says} lacks a label", where=plugin.path, fix="Give it a `label`, for tables.")
+        if not isinstance(getattr(row, "lower_is_better", None), bool):
+            what = f"{says} does not say what is better"
+            raise SpecError(what, where=plugin.path, fix="Set `lower_is_better` to True or False.")
+    if not (isinstance(row, type) and issubclass(row, Model)):
+        return
+    try:
+        row.model_rebuild()
+    except (PydanticUserError, PydanticUndefinedAnnotation) as error:
+        fix = "Fields have plain types, imported at the top and not below `if TYPE_CHECKING:`."
+        what = f"{says}: the type of a field cannot be read: {first_line(error)}"
+        raise SpecError(what, where=plugin.path, fix=fix) from error
+    if issubclass(row, Observer):  # equal ones are kept once
+        for name, field in row.model_fields.items():
+            if {list, dict, set} & {*_types_in(field.annotation)}:
+                what = f"{says}: an observer's field cannot be a list, a dict or a set, as `{name}` is"
+                raise SpecError(what, where=plugin.path, fix="Write tuple[…, ...].")
+
+
+def _types_in(annotation: Any) -> Iterator[Any]:
+    """A type and all that it is made of."""
+    yield get_origin(annotation) or annotation
+    for inner in get_args(annotation):
+        yield from _types_in(inner)
 
 
 def _own_name(row: Any, attribute: str) -> object:

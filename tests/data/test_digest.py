@@ -351,3 +351,14 @@ def test_keeping_digests_takes_no_lock(nfs: Path) -> None:
     contents.of_file(Path(fingerprint.__file__))
     contents.save()
     assert [file.name for file in nfs.iterdir()] == [fingerprint.DIGESTS]
+
+
+def test_a_name_that_is_not_utf_8_counts_as_any_other(tmp_path: Path) -> None:
+    part = Part(source=str(tmp_path))
+    digests = set()
+    for name in (b"w\xff", b"w\xfe"):
+        file = tmp_path / os.fsdecode(name)
+        file.write_bytes(b"weights")
+        digests.add(Contents(Path("/nowhere/digests.json")).of_part(part))
+        file.unlink()
+    assert len(digests) == 2

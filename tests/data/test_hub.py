@@ -36,6 +36,15 @@ def png(seed: int) -> bytes:
     return buffer.getvalue()
 
 
+def bomb() -> bytes:
+    """A small file that says of itself that it has 4 billion pixels."""
+    buffer = BytesIO()
+    Image.new("1", (1, 1)).save(buffer, "BMP")
+    content = bytearray(buffer.getvalue())
+    content[18:26] = (65_536).to_bytes(4, "little") * 2
+    return bytes(content)
+
+
 def loaded(images: list[Any], **columns: list[Any]) -> Any:
     """A split as ``load_dataset`` gives it."""
     rows = datasets.Dataset.from_dict({"picture": [{"bytes": b, "path": None} for b in images], **columns})
@@ -111,6 +120,10 @@ def test_images_without_a_text_are_left_out_and_counted(tmp_path: Path) -> None:
         ({"train": lambda: datasets.Dataset.from_dict({"text": ["A bat."]})}, "no column of images"),
         ({"train": lambda: loaded([b"no image"], text=["A bat."])}, "image is of no known format"),
         ({"train": lambda: loaded([None], text=["A bat."])}, "the image is missing"),
+        (
+            {"train": lambda: loaded([bomb()], text=["A bat."])},
+            "too large .DecompressionBombError",
+        ),
     ],
 )
 def test_a_data_set_of_another_shape_is_refused(

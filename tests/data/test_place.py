@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
 from ablate.data import captions, hub
-from ablate.data.place import Embedded, Folder, Found, Hub, place_of
+from ablate.data.place import Embedded, Folder, Found, Hub, path_to, place_of
 from ablate.errors import DataError
 from ablate.store import Store
 from ablate.store.files import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from ablate.fingerprint import Contents
 
@@ -64,6 +64,27 @@ def test_a_path_means_one_kind_of_place(path: str, kind: type, name: str) -> Non
     place = place_of(path)
     assert type(place) is kind
     assert place.name == name
+
+
+@pytest.mark.parametrize(
+    ("folder", "path"),
+    [
+        ("photos", "photos"),
+        ("sprites", "./sprites"),
+        ("hub:a", "./hub:a"),
+        ("/sprites", "/sprites"),
+    ],
+)
+def test_the_path_to_a_folder_means_that_folder(folder: str, path: str) -> None:
+    assert path_to(Path(folder)) == path
+    assert type(place_of(path)) is Folder
+
+
+def test_a_home_of_nobody_is_refused_in_words(contents: Contents) -> None:
+    with pytest.raises(DataError, match="there is no user nobody-here") as caught:
+        place_of("~nobody-here/photos").identity(contents)
+    assert caught.value.fix == "Did you mean ~/nobody-here/photos?"
+    assert place_of("~nobody-here/photos").look().state == "wrong"
 
 
 def test_the_embedded_data_set_is_drawn_into_the_store_once(

@@ -135,6 +135,49 @@ def test_mapping_onto_null_starts_from_the_defaults(tmp_path: Path) -> None:
     assert lpips and (lpips.weight, lpips.start) == (0.1, "50%")
 
 
+@pytest.mark.parametrize(
+    ("config", "own", "found"),
+    [
+        (
+            "weighting: {gamma: 3}",
+            "weighting: {kind: min_snr, start: 50%}",
+            {"gamma": 3.0, "start": "50%"},
+        ),
+        ("weighting: {kind: min_snr, gamma: 3}", "weighting: {start: 50%}", {"gamma": 3.0, "start": "50%"}),
+        ("ema: {decay: 0.99}", "ema: {kind: ema, start: 50%}", {"decay": 0.99, "start": "50%"}),
+    ],
+)
+def test_a_kind_that_only_one_layer_writes_drops_no_field(
+    tmp_path: Path, config: str, own: str, found: dict[str, Any]
+) -> None:
+    file = write(tmp_path, config=f"{{{config}}}", variants=f"{{a: {{}}, b: {{{own}}}}}")
+    section = getattr(load_experiment(file).variants["b"], config.partition(":")[0])
+    assert section.model_dump() | found == section.model_dump()
+
+
+def test_a_kind_of_the_command_line_drops_no_field(tmp_path: Path) -> None:
+    file = write(tmp_path, config="{lr_schedule: {warmup: 0.1}}")
+    config = load_experiment(file, sets=["lr_schedule.kind=cosine"]).variants["a"]
+    assert config.lr_schedule and config.lr_schedule.warmup == 0.1
+
+
+def test_only_a_section_of_another_kind_loses_fields() -> None:
+    base = {
+        "augmentation": {"kind": "flip", "size": 1, "start": 2},
+        "losses": {"mine": {"kind": "a", "x": 1}},
+    }
+    over = {"augmentation": {"kind": "strong"}, "losses": {"mine": {"kind": "b"}}}
+    assert merge(base, over) == {
+        "augmentation": {"kind": "strong", "start": 2},
+        "losses": {"mine": {"kind": "b", "x": 1}},
+    }
+
+
+def test_what_is_put_onto_null_is_of_the_first_kind() -> None:
+    written = merge({"weighting": None}, {"weighting": {"gamma": 3}})
+    assert merge(written, {"weighting": {"kind": "mine"}}) == {"weighting": {"kind": "mine"}}
+
+
 def test_null_switches_off_what_the_profile_has(tmp_path: Path) -> None:
     file = write(tmp_path, profile="maplestory", variants="{a: {losses: {lpips: null}}}")
     losses = load_experiment(file).variants["a"].losses

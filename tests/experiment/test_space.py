@@ -80,6 +80,17 @@ def test_what_is_drawn_is_merged_as_a_variant_is(experiment: Experiment, space: 
     assert (config.ema and config.ema.decay) == params.get("ema.decay")
 
 
+def test_a_kind_that_one_factor_writes_leaves_the_fields_of_another(tmp_path: Path) -> None:
+    added = """
+    gamma: {usual: {}, small: {weighting: {gamma: 3}}}
+    onset: {usual: {}, late: {weighting: {kind: min_snr, start: 50%}}}
+"""
+    experiment = load(tmp_path, SPEC.replace("  factors:\n", f"  factors:{added}"))
+    params = {"gamma": "small", "onset": "late"}
+    config = grown(experiment, [Proposal("trial-0000", params)]).variants["trial-0000"]
+    assert config.weighting and (config.weighting.gamma, config.weighting.start) == (3.0, "50%")
+
+
 def test_a_field_that_takes_fractions_has_them_also_where_its_ends_are_whole(space: Space) -> None:
     drawn = [space.suggest(Drawn(Random(seed))) for seed in range(20)]
     assert any(point["sample.guidance"] % 1 for point in drawn)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +16,9 @@ from rich.console import Console
 from schemas import validate
 
 from ablate.cli.printing.checks import print_qualities
-from ablate.errors import ComponentError, DataError
+from ablate.errors import ComponentError, DataError, RunError
 from ablate.experiment.config import Part
+from ablate.kit import build
 from ablate.kit.build import TRAININGS, Job, build_kit, folder_hash, train_part
 from ablate.kit.check import (
     PARTS,
@@ -31,7 +34,7 @@ from ablate.parts.perceptual import PerceptualPart
 from ablate.store.files import file_digest
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.conftest import Ablate
 
 torch.set_num_threads(1)
 
@@ -161,6 +164,107 @@ def test_a_folder_of_something_else_is_never_written_to(tmp_path: Path) -> None:
         build_kit(data, data, effort=0.001)
 
 
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """Instead of training, the shipped kit's parts are put where a job's go."""
+    jobs: list[Job] = []
+
+    def train(job: Job, *_: object) -> None:
+        jobs.append(job)
+        for part in PARTS:
+            shutil.copytree(EMBEDDED_KIT / part, job.out / part)
+
+    monkeypatch.setattr(build, "_train_all", train)
+    return jobs
+
+
+@pytest.mark.parametrize("other", [(), ("notes.txt",)])
+@pytest.mark.usefixtures("trained")
+def test_a_new_kit_replaces_an_old_one_and_nothing_else(tmp_path: Path, other: tuple[str, ...]) -> None:
+    data, kit = small_dataset(tmp_path / "data"), tmp_path / "kit"
+    build_kit(data, kit)
+    for name in other:
+        (kit / name).write_text("mine")
+    build_kit(data, kit, seed=1)
+    assert json.loads((kit / "kit.json").read_text())["seed"] == 1
+    assert {path.name for path in kit.iterdir()} == {*PARTS, "kit.json", *other}
+    assert not list(tmp_path.glob(".kit-*"))
+
+
+@pytest.mark.usefixtures("trained")
+def test_an_old_kit_stays_whole_when_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, kit = small_dataset(tmp_path / "data"), tmp_path / "kit"
+    build_kit(data, kit)
+    before = folder_hash(kit)
+    replace = Path.replace
+
+    def stopped(self: Path, target: Path) -> Path:
+        if self.name == "kit" and target == kit:
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        build_kit(data, kit, seed=1)
+    assert folder_hash(kit) == before
+
+
+def test_what_a_link_leads_to_is_not_replaced_and_that_is_said_before_the_training(
+    tmp_path: Path, trained: list[Job]
+) -> None:
+    data, kit = small_dataset(tmp_path / "data"), tmp_path / "kit"
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    with pytest.raises(ComponentError, match="leads nowhere"):
+        build_kit(data, tmp_path / "nowhere")
+    shutil.copytree(EMBEDDED_KIT, kit)
+    (kit / "vae").rename(tmp_path / "vae")
+    (kit / "vae").symlink_to(tmp_path / "vae")
+    with pytest.raises(ComponentError, match="is a link, and would be replaced"):
+        build_kit(data, kit)
+    assert not trained
+
+
+def test_a_kit_behind_a_link_is_replaced_where_it_is(tmp_path: Path, trained: list[Job]) -> None:
+    data = small_dataset(tmp_path / "data")
+    build_kit(data, tmp_path / "far" / "kit")
+    (tmp_path / "near").symlink_to(tmp_path / "far" / "kit")
+    build_kit(data, tmp_path / "near", seed=1)
+    assert (tmp_path / "near").is_symlink() and len(trained) == 2
+    assert json.loads((tmp_path / "far" / "kit" / "kit.json").read_text())["seed"] == 1
+
+
+def test_a_training_that_was_killed_is_an_error_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "_train_in_worker", killed)
+    with pytest.raises(RunError, match="a process that trains a part of the kit died"):
+        build_kit(small_dataset(tmp_path / "data"), tmp_path / "kit", workers=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def killed(training: str, job: Job) -> None:
+    """As a worker is that takes too much memory."""
+    os._exit(9)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--effort", "nan"), ("--effort", "inf"), ("--effort", "0"), ("--seed", "100000000000000000000")],
+)
+def test_an_effort_or_a_seed_that_cannot_be_is_refused(
+    ablate: Ablate, tmp_path: Path, option: str, value: str
+) -> None:
+    done = ablate("kit", "build", "--data", "data", "--out", "kit", option, value, folder=tmp_path)
+    assert done.code == 2 and option in done.err
+
+
+def test_files_whose_names_are_not_utf_8_are_hashed(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"w\xff")).write_bytes(b"weights")
+    assert len(folder_hash(tmp_path)) == 64
+
+
 def test_data_without_test_images_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     data = small_dataset(tmp_path / "data")
     shutil.rmtree(data / "test")
@@ -172,6 +276,14 @@ def test_data_without_test_images_is_refused_before_anything_is_trained(tmp_path
 def test_a_kit_that_lacks_a_part_is_refused(tmp_path: Path, generated: Path) -> None:
     kit = shutil.copytree(EMBEDDED_KIT, tmp_path / "kit")
     shutil.rmtree(kit / "image_encoder")
+    with pytest.raises(ComponentError, match="image encoder"):
+        check_kit(kit, generated)
+
+
+def test_a_part_that_is_cut_off_is_refused_in_words(tmp_path: Path, generated: Path) -> None:
+    kit = shutil.copytree(EMBEDDED_KIT, tmp_path / "kit")
+    file = kit / "image_encoder" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(ComponentError, match="image encoder"):
         check_kit(kit, generated)
 

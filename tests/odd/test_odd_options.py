@@ -64,7 +64,7 @@ VALUES = (
 )
 """For any option or argument."""
 
-WORK = ("ui", "doctor", "sprites", "check", "build", "examples", "init")
+WORK = ("ui", "doctor", "sprites", "check", "examples", "init")
 """Commands that begin their work whatever they are given."""
 
 

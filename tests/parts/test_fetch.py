@@ -22,7 +22,7 @@ def test_all_of_the_embedded_kit_is_ready(ablate: Ablate) -> None:
     done = ablate("fetch")
     assert done.code == 0
     assert done.shown.count("ready ") == len(done.shown.splitlines()) == 5
-    assert "ready tokenizer sprites/tokenizer: 631 tokens, 0.0 MB in" in done.shown
+    assert "ready tokenizer sprites/tokenizer: 631 tokens, 20 kB in" in done.shown
 
 
 def test_a_part_is_downloaded_loaded_and_left_alone_the_next_time(

@@ -13,13 +13,16 @@ from ablate import vocabulary
 from ablate.errors import SpecError
 from ablate.experiment.load import load_experiment
 from ablate.fingerprint import of_added_metrics
+from ablate.parts.missing import needed_parts
 from ablate.plugins import DICTS, Plugin
 from ablate.records import BESIDE_METRICS, CURVES, LABELS
+from ablate.stages.keys import RunKeys
 from ablate.vocabulary import OWN, vocabulary_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ablate.fingerprint import Contents
     from ablate.records import ExperimentRecord
     from tests.conftest import Done
 
@@ -95,6 +98,8 @@ def test_what_an_object_is_made_with_counts_as_its_class_s_text() -> None:
         "METRICS = {'bright': Percentile.of(90)}",
         "by_lambda = lambda share: Percentile(share)\nMETRICS = {'bright': by_lambda(90)}",
         "METRICS = dict(bright=Percentile(90))",
+        "METRICS = {'bright': made_of(Percentile, 90)}\n\ndef made_of(kind, share):\n    return kind(share)",
+        "from copy import replace\nDEFAULT = Percentile(1)\nMETRICS = {'bright': replace(DEFAULT, share=90)}",
     ],
 )
 def test_it_counts_however_the_object_is_made(made: str) -> None:
@@ -133,6 +138,17 @@ def test_each_dict_that_a_plug_in_may_have_says_what_it_holds() -> None:
     assert tuple(vocabulary._KINDS) == DICTS
 
 
+OBSERVER = """
+from typing import Literal
+from ablate.factors.ema import Ema
+
+class Mine(Ema):
+    kind: Literal["mine"] = "mine"
+    scales: tuple[int, ...] = (1, 2)
+
+OBSERVERS = {"mine": Mine}
+"""
+
 WRONG = {
     "no Python": ("x = (", "plugin0.py:1: the plug-in cannot be loaded: SyntaxError: "),
     "fails": ("\n1 / 0", "plugin0.py:2: the plug-in cannot be loaded: ZeroDivisionError: division by zero"),
@@ -161,6 +177,27 @@ WRONG = {
     "other name": (loss("mine").replace('{"mine"', '{"yours"'), "LOSSES['yours'] calls itself 'mine'"),
     "no name": (loss("mine").replace('"mine"', '"a b"'), "LOSSES['a b']: not a name"),
     "pydantic's name": (loss("copy"), "LOSSES['copy']: not a name"),
+    "no label": (
+        "from ablate.metrics.fid import Fid\nclass X(Fid):\n    key, label = 'x', ''\nMETRICS = {'x': X()}",
+        "METRICS['x'] lacks a label",
+    ),
+    "no direction": (
+        METRIC.replace("    lower_is_better = False\n", ""),
+        "METRICS['bright'] does not say what is better\n  Set `lower_is_better` to True or False.",
+    ),
+    "a type that is not there": (
+        "from __future__ import annotations\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
+        "    from pathlib import Path\n" + loss().replace("power: int = 2", "file: Path = None"),
+        "LOSSES['mine']: the type of a field cannot be read: ",
+    ),
+    "a type that no spec can write": (
+        "from torch import Tensor\n" + loss().replace("power: int = 2", "file: Tensor = None"),
+        "LOSSES['mine']: the type of a field cannot be read: ",
+    ),
+    "an observer with a list": (
+        OBSERVER.replace("tuple[int, ...] = (1, 2)", "list[int] | None = None"),
+        "OBSERVERS['mine']: an observer's field cannot be a list, a dict or a set, as `scales` is",
+    ),
     "section exists": (
         "from ablate.report.sections.gaps import Gaps\nSECTIONS = {'gaps': Gaps()}",
         "SECTIONS['gaps']: the name exists already",
@@ -259,6 +296,51 @@ def test_a_configuration_travels_to_a_process_with_the_text_it_was_made_with(
     back = pickle.loads(sent)
     assert back == config
     assert back.vocabulary.plugins[0].source == loss()
+
+
+def test_fields_that_json_writes_otherwise_are_read_and_travel(spec: Callable[..., Path]) -> None:
+    fields = "scales: tuple[int, ...] = (1, 2)\n    mode: Mode = Mode.A\n    file: Path = Path('a')"
+    above = "from enum import Enum\nfrom pathlib import Path\nclass Mode(Enum):\n    A = 'a'\n    B = 'b'\n"
+    source = above + loss().replace("power: int = 2", fields)
+    written = {"scales": [3, 4], "mode": "b", "file": "x/y"}
+    for own in ({}, written):
+        config = load_experiment(spec({"losses": {"mine": own}}, source=source)).variants["it"]
+        assert pickle.loads(pickle.dumps(config)) == config
+    assert config.losses.mine.model_dump(mode="json", include=set(written)) == written
+    with pytest.raises(SpecError, match=r"scales\[1\]: must be a whole number, not 'x'"):
+        load_experiment(spec({"losses": {"mine": {"scales": [1, "x"]}}}, source=source))
+
+
+SPACE = """
+from ablate.metrics.spaces.base import FeatureSpace
+
+class Deep(FeatureSpace):
+    part = "{part}"
+    name = "deep"
+
+    def features(self, images):
+        return images.reshape(len(images), -1)
+
+SPACES = {{"deep": Deep}}
+"""
+
+
+@pytest.mark.parametrize("part", ["perceptual", "vae", "evaluator"])
+def test_the_content_of_a_space_s_part_is_in_the_keys_and_a_run_needs_it(
+    spec: Callable[..., Path], contents: Contents, part: str
+) -> None:
+    file = spec({"evaluate": {"fid_features": "deep"}}, source=SPACE.format(part=part))
+    config = load_experiment(file).variants["it"]
+    made_of = RunKeys(config, 0, contents).evaluate_ingredients
+    assert made_of[part].startswith("content:")
+    assert f"parts/{part}.py" in made_of["space"]
+    assert part in {needed.field for needed in needed_parts(config)}
+
+
+def test_a_part_that_there_is_not_is_refused_with_those_that_exist(spec: Callable[..., Path]) -> None:
+    with pytest.raises(SpecError, match="Deep needs a part 'lpips', and there is no such part") as caught:
+        load_experiment(spec({}, source=SPACE.format(part="lpips")))
+    assert "perceptual" in caught.value.fix
 
 
 def test_a_section_of_another_kind_keeps_what_all_kinds_have(spec: Callable[..., Path]) -> None:

@@ -55,8 +55,10 @@ StudyStorage = Annotated[
 ]
 Reports = Annotated[Path, typer.Option("--reports", help="Folder to write reports to.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON, for programs.")]
-Effort = Annotated[float, typer.Option("--effort", min=0.001, help="Share of the usual training steps.")]
-RandomSeed = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
+Effort = Annotated[
+    float, typer.Option("--effort", min=0.001, max=1000, help="Share of the usual training steps.")
+]
+RandomSeed = Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Random seed.")]
 
 STORE = ".ablate"
 REPORTS = Path("reports")

@@ -116,8 +116,14 @@ def _write_image(image: dict[str, Any] | None, stem: Path, where: str) -> str:
     try:
         content = (image or {})["bytes"] or Path((image or {})["path"]).read_bytes()
         file = stem.with_suffix(suffix(BytesIO(content)))
-    except (KeyError, TypeError, OSError) as error:
-        why = "of no known format" if isinstance(error, UnidentifiedImageError) else "missing"
+    except Exception as error:  # Pillow's readers raise nearly everything for damaged files
+        match error:
+            case UnidentifiedImageError():
+                why = "of no known format"
+            case KeyError() | TypeError() | OSError():
+                why = "missing"
+            case _:
+                why = f"damaged or too large ({in_one_line(error)})"
         raise DataError(f"the image is {why}", where=where, fix="Export the data set yourself.") from error
     file.write_bytes(content)
     return file.name

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from ablate.data import hub
 from ablate.errors import DataError
+from ablate.paths import expanded
 from ablate.store.files import key_of
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Folder(Place):
 
     @property
     def _folder(self) -> Path:
-        return Path(self.path).expanduser()
+        return expanded(self.path, DataError)
 
     def identity(self, contents: Contents) -> str:
         """Digest of what is read of it. Raises DataError, too, where that is not a data set."""
@@ -177,8 +178,11 @@ class Folder(Place):
 
     def look(self) -> Found:
         """Whether there is a folder. What is in it is for ``ablate data check``."""
-        if self._folder.is_dir():
-            return Found("ok", f"in {self.path}")
+        try:
+            if self._folder.is_dir():
+                return Found("ok", f"in {self.path}")
+        except DataError as error:
+            return Found("wrong", f"{error.where}: {error.what}", error.fix)
         return Found("wrong", f"there is no folder {self.path}", "put it there, or --set data.path=FOLDER")
 
 
@@ -195,3 +199,9 @@ PLACES: tuple[type[Place], ...] = (Embedded, Hub, Folder)
 def place_of(path: str) -> Place:
     """The place that ``data.path`` means. It need not exist."""
     return next(kind for kind in PLACES if kind.takes(path))(path)
+
+
+def path_to(folder: Path) -> str:
+    """What ``data.path`` has to say for ``folder``: ``./sprites`` where the name alone means another."""
+    path = str(folder)
+    return path if isinstance(place_of(path), Folder) else f"./{path}"

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeV
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model, model_validator
 
+from ablate.errors import SpecError
 from ablate.experiment.schedulers import Scheduler
 from ablate.factors import LR_SCHEDULES
 from ablate.fields import FieldError, Fraction, Model, Positive, Seed
+from ablate.plugins import plugin_of
 from ablate.vocabulary import OWN, Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
@@ -365,18 +367,36 @@ class _WithPlugins(Config):
     """A configuration with fields of plug-ins: a class that a worker has to make again."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (self.vocabulary.plugins, self.model_dump(mode="json"))
+        return _unpickled, (self.vocabulary.plugins, self.model_dump_json())
 
 
-def _unpickled(plugins: tuple[Plugin, ...], data: dict[str, Any]) -> Config:
-    return config_model(vocabulary_of(plugins)).model_validate(data)
+def _unpickled(plugins: tuple[Plugin, ...], text: str) -> Config:
+    return config_model(vocabulary_of(plugins)).model_validate_json(text)
+
+
+def _refuse_unknown_parts(vocabulary: Vocabulary) -> None:
+    """Raises SpecError if a class of a plug-in needs a part that no configuration has."""
+    rows = (vocabulary.losses, vocabulary.weightings, vocabulary.augmentations, vocabulary.observers)
+    needed: list[tuple[type, str]] = [
+        (kind, part) for kinds in rows for kind in kinds.values() for part in kind.parts
+    ]
+    needed += [(kind, kind.part) for kind in vocabulary.spaces.values() if kind.part]
+    for kind, part in needed:
+        if part not in Components.model_fields and (plugin := plugin_of(kind)):
+            what = f"{kind.__name__} needs a part {part!r}, and there is no such part"
+            raise SpecError(what, where=plugin.path, fix=f"There are {', '.join(Components.model_fields)}.")
 
 
 @cache
 def config_model(vocabulary: Vocabulary) -> type[Config]:
-    """``Config`` with the fields and choices that a vocabulary has."""
+    """``Config`` with the fields and choices that a vocabulary has.
+
+    Raises:
+        SpecError: a plug-in needs a part that does not exist.
+    """
     if vocabulary is OWN:
         return Config
+    _refuse_unknown_parts(vocabulary)
     evaluate = retyped(Evaluate, fid_features=choice(vocabulary.spaces))
     model = retyped(
         Config,

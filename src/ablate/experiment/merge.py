@@ -5,22 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ablate.experiment.config import kit_parts
+from ablate.experiment.config import Config, kit_parts
 
 OF_ALL_KINDS = ("start", "variants")
 """Fields that all kinds of a section have."""
 
 
-def merge(base: Any, over: Any) -> Any:
-    """``over`` put onto ``base``: mappings key by key, anything else replaces.
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` put onto ``base``, a configuration or other overrides: mappings key by key, anything else
+    replaces.
 
     A mapping onto ``null`` is that mapping, and the model's defaults fill the rest. A section of another
-    ``kind`` keeps of the old one what all kinds have.
+    ``kind`` keeps of the old one what all kinds have. Where only one side says a ``kind``, both are of that.
     """
+    sections = {
+        name: _ready_for(over[name], base[name], next(iter(kinds)))
+        for name, kinds in Config.kinds().items()
+        if name in base and isinstance(over.get(name), Mapping)
+    }
+    merged: dict[str, Any] = _merged({**base, **sections}, over)
+    return merged
+
+
+def _ready_for(over: Mapping[str, Any], section: Any, first: str) -> Any:
+    """What ``over`` is put onto, in place of a section; ``first`` is its kind where none is written."""
+    if section is None:
+        return {"kind": first}
+    if isinstance(section, Mapping) and "kind" in section and over.get("kind") not in (None, section["kind"]):
+        return {name: value for name, value in section.items() if name in OF_ALL_KINDS}
+    return section
+
+
+def _merged(base: Any, over: Any) -> Any:
     if isinstance(base, Mapping) and isinstance(over, Mapping):
-        if over.get("kind") not in (None, base.get("kind")):
-            base = {key: value for key, value in base.items() if key in OF_ALL_KINDS}
-        return {**base, **{key: merge(base.get(key), value) for key, value in over.items()}}
+        return {**base, **{key: _merged(base.get(key), value) for key, value in over.items()}}
     return over
 
 

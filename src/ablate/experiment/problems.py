@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -75,9 +76,12 @@ def put_together(layers: Iterable[Layer]) -> dict[str, Any]:
 
 
 def validate(model: type[M], data: dict[str, Any]) -> tuple[M | None, list[ErrorDetails]]:
-    """Data as a model, or what pydantic says against it."""
+    """Plain data as a model, or what pydantic says against it.
+
+    They are read as JSON: nothing is converted silently, but a list may become a tuple, and a text a path.
+    """
     try:
-        return model.model_validate(data), []
+        return model.model_validate_json(json.dumps(data, ensure_ascii=False).encode(errors="replace")), []
     except ValidationError as error:
         return None, error.errors(include_url=False)
 
@@ -258,7 +262,7 @@ _EXPECTED = {
     "string_too_short": "must be some text",
     "dict_type": "must be `key: value` lines",
     "model_type": "must be `key: value` lines",
-    "tuple_type": "must be a list, `[…]` or lines that begin with `-`",
+    **dict.fromkeys(("tuple_type", "list_type"), "must be a list, `[…]` or lines that begin with `-`"),
 }
 
 

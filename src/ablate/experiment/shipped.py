@@ -8,6 +8,7 @@ from typing import Literal
 
 from ablate.errors import UserError
 from ablate.experiment import yaml
+from ablate.paths import write_new
 
 PACKAGE = Path(__file__).parents[1]
 PLACES = (PACKAGE / "assets" / "experiments", PACKAGE.parents[1] / "experiments")
@@ -41,8 +42,7 @@ def copy_examples(folder: Path) -> list[Example]:
 def _copy(file: Path, copy: Path) -> Example:
     text, question = file.read_bytes(), yaml.read(file).data["question"]
     try:
-        with copy.open("xb") as new:
-            new.write(text)
+        write_new(copy, text)
     except FileExistsError:
         same = copy.is_file() and copy.read_bytes() == text
         return Example(copy, question, "there" if same else "yours")

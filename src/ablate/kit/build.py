@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -23,7 +25,7 @@ import torch
 from ablate import interrupts
 from ablate.data import sprites
 from ablate.data.parallel import CONTEXT, cores, worker_processes
-from ablate.errors import ComponentError
+from ablate.errors import ComponentError, RunError
 from ablate.kit import clip, perceptual, vae
 from ablate.kit.check import PARTS, KitQualities, measure, names_in, require_test_images
 from ablate.kit.dataset import KitData, load
@@ -37,6 +39,9 @@ Progress = Callable[[str, int, int, float], None]
 
 TRAININGS = ("vae", "evaluator", "text_encoder", "perceptual")
 """The longest first. ``text_encoder`` also makes the tokenizer and the image encoder."""
+
+MANIFEST = "kit.json"
+"""What makes a folder a kit."""
 
 
 @dataclass(frozen=True)
@@ -68,28 +73,53 @@ def build_kit(
     everything has succeeded.
 
     Raises DataError if the data set is not as it should be, ComponentError if ``out`` is a folder of
-    something else.
+    something else or has links, RunError if a training was killed.
     """
     _refuse_other(out)
+    _refuse_links(out)
     content = load(data)
     require_test_images(content)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".kit-") as folder:
+    place = Path(os.path.realpath(out))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".kit-") as folder:
         new = Path(folder) / "kit"
         new.mkdir()
         job = Job(data, new, out.name, effort, seed)
         _train_all(job, workers, progress)
         qualities = measure(job.out, content)
         manifest = _manifest(job, content, qualities)
-        (job.out / "kit.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        if not out.exists():
-            new.replace(out)
-            return qualities
-        for name in (*PARTS, "kit.json"):  # the folder itself may be a mount, or hold other files
-            if (out / name).is_dir():
-                shutil.rmtree(out / name)
-            (new / name).replace(out / name)
+        (job.out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        _put(new, place, aside=Path(folder) / "old")
     return qualities
+
+
+def _put(new: Path, out: Path, aside: Path) -> None:
+    """Puts a new kit where another one may be. That leaves as a whole, so that there are never parts of two;
+    where it cannot, it loses its manifest first, so that nobody takes the folder for a kit."""
+    try:
+        if not out.exists() or _left(out, aside):
+            new.replace(out)
+            return
+    except BaseException:
+        if aside.exists() and not out.exists():
+            aside.replace(out)
+        raise
+    (out / MANIFEST).unlink(missing_ok=True)
+    for name in (*PARTS, MANIFEST):
+        if (out / name).is_dir():
+            shutil.rmtree(out / name)
+        shutil.move(new / name, out / name)
+
+
+def _left(out: Path, aside: Path) -> bool:
+    """Whether an old kit's folder could be moved aside: it may be a mount, or hold other files."""
+    if not {path.name for path in out.iterdir()} <= {*PARTS, MANIFEST}:
+        return False
+    try:
+        out.replace(aside)
+    except OSError:
+        return False
+    return True
 
 
 def trained_on(kit: Path, data: Path) -> bool:
@@ -99,9 +129,9 @@ def trained_on(kit: Path, data: Path) -> bool:
         ComponentError: something else is there, or a kit that was changed or trained on other data.
     """
     _refuse_other(kit)
-    if not (kit / "kit.json").is_file():
+    if not (kit / MANIFEST).is_file():
         return False
-    known = json.loads((kit / "kit.json").read_text(encoding="utf-8"))["data"]["sha256"]
+    known = json.loads((kit / MANIFEST).read_text(encoding="utf-8"))["data"]["sha256"]
     if known != load(data).sha256():
         fix = f"Move it away; or train it anew: ablate kit build --data {data} --out {kit}"
         raise ComponentError("this kit was trained on other data", where=str(kit), fix=fix)
@@ -113,15 +143,25 @@ def _refuse_other(out: Path) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     try:
-        parts = json.loads((out / "kit.json").read_text(encoding="utf-8"))["parts"]
+        parts = json.loads((out / MANIFEST).read_text(encoding="utf-8"))["parts"]
         written = {part: parts[part]["sha256"] for part in PARTS}
     except (OSError, ValueError, KeyError, TypeError) as error:
         fix = "Name a new folder, or one that holds a kit.json."
         raise ComponentError("exists and is not a kit", where=str(out), fix=fix) from error
     for part, digest in written.items():
-        if (out / part).is_dir() and folder_hash(out / part) != digest:
+        if (out / part).exists() and folder_hash(out / part) != digest:
             what = "is not as it was written, and would be replaced"
             raise ComponentError(what, where=str(out / part), fix="Move it away, or name a new folder.")
+
+
+def _refuse_links(out: Path) -> None:
+    """Refuses what would be in the way of a new kit once everything is trained."""
+    if out.is_symlink() and not out.exists():
+        raise ComponentError("is a link that leads nowhere", where=str(out), fix="Name a new folder.")
+    for name in (*PARTS, MANIFEST):
+        if (out / name).is_symlink():
+            what, fix = "is a link, and would be replaced", "Move it away, or name a new folder."
+            raise ComponentError(what, where=str(out / name), fix=fix)
 
 
 def train_part(training: str, content: KitData, job: Job, progress: Progress) -> None:
@@ -146,17 +186,23 @@ def attributes(content: KitData) -> dict[str, dict[str, str]]:
 
 
 def _train_all(job: Job, workers: int | None, progress: Progress) -> None:
-    """Train all parts in worker processes and pass on what they report."""
+    """Train all parts in worker processes and pass on what they report. Raises RunError if one died."""
     reports: SimpleQueue[tuple[str, int, int, float]] = CONTEXT.SimpleQueue()
-    with worker_processes(workers or cores(), _listen, reports) as pool:
-        pending = {pool.submit(_train_in_worker, training, job) for training in TRAININGS}
-        while pending:
-            interrupts.check()
-            done, pending = wait(pending, timeout=0.5)
-            while not reports.empty():
-                progress(*reports.get())
-            for finished in done:
-                finished.result()
+    try:
+        with worker_processes(workers or cores(), _listen, reports) as pool:
+            pending = {pool.submit(_train_in_worker, training, job) for training in TRAININGS}
+            while pending:
+                interrupts.check()
+                done, pending = wait(pending, timeout=0.5)
+                while not reports.empty():
+                    progress(*reports.get())
+                for finished in done:
+                    finished.result()
+    except BrokenProcessPool as error:
+        raise RunError(
+            "a process that trains a part of the kit died",
+            fix="It may have run out of memory. Free some, and give the same command again.",
+        ) from error
 
 
 def _listen(reports: SimpleQueue[tuple[str, int, int, float]]) -> None:
@@ -194,6 +240,7 @@ def folder_hash(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+        head = f"{path.relative_to(folder).as_posix()}\0{len(content)}\0"
+        digest.update(head.encode(errors="surrogateescape"))  # a file may have a name that is not UTF-8
         digest.update(content)
     return digest.hexdigest()

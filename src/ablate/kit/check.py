@@ -22,6 +22,7 @@ from ablate.parts.evaluator import Evaluator, EvaluatorPart, unit_vectors
 from ablate.parts.perceptual import PerceptualPart
 from ablate.parts.text import load_text, quiet_transformers
 from ablate.parts.vae import VaePart
+from ablate.text import in_one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -148,9 +149,9 @@ def load_text_encoder_pair(kit: Path, labels: dict[str, dict[str, str]]) -> Text
             image = CLIPVisionModelWithProjection.from_pretrained(
                 kit / "image_encoder", dtype=torch.float32, use_safetensors=True
             ).eval()
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the libraries raise nearly everything here, as for all parts
         raise ComponentError(
-            "the image encoder cannot be loaded",
+            f"the image encoder cannot be loaded ({in_one_line(error)})",
             where=str(kit / "image_encoder"),
             fix="It is only used to check the text encoder: train the kit again with `ablate kit build`.",
         ) from error

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ablate.errors import ComponentError
 from ablate.parts import messages
 from ablate.parts.sources import Folder, HubFiles, ready
+from ablate.paths import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ablate.experiment.config import Components, Config, Part
+    from ablate.fingerprint import Contents
     from ablate.parts.sources import Names, Source
 
 EMBEDDED_KIT = Path(str(files("ablate"))) / "assets" / "sprites"
@@ -70,6 +72,10 @@ class PretrainedPart(ABC):
     def files(self) -> tuple[Path, ...]:
         """Its files, all in one folder, downloaded if they are not here yet. Raises as ``ready``."""
         return ready(self.source(), f"the {self.label}")
+
+    def identity(self, contents: Contents) -> str:
+        """What stands for it in keys. Raises ComponentError if it must be here and is not."""
+        return contents.of_part(self.reference)
 
     @abstractmethod
     def load(self, device: str = "cpu") -> Any:
@@ -118,9 +124,9 @@ class PretrainedPart(ABC):
 def local_folder(part: Part) -> Path | None:
     """The part's folder, or None for a hub id. Raises ComponentError if it is a path that is not there.
 
-    The source ``sprites`` is the embedded kit.
+    The source ``sprites`` is the embedded kit, and ``./sprites`` a folder.
     """
-    root = EMBEDDED_KIT if part.source == EMBEDDED_KIT.name else Path(part.source).expanduser()
+    root = EMBEDDED_KIT if part.source == EMBEDDED_KIT.name else expanded(part.source, ComponentError)
     folder = root / part.subfolder
     if folder.is_dir():
         return folder

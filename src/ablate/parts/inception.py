@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ablate.errors import ComponentError
 from ablate.experiment.config import Part
 from ablate.parts.base import PretrainedPart, refuse_infinite
 from ablate.parts.sources import Folder, TorchFile
+from ablate.paths import expanded
 
 if TYPE_CHECKING:
     from typing import Self
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ablate.experiment.config import Components, Config
+    from ablate.fingerprint import Contents
     from ablate.parts.sources import Source
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
@@ -51,8 +53,12 @@ class InceptionPart(PretrainedPart):
         """A folder, whether it exists or not, or the download."""
         if self.reference is CLEAN_FID:
             return DOWNLOAD
-        path = Path(self.reference.source).expanduser() / self.reference.subfolder
+        path = expanded(self.reference.source, ComponentError) / self.reference.subfolder
         return Folder(path.parent if path.name == INCEPTION_FILE else path, self.file_sets)
+
+    def identity(self, contents: Contents) -> str:
+        """Digest of the one file, in whatever folder."""
+        return contents.of_file(*self.files())
 
     def load(self, device: str = "cpu") -> nn.Module:
         """Images [N, 3, 299, 299] in [0, 255] → features [N, 2048]. Raises ComponentError."""

@@ -36,7 +36,8 @@ def named_parts(config: Config) -> list[PretrainedPart]:
 
 def needed_parts(config: Config) -> list[PretrainedPart]:
     """Those of the named parts that a run loads."""
-    return [part for part in named_parts(config) if part.needed(config)]
+    of_space = config.vocabulary.spaces[config.evaluate.fid_features].part
+    return [part for part in named_parts(config) if part.needed(config) or part.field == of_space]
 
 
 def missing_parts(configs: Iterable[Config]) -> list[Missing]:

@@ -102,7 +102,7 @@ class _FactorContract:
         assert set(kind.parts) <= set(PARTS), f"parts must be among {tuple(PARTS)}"
         assert set(kind.reasons) <= set(LAYERS), f"reasons are by layer: {LAYERS}"
         assert fingerprint.of_class(kind), "its source must be found, for the keys"
-        assert kind.model_validate(factor.model_dump()) == factor, "its fields must say all of it"
+        assert kind.model_validate_json(factor.model_dump_json()) == factor, "its fields must say all of it"
         pickle.dumps(factor)  # a worker is sent its class by name: raises if that leads elsewhere
         assert factor.first_epoch(10) >= 0
 
