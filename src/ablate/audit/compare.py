@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -140,7 +141,7 @@ def taken_back(config: Config, other: Config, path: FieldPath) -> Config | None:
     else:
         place[path[-1]] = value
     try:
-        return type(config).model_validate(data)
+        return type(config).model_validate_json(json.dumps(data))  # a list may stand for a tuple
     except ValidationError:
         return None
 
