@@ -10,6 +10,7 @@ from filelock import Timeout
 
 from ablate.errors import RunError, UserError
 from ablate.keeping.gc import Item, remove
+from ablate.locks import is_held
 from ablate.record.addresses import database_of
 from ablate.record.client import connect
 from ablate.record.databases import is_there
@@ -26,7 +27,6 @@ from ablate.runner.needs import Entry, Listed, lists_here, read_needs
 from ablate.runner.study import study_name, study_storage
 from ablate.runner.trials import has_study, remove_study
 from ablate.store import KEPT, mark
-from ablate.store.locks import is_held
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
