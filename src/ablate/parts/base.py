@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ablate.experiment.config import Components, Config, Part
+    from ablate.fingerprint import Contents
     from ablate.parts.sources import Names, Source
 
 EMBEDDED_KIT = Path(str(files("ablate"))) / "assets" / "sprites"
@@ -70,6 +71,10 @@ class PretrainedPart(ABC):
     def files(self) -> tuple[Path, ...]:
         """Its files, all in one folder, downloaded if they are not here yet. Raises as ``ready``."""
         return ready(self.source(), f"the {self.label}")
+
+    def identity(self, contents: Contents) -> str:
+        """What stands for it in keys. Raises ComponentError if it must be here and is not."""
+        return contents.of_part(self.reference)
 
     @abstractmethod
     def load(self, device: str = "cpu") -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ablate.experiment.config import Components, Config
+    from ablate.fingerprint import Contents
     from ablate.parts.sources import Source
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
@@ -53,6 +54,10 @@ class InceptionPart(PretrainedPart):
             return DOWNLOAD
         path = Path(self.reference.source).expanduser() / self.reference.subfolder
         return Folder(path.parent if path.name == INCEPTION_FILE else path, self.file_sets)
+
+    def identity(self, contents: Contents) -> str:
+        """Digest of the one file, in whatever folder."""
+        return contents.of_file(*self.files())
 
     def load(self, device: str = "cpu") -> nn.Module:
         """Images [N, 3, 299, 299] in [0, 255] → features [N, 2048]. Raises ComponentError."""

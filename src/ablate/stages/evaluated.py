@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ablate import fingerprint
-from ablate.parts import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,11 +51,11 @@ def _view(keys: RunKeys) -> dict[str, Any]:
     file that the user names; without one it is what the code says."""
     config = keys.config
     space = config.vocabulary.spaces[config.evaluate.fid_features]
-    part = getattr(config.components, space.part) if space.part else None
+    named = space.part and getattr(config.components, space.part)
     return {
         "evaluator": keys.part("evaluator"),
         "space": fingerprint.of_class(space),
-        **({space.part: keys.contents.of_file(*PARTS[space.part](part).files())} if part else {}),
+        **({space.part: keys.part(space.part)} if named else {}),
         "evaluate": config.evaluate.model_dump(mode="json"),
     }
 

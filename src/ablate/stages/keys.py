@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablate import factors, fingerprint
 from ablate.data.place import place_of
+from ablate.parts import PARTS
 from ablate.stages import evaluated, prepared, sampled, trained
 from ablate.store.files import key_of
 
@@ -64,7 +65,7 @@ class RunKeys:
 
     def part(self, name: str) -> str:
         """What stands for the part of ``components.<name>``."""
-        return self.contents.of_part(getattr(self.config.components, name))
+        return PARTS[name](getattr(self.config.components, name)).identity(self.contents)
 
     @cached_property
     def data(self) -> str:
