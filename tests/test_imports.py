@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("patience", "fields", "metrics", "diffusion", "plugins", "hardware"),
     ("factors",),
     ("store", "records", "progress", "stats"),
-    ("report",),
+    ("report", "environment"),
     ("vocabulary",),
     ("experiment",),
     ("data",),
