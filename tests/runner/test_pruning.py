@@ -109,7 +109,9 @@ def test_a_trial_that_lacks_a_seed_is_not_judged(load: Load) -> None:
     assert (only.trial, only.value) == ("trial-0001", 1.5)
 
 
-@pytest.mark.parametrize(("kind", "seeds"), [("successive-halving", "[0, 1]"), ("wilcoxon", "[0, 1, 2]")])
+@pytest.mark.parametrize(
+    ("kind", "seeds"), [("successive-halving", "[0, 1]"), ("wilcoxon", "[0, 1, 2, 3, 4, 5]")]
+)
 def test_scores_by_other_code_count_no_longer(
     load: Load, kind: str, seeds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
