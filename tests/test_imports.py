@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("patience", "paths", "fields", "metrics", "diffusion", "plugins", "hardware", "locks"),
     ("factors",),
     ("store", "records", "progress", "stats"),
-    ("report",),
+    ("report", "environment"),
     ("vocabulary",),
     ("experiment",),
     ("data",),

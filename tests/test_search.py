@@ -14,6 +14,7 @@ import pytest
 
 from ablate.experiment.merge import merge
 from ablate.runner.run import run_round
+from ablate.stages import evaluated
 from ablate.stages.train import train_epoch
 
 if TYPE_CHECKING:
@@ -257,6 +258,88 @@ def test_a_pruned_trial_ends_at_its_mark_and_the_others_go_on_from_there(
     undisturbed = read_record(other)
     assert undisturbed.search and undisturbed.search["scored"] == record.search["scored"]
     assert proposed(undisturbed) == proposed(record)
+
+
+def test_trials_that_were_pruned_by_other_code_are_tried_again(
+    workplace: Callable[..., Path],
+    ablate: Ablate,
+    read_record: Callable[[Path], ExperimentRecord],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = workplace(PRUNED)
+    assert ablate("run", "tiny.yaml", "--no-audit", folder=folder).code == 0
+    before = read_record(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluated, "SOURCES", (*evaluated.SOURCES, "text.py"))  # it has changed
+        done = ablate("run", "tiny.yaml", "--no-audit", folder=folder)
+        assert done.code == 0 and "the code or the data have changed" in done.shown, done.shown
+        changed = read_record(folder)
+        assert "0 runs finished" in ablate("run", "tiny.yaml", "--no-audit", folder=folder).out
+    assert proposed(changed) == proposed(before)
+    assert not keys_of_scores(changed) & keys_of_scores(before)
+    # What has changed computes the same; all rounds together come to each mark.
+    assert sorted(scores(changed)) == sorted(scores(before))
+    runs = [{run.run_id: (run.variant, run.status, run.reason) for run in r.runs} for r in (before, changed)]
+    assert not runs[0].keys() & runs[1].keys()
+    assert sorted(runs[0].values()) == sorted(runs[1].values())
+
+    # It is back: the runs of then count again, and trials are judged by them.
+    assert ablate("run", "tiny.yaml", "--no-audit", folder=folder).code == 0
+    again = read_record(folder)
+    found = {run.run_id: (run.variant, run.status, run.reason) for run in again.runs}
+    assert found.keys() == runs[0].keys()
+    assert {run for run in runs[0].items() if run[1][1] == "FINISHED"} <= set(found.items())
+    assert not keys_of_scores(again) & keys_of_scores(changed)
+
+
+@pytest.mark.parametrize("lost", ["spec.json", "mlruns", "mlflow.db"])
+def test_a_search_whose_record_is_lost_is_made_again_from_the_store(
+    workplace: Callable[..., Path],
+    ablate: Ablate,
+    read_record: Callable[[Path], ExperimentRecord],
+    monkeypatch: pytest.MonkeyPatch,
+    databases: Path,
+    lost: str,
+) -> None:
+    folder = workplace(PRUNED)
+    assert ablate("run", "tiny.yaml", "--no-audit", folder=folder).code == 0
+    before = read_record(folder)
+    harmed = (
+        folder.parent / f"{folder.name}-harmed"
+    )  # MLflow keeps a connection to a database that it has opened
+    shutil.move(folder, harmed)
+    if lost == "mlflow.db":
+        shutil.copy(databases / "mlflow.db", harmed / "mlflow.db")
+    elif lost == "mlruns":
+        shutil.rmtree(harmed / "mlruns")
+    else:
+        (spec,) = harmed.glob(f"mlruns/**/{before.parent_run_id}/**/spec.json")
+        spec.unlink()
+    monkeypatch.setattr("ablate.stages.train.train_epoch", None)  # nothing is trained
+    done = ablate("run", "tiny.yaml", "--no-audit", folder=harmed)
+    assert done.code == 0, done.shown
+    assert ("spec.json of MLflow's run" in done.shown) == (lost != "mlflow.db")
+    assert "the code or the data have changed" not in done.shown
+    record = read_record(harmed)
+    assert proposed(record) == proposed(before) and scores(record) == scores(before)
+    assert sorted((run.variant, run.status, run.reason) for run in record.runs) == sorted(
+        (run.variant, run.status, run.reason) for run in before.runs
+    )
+    if lost != "mlflow.db":
+        assert {run.run_id for run in record.runs} == {run.run_id for run in before.runs}
+    assert sum(count for _, count in states(harmed)) == 5
+    assert "0 runs finished" in ablate("run", "tiny.yaml", "--no-audit", folder=harmed).out
+
+
+def scores(record: ExperimentRecord) -> list[tuple[Any, ...]]:
+    """What trials were worth at marks."""
+    assert record.search
+    return [(s["trial"], s["step"], s["value"], s["pruned"]) for s in record.search["scored"]]
+
+
+def keys_of_scores(record: ExperimentRecord) -> set[str]:
+    assert record.search
+    return {scored["key"] for scored in record.search["scored"]}
 
 
 @pytest.mark.faults

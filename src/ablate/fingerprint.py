@@ -13,12 +13,12 @@ import stat
 import time
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.data import captions
 from ablate.data.files import walk
+from ablate.environment import PACKAGE, digest_of, version_of
 from ablate.errors import DataError
 from ablate.factors.base import Factor, Loss
 from ablate.fields import Model
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from ablate.experiment.config import Compute, Part
     from ablate.plugins import Plugin
 
-PACKAGE = Path(__file__).parent
-
 DIGESTS = "digests.json"
 """Where a store keeps the digests of files."""
 
@@ -50,8 +48,8 @@ def of_files(sources: tuple[str, ...], libraries: tuple[str, ...] = ()) -> dict[
     """Digests of files of the package (a folder stands for the files in it), and versions of libraries."""
     named = [PACKAGE / name for name in sources]
     files = [file for path in named for file in (sorted(path.glob("*.py")) if path.is_dir() else [path])]
-    digests = {file.relative_to(PACKAGE).as_posix(): file_digest(file)[:16] for file in files}
-    return digests | {library: version(library) for library in libraries}
+    digests = {file.relative_to(PACKAGE).as_posix(): digest_of(file) for file in files}
+    return digests | {library: version_of(library) for library in libraries}
 
 
 @cache
@@ -69,10 +67,8 @@ def of_class(kind: type) -> dict[str, str]:
             files = [PACKAGE.parent / f"{name.replace('.', '/')}.py" for name in plugin.imported()]
         else:
             files = [Path(inspect.getfile(each))]
-        digests |= {
-            f"{file.parent.name}/{file.name}": file_digest(file)[:16] for file in files if file.is_file()
-        }
-    return digests | {library: version(library) for library in getattr(kind, "libraries", ())}
+        digests |= {f"{file.parent.name}/{file.name}": digest_of(file) for file in files if file.is_file()}
+    return digests | {library: version_of(library) for library in getattr(kind, "libraries", ())}
 
 
 @cache
@@ -116,7 +112,8 @@ class Contents:
         self._known = _read_digests(cache_file)
         self._changed = False
         self._data: dict[Path, _DataSet] = {}
-        self._folders: dict[Path, str] = {}
+        self._parts: dict[Path, str] = {}
+        """By their folder or file: what was looked at once stands for the part from then on."""
 
     def of_generator(self, sources: tuple[str, ...], libraries: tuple[str, ...]) -> str:
         """Digest of what draws the embedded data set."""
@@ -148,15 +145,17 @@ class Contents:
         folder = local_folder(part)
         if folder is None:
             return f"{part.source}/{part.subfolder}".rstrip("/")
-        if folder not in self._folders:
+        if folder not in self._parts:
             names = sorted((PurePosixPath(name) for name in walk(folder)), key=lambda name: name.parts)
             shown = (name for name in names if not name.name.startswith("."))
-            self._folders[folder] = self._of_all((str(name), folder / name) for name in shown)
-        return self._folders[folder]
+            self._parts[folder] = self._of_all((str(name), folder / name) for name in shown)
+        return self._parts[folder]
 
     def of_file(self, file: Path) -> str:
         """Digest of a file's bytes."""
-        return f"content:{self._bytes_of(file)[:32]}"
+        if file not in self._parts:
+            self._parts[file] = f"content:{self._bytes_of(file)[:32]}"
+        return self._parts[file]
 
     def save(self) -> None:
         """Keeps what was digested for the next command, where there is a place to write it."""

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from ablate.data.parallel import map_chunks
-from ablate.errors import RunError
+from ablate.environment import environment
+from ablate.errors import RunError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,13 @@ def test_no_more_than_two_chunks_a_worker_are_begun_ahead(tmp_path: Path) -> Non
 def test_a_dead_worker_is_an_error_and_not_a_wait() -> None:
     with pytest.raises(RunError, match="died"):
         list(map_chunks(die, [1, 2, 3], chunk=1, workers=1))
+
+
+def test_a_worker_that_loads_other_code_computes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {**environment(), "data/images.py": "as it was"}
+    monkeypatch.setattr("ablate.data.parallel.environment", lambda: before)
+    with pytest.raises(UserError, match=r"other code .*: data/images\.py differs"):
+        list(map_chunks(sum, [1, 2, 3], chunk=1, workers=1))
 
 
 PROGRAM = """

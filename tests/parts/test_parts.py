@@ -34,11 +34,11 @@ from transformers import CLIPConfig, CLIPModel
 from ablate import fingerprint
 from ablate.audit import audit
 from ablate.data import sprites
+from ablate.environment import PACKAGE
 from ablate.errors import ComponentError
 from ablate.experiment.config import Part
 from ablate.factors.kl import Kl
 from ablate.factors.lpips import Lpips
-from ablate.fingerprint import PACKAGE
 from ablate.metrics.spaces.inception import InceptionSpace
 from ablate.parts import PARTS, inception, perceptual
 from ablate.parts.base import EMBEDDED_KIT

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ablate.environment import environment
 from ablate.errors import UserError
 from ablate.experiment.config import Compute
 from ablate.fingerprint import numerics
 from ablate.runner import local
 from ablate.runner.cluster import Share, address_of
 from ablate.runner.executors import executor_at
-from ablate.runner.home import Home, environment
+from ablate.runner.home import Home
 from ablate.runner.on_ray import share_of
 
 if TYPE_CHECKING:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ablate.environment import environment
 from ablate.errors import MemoryShortError, RunError, UserError
 from ablate.experiment.config import Compute
 from ablate.fingerprint import numerics
 from ablate.runner import cluster, local
 from ablate.runner.cluster import Share
 from ablate.runner.graph import Ended, Executor, Task, ask, walk
-from ablate.runner.home import Home, environment
+from ablate.runner.home import Home
 from ablate.runner.local import LocalExecutor
 from ablate.runner.on_ray import RayExecutor
 from ablate.runner.tasks import Note
@@ -82,7 +83,7 @@ def nothing() -> None:
 @contextmanager
 def on_this_machine(root: Path) -> Iterator[LocalExecutor]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "_warm_up", nothing)
+        patch.setattr(local, "load", nothing)
         with LocalExecutor(str(root), workers=2, threads=1) as executor:
             yield executor
 

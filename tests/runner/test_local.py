@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ablate.errors import RunError
+from ablate import fingerprint
+from ablate.environment import PACKAGE, environment
+from ablate.errors import RunError, UserError
 from ablate.runner import local
 from ablate.runner.graph import Task, ask
 from ablate.runner.local import LocalExecutor
+from ablate.stages import evaluated, prepared, sampled, trained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +49,7 @@ def nothing() -> None:
 @contextmanager
 def start(workers: int = 1) -> Iterator[LocalExecutor]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "_warm_up", nothing)
+        patch.setattr(local, "load", nothing)
         with LocalExecutor("root", workers=workers, threads=1) as executor:
             yield executor
 
@@ -71,3 +76,46 @@ def test_an_idle_worker_that_dies_is_replaced(short_lived: LocalExecutor) -> Non
     os.kill(worker.process.pid or 0, signal.SIGKILL)
     worker.process.join()
     assert ask(Task("audit", (), telling, (7,), ()), short_lived) == "root 7"
+
+
+# ── code that changes while a command runs ───────────────────────────────────────────────────────
+
+
+def before_an_edit() -> dict[str, str]:
+    """What the command saw, if a worker finds another file by now."""
+    return {**environment(), "stages/evaluate.py": "as it was"}
+
+
+def test_a_worker_that_loads_other_code_than_the_command_s_computes_nothing() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "environment", before_an_edit)
+        with (
+            start() as executor,
+            pytest.raises(UserError, match=r"other code .*: stages/evaluate\.py differs"),
+        ):
+            ask(Task("train", (), telling, (7,), ()), executor)
+
+
+def test_a_worker_in_the_place_of_a_dead_one_computes_nothing_if_the_code_has_changed_since(
+    short_lived: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(Task("train", (), telling, (7,), ()), short_lived) == "root 7"
+    monkeypatch.setattr(local, "environment", before_an_edit)
+    with pytest.raises(UserError, match="other code than the command") as error:
+        ask(Task("train", (), dying, (), ()), short_lived)
+    assert "Give the same command again" in error.value.fix
+
+
+def test_a_worker_has_loaded_all_that_keys_hold_when_it_looks_at_its_code() -> None:
+    program = (
+        "import sys; from ablate.runner.home import load; load()\n"
+        "print(*(module.__file__ for module in sys.modules.values() if getattr(module, '__file__', '')))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    stages = (prepared, trained, sampled, evaluated)
+    sources = [name for stage in stages for name in stage.SOURCES]
+    others = ("factors", "metrics/spaces", "data/sprites.py")  # a class's file enters where it is used
+    in_keys = fingerprint.of_files((*sources, *others))
+    assert {str(PACKAGE / name) for name in in_keys} <= set(printed.split())

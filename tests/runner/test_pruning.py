@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ablate.experiment.load import Experiment, load_experiment
+from ablate.experiment.pruners import Scored
 from ablate.experiment.trials import Proposal, grown, trial_name
-from ablate.runner.pruning import judged
+from ablate.fingerprint import Contents
+from ablate.plan import make_plan
+from ablate.runner.pruning import judged, results_key, with_scored
 from ablate.runner.search_study import Measured
+from ablate.stages import evaluated
+from ablate.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from ablate.plan import Plan
 
     Load = Callable[..., Experiment]
 
@@ -100,3 +107,31 @@ def test_a_trial_that_lacks_a_seed_is_not_judged(load: Load) -> None:
     values = {("trial-0000", 0): 1.0, ("trial-0001", 0): 1.0, ("trial-0001", 1): 2.0}
     (only,) = judged(experiment, experiment.marks[0], NAMES[:2], values, {})
     assert (only.trial, only.value) == ("trial-0001", 1.5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "seeds"), [("successive-halving", "[0, 1]"), ("wilcoxon", "[0, 1, 2, 3, 4, 5]")]
+)
+def test_scores_by_other_code_count_no_longer(
+    load: Load, kind: str, seeds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan() -> Plan:
+        return make_plan(load(kind, seeds), Store(tmp_path / "store"), Contents(tmp_path / "digests.json"))
+
+    def scored(plan: Plan, name: str) -> Scored:
+        mark = plan.experiment.marks[0]
+        return Scored(name, mark.step, 9.0, pruned=True, key=results_key(plan, name, mark))
+
+    before = plan()
+    old = [scored(before, name) for name in NAMES[:2]]
+    same = with_scored(plan(), [*old, replace(old[0], trial=NAMES[2], key="")])  # as older versions kept them
+    assert same.experiment.scored == tuple(old)
+    assert same.experiment.pruned.keys() == set(NAMES[:2])
+
+    monkeypatch.setattr(evaluated, "SOURCES", (*evaluated.SOURCES, "text.py"))
+    changed = plan()
+    new = scored(changed, NAMES[0])
+    found = with_scored(changed, [new, *old])
+    assert found.experiment.scored == (new,)
+    assert {run.variant for run in found.runs if run.keys is run.keys.whole} >= {NAMES[1]}
+    assert len([run for run in found.runs if run.variant == NAMES[1]]) == len(found.experiment.spec.seeds)

@@ -135,6 +135,43 @@ def test_a_lost_study_is_put_together_from_what_is_recorded(folder: Path) -> Non
     assert going_on[0] == going_on[1]
 
 
+@pytest.mark.parametrize("change", ["values", "constraints", "failed"])
+def test_a_study_with_results_of_other_code_is_put_together_from_what_is_recorded(
+    folder: Path, change: str
+) -> None:
+    known = rounds(open_study(folder), [], 2)
+    now = {
+        name: {
+            "values": Measured((100 - each.values[0],), each.excess, each.runs),
+            "constraints": Measured(each.values, {"kid": 1.0}, each.runs),
+        }.get(change, each)
+        for name, each in measured(known).items()
+        if change != "failed" or name != "trial-0000"
+    }
+    study, anew = open_study(folder), open_study(folder, name="anew")
+    study.agree(known, now, {"trial-0004"})  # one of them is yet to be computed: nothing is proposed before
+    assert len(states(folder)) == len(known)
+    study.agree(known, now, set())
+    anew.agree(known, now, set())
+    first, second = (
+        optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'optuna.db'}")
+        for name in ("search", "anew")
+    )
+    assert [(t.state, t.params, t.values, t.constraints) for t in first.trials] == [
+        (t.state, t.params, t.values, t.constraints) for t in second.trials
+    ]
+    assert points(study.propose(known, 3, 2)) == points(anew.propose(known, 3, 2))
+
+
+def test_trials_that_nobody_has_recorded_are_forgotten_when_the_record_begins_anew(folder: Path) -> None:
+    known = rounds(open_study(folder), [], 2)
+    study = open_study(folder)
+    study.agree(known, measured(known), set())
+    again = rounds(open_study(folder), [], 2)
+    assert points(again) == points(known)
+    assert len(states(folder)) == len(known)
+
+
 SCORED = [Scored("trial-0000", 1, 7.0, False), Scored("trial-0001", 1, 8.0, True)]
 """Of the first round: one goes on to its end, one is pruned at the mark."""
 
@@ -155,6 +192,15 @@ def test_a_pruned_trial_is_pruned_in_a_study_that_is_put_together_too(folder: Pa
     ]
     going_on = [points(open_study(folder, name=name).propose(known, 3, 1)) for name in ("search", "anew")]
     assert going_on[0] == going_on[1]
+
+
+def test_a_trial_that_was_pruned_by_other_code_is_not_pruned_for_ever(folder: Path) -> None:
+    study = open_study(folder)
+    known = rounds(study, [], 1)
+    study.agree(known, measured(known), set(), SCORED)
+    going_on = [SCORED[0], Scored("trial-0001", 1, 6.0, False)]
+    study.agree(known, measured(known), set(), going_on)
+    assert [state for _, state in states(folder)] == ["COMPLETE", "COMPLETE", "FAIL"]
 
 
 class Guidance:

@@ -19,7 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from ablate.data import captions
 from ablate.data.entries import caption
 from ablate.data.images import load_image
-from ablate.errors import DataError
+from ablate.errors import ComponentError, DataError
 from ablate.factors.strong import strong
 from ablate.fingerprint import Contents
 from ablate.parts.vae import VaePart
@@ -433,6 +433,23 @@ def test_data_that_change_while_they_are_prepared_are_refused_and_nothing_is_kep
     with pytest.raises(DataError, match="were changed while the command was running"):
         prepare(keys, store, change)
     assert moment in moments
+    assert not store.has("prepare", keys.prepare)
+    assert not (store.root / "work" / f"prepare-{keys.prepare}").exists()
+
+
+def test_a_part_that_is_replaced_while_data_are_prepared_is_refused_and_nothing_is_kept(
+    tmp_path: Path, make_keys: MakeKeys
+) -> None:
+    data, store = make_data(tmp_path / "data", 16, 16), Store(tmp_path / "store")
+    overrides = {"data": {"path": str(data), "size": 16}, "components": fast_vae(tmp_path)}
+    keys = RunKeys(make_keys(overrides).config, 0, Contents(tmp_path / "digests.json"))
+
+    def replace(text: str) -> None:
+        if text == "encoding captions 0/18":
+            fast_vae(tmp_path)  # with other weights
+
+    with pytest.raises(ComponentError, match="the VAE was changed while the command was running"):
+        prepare(keys, store, replace)
     assert not store.has("prepare", keys.prepare)
     assert not (store.root / "work" / f"prepare-{keys.prepare}").exists()
 

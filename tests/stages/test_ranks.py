@@ -11,6 +11,7 @@ from leaving import die, fail
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from ablate.environment import environment
 from ablate.errors import RunError
 from ablate.stages.ranks import Ranks, together
 from ablate.stages.train import train
@@ -90,6 +91,14 @@ def test_if_one_of_them_ends_the_training_fails_with_its_reason(
         for _ in range(2):
             others.ranks.gathered(torch.zeros(1))
     assert not torch.distributed.is_initialized()
+
+
+def test_a_process_that_loads_other_code_ends_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {**environment(), "stages/step.py": "as it was"}
+    monkeypatch.setattr("ablate.stages.ranks.environment", lambda: before)
+    reason = r"process 1 of those that train together failed: .* other code .*: stages/step\.py differs"
+    with pytest.raises(RunError, match=reason), together(2, "cpu", fail) as others:
+        others.ranks.gathered(torch.zeros(1))
 
 
 def test_fewer_gpus_than_asked_for_are_named() -> None:

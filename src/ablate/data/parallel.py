@@ -10,15 +10,17 @@ from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ablate.environment import environment, refuse_other
 from ablate.errors import RunError
 from ablate.interrupts import not_for_children
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,23 +36,31 @@ def map_chunks(
 
     Raises:
         RunError: a worker process died.
+        UserError: the code has changed since this process looked at it.
     """
     chunks = (items[start : start + chunk] for start in range(0, len(items), chunk))
     if workers == 0:
         yield from map(function, chunks)
         return
+    call = partial(_alike, environment(), function)
     try:
         with worker_processes(workers) as pool:
-            running = deque(pool.submit(function, some) for some in islice(chunks, 2 * workers))
+            running = deque(pool.submit(call, some) for some in islice(chunks, 2 * workers))
             while running:
                 result = running.popleft().result()
-                running.extend(pool.submit(function, some) for some in islice(chunks, 1))
+                running.extend(pool.submit(call, some) for some in islice(chunks, 1))
                 yield result
     except BrokenProcessPool as error:
         raise RunError(
             "a process that reads images died",
             fix="It may have run out of memory. Free some, and give the same command again.",
         ) from error
+
+
+def _alike(expected: Mapping[str, str], function: Callable[[Sequence[T]], R], some: Sequence[T]) -> R:
+    """Calls ``function`` in a worker, which has loaded it by then, if that is as ``expected``."""
+    refuse_other(expected)
+    return function(some)
 
 
 class _Process(SpawnProcess):

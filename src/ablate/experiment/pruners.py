@@ -52,6 +52,9 @@ class Scored:
     """Of the objective."""
     pruned: bool
     """Whether the trial ends here."""
+    key: str = ""
+    """Of the results that the value is made of: those of other code or data have another. Older versions kept
+    none."""
 
 
 def successive_halving(pruner: Pruner, marks: int) -> BasePruner:

@@ -72,8 +72,10 @@ class Recorder:
 
     def begin(self, runs: Iterable[Run]) -> None:
         """Finds or makes the child run of each of ``runs``. Raises as ``connect``."""
-        children = reversed(self.writer.children(self.parent))  # of several of one key, the oldest
-        existing = {(child.variant, child.seed, child.key): child for child in children}
+        children = self.writer.all_children(self.parent)
+        children.sort(key=lambda child: (child.superseded, child.started))
+        # Of several of one key the oldest that counts; else one that counted once.
+        existing = {(child.variant, child.seed, child.key): child for child in reversed(children)}
         epochs = self.writer.epochs_logged([child.run_id for child in existing.values()])
         for run in runs:
             child = existing.get((run.variant, run.seed, run.keys.whole.evaluate))

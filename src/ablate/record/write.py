@@ -176,7 +176,7 @@ class Writer(Reader):
         self.client.update_run(run_id, name=name.removesuffix(MARK))
 
     def begin_child(self, parent: str, run: Run, existing: Child | None) -> str:
-        """The child run of this run, RUNNING: the one that exists, or a new one."""
+        """The child run of this run, RUNNING: the one that exists, or a new one. It counts from now on."""
         if existing is None:
             # The variant too: two variants of equal configurations have equal keys.
             identity = {
@@ -196,6 +196,10 @@ class Writer(Reader):
                 self.client.update_run(run_id, status="RUNNING")
             if existing.reason:
                 self.client.delete_tag(run_id, names.REASON)
+            if existing.pruned:
+                self.client.delete_tag(run_id, names.PRUNED)
+            if existing.superseded:
+                self.restore(run_id, existing.name)
         parameters = flatten(run.keys.config.model_dump(mode="json"))
         parameters |= {"variant": run.variant, "seed": run.seed}
         # All are logged in one transaction, unless they are more than MLflow takes at once.

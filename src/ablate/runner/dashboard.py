@@ -15,8 +15,7 @@ from ablate.record.artifacts import Downloads, files_of
 from ablate.record.client import connect
 from ablate.record.databases import check_database, is_there
 from ablate.record.patience import shown
-from ablate.runner.study import reach, storage_of
-from ablate.runner.trials import TABLE
+from ablate.runner.study import TABLE, reach, storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

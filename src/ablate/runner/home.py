@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
-import platform
 import socket
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate import fingerprint
+from ablate.environment import environment, refuse_other
 from ablate.errors import UserError
 from ablate.hardware import words
-from ablate.stages import evaluated, prepared, sampled, trained
 from ablate.store.opening import is_bucket, open_store
 
 if TYPE_CHECKING:
@@ -23,36 +21,24 @@ if TYPE_CHECKING:
     from ablate.experiment.config import Compute
     from ablate.plan import Plan
 
-LIBRARIES = sorted(
-    {
-        *prepared.LIBRARIES,
-        *trained.LIBRARIES,
-        *sampled.LIBRARIES,
-        *evaluated.LIBRARIES,
-        "lpips",
-        "safetensors",
-    }
-)
-"""Those that results are computed with."""
-SHOWN = 5
-"""How many differences are named."""
 
+def load() -> None:
+    """Imports all that tasks compute with, so that none of it is read when somebody has changed it since.
 
-@cache
-def environment() -> dict[str, str]:
-    """What must agree among processes whose results stand side by side: Python, the digest of each file of
-    ablate, and the version of each library that results are computed with."""
-    package = fingerprint.PACKAGE
-    files = tuple(file.relative_to(package).as_posix() for file in sorted(package.rglob("*.py")))
-    versions = {name: _version(name) for name in LIBRARIES}
-    return {"Python": platform.python_version(), **fingerprint.of_files(files), **versions}
+    What imports make stays: to look for garbage in it meanwhile would take a quarter of their time.
+    """
+    gc.disable()
+    from transformers.utils import logging
 
+    import ablate.audit.audit
+    import ablate.data.sprites
+    import ablate.stages.evaluate
+    import ablate.stages.rehearsal
+    import ablate.stages.trial  # noqa: F401
 
-def _version(library: str) -> str:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return "not installed"
+    gc.freeze()
+    gc.enable()
+    logging.disable_progress_bar()  # loading a part of 1 MB is not news
 
 
 @dataclass(frozen=True)
@@ -82,22 +68,14 @@ class Home:
         Raises:
             UserError: other code, other libraries, or a store that is not there.
         """
-        here = environment()
-        differing = [
-            f"{name} differs" if name.endswith(".py") else f"{name} is {here.get(name)}, not {wanted}"
-            for name, wanted in self.environment.items()
-            if here.get(name) != wanted
-        ]
-        differing += [f"{name} is there only" for name in here if name not in self.environment]
-        if differing:
-            more = f", and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
-            raise UserError(
-                "this node computes with other code than the command, so results would not be comparable: "
-                f"{', '.join(differing[:SHOWN])}{more}",
-                where=f"node {socket.gethostname()}",
-                fix="Install the same versions on all nodes (the same image, or one environment in a shared "
-                "folder), and start Ray there anew.",
-            )
+        load()
+        refuse_other(
+            self.environment,
+            who="this node",
+            where=f"node {socket.gethostname()}",
+            fix="Install the same versions on all nodes (the same image, or one environment in a shared "
+            "folder), and start Ray there anew.",
+        )
         if is_bucket(self.store):
             open_store(self.store).reach()
         elif not Path(self.store).is_dir():

@@ -6,7 +6,6 @@ it is known which task it was at.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import threading
@@ -15,13 +14,15 @@ from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, Self
 
 from ablate.data.parallel import CONTEXT, cores, end_with_parent
+from ablate.environment import environment, refuse_other
 from ablate.errors import AblateError, UserError
 from ablate.hardware import device_kind
 from ablate.runner.graph import TRIES, Ended, given_up, perform
+from ablate.runner.home import load
 from ablate.runner.tasks import Note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from multiprocessing.connection import Connection
 
     from ablate.plan import Plan
@@ -128,7 +129,7 @@ class _Worker:
         """Starts the process, also in the place of one that died."""
         self.task: Task | None = None
         self.pipe, its_end = CONTEXT.Pipe()
-        arguments = (its_end, self._root, self._stop, _warm_up)
+        arguments = (its_end, self._root, self._stop, load, environment())
         self.process = CONTEXT.Process(target=_serve, args=arguments)
         self.process.start()
         its_end.close()  # the process has it now; where it dies, reading ends
@@ -166,16 +167,25 @@ def _how(exitcode: int | None) -> str:
     return f"with exit code {exitcode}"
 
 
-def _serve(pipe: Connection, root: str, stop: Any, warm_up: Callable[[], None]) -> None:
-    """The process: does what comes through the pipe, until it is closed."""
+def _serve(
+    pipe: Connection, root: str, stop: Any, warm_up: Callable[[], None], expected: Mapping[str, str]
+) -> None:
+    """The process: does what comes through the pipe, until it is closed.
+
+    Args:
+        warm_up: loads what tasks need, while the parent still opens its databases.
+        expected: the parent's environment.
+    """
     threading.Thread(target=end_with_parent, args=(stop,), daemon=True).start()
     warm_up()
+    environment()  # as it is now that all is loaded; a task may come hours later
     while True:
         try:
             task: Task = pipe.recv()
         except EOFError:
             return
         try:
+            refuse_other(expected)
             answer: Ended | AblateError = perform(task, root, pipe.send)
         except AblateError as error:  # every other task would fail as well
             answer = error
@@ -183,18 +193,3 @@ def _serve(pipe: Connection, root: str, stop: Any, warm_up: Callable[[], None]) 
             pipe.send(answer)
         except OSError:  # nobody listens any more
             return
-
-
-def _warm_up() -> None:
-    """Imports what every task needs while the parent still opens its databases.
-
-    All that imports make stays: to look for garbage in it meanwhile would take a quarter of their time.
-    """
-    gc.disable()
-    from transformers.utils import logging
-
-    import ablate.stages.train  # noqa: F401
-
-    gc.freeze()
-    gc.enable()
-    logging.disable_progress_bar()  # loading a part of 1 MB is not news

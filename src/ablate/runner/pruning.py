@@ -6,11 +6,14 @@ the record has. So its answer depends on nothing else: not on workers, and not o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from ablate.experiment.pruners import Scored
+from ablate.plan import regrown
 from ablate.records import FINISHED
+from ablate.store.files import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from ablate.experiment.load import Experiment
     from ablate.experiment.pruners import Mark
+    from ablate.plan import Plan
     from ablate.record.read import Child, Reader
     from ablate.record.write import Writer
     from ablate.runner.search_study import Measured
@@ -64,6 +68,24 @@ def judged(
             value = fmean(of_seeds)
             found.append(Scored(name, mark.step, value, judge.prunes(name, mark.step, value)))
     return found
+
+
+def results_key(plan: Plan, trial: str, mark: Mark) -> str:
+    """What stands for the results by which a trial is judged at a mark."""
+    runs = [run.keys.whole for run in plan.runs if run.variant == trial and run.seed in mark.seeds]
+    return key_of({"results": [keys.at(mark.epoch).evaluate for keys in runs]})
+
+
+def with_scored(plan: Plan, recorded: Sequence[Scored]) -> Plan:
+    """The plan with what was judged so far, but for what was judged by results of other code or data: these
+    trials come to their marks once more."""
+    marks = {mark.step: mark for mark in plan.experiment.marks}
+    scored = tuple(
+        each
+        for each in recorded
+        if each.step in marks and each.key == results_key(plan, each.trial, marks[each.step])
+    )
+    return regrown(plan, replace(plan.experiment, scored=scored))
 
 
 class Judge:

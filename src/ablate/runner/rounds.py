@@ -19,7 +19,7 @@ from ablate.plan import regrown
 from ablate.records import CONFIRMATION, FINISHED, PATH
 from ablate.runner.needs import write_needs
 from ablate.runner.per_cost import Costs
-from ablate.runner.pruning import end_pruned, judged, values_at
+from ablate.runner.pruning import end_pruned, judged, results_key, values_at, with_scored
 from ablate.runner.search_study import Measured, SearchStudy
 from ablate.runner.study import results_of
 from ablate.stats import best_first
@@ -48,13 +48,13 @@ def fixed_rounds(
 
 
 def resumed(plan: Plan, reader: Reader, parent: str) -> Plan:
-    """The plan with all that its search has proposed so far, as MLflow has it."""
+    """The plan with all that its search has proposed so far, as MLflow has it, and with the scores of trials
+    that still hold."""
     found = reader.searched(parent)
     proposals = [Proposal(**proposal) for proposal in found.get("proposals", ())]
     confirmed, trained = found.get("confirmed", ()), found.get("trained", {})
-    experiment = grown(plan.experiment, proposals, confirmed, trained)
-    scored = tuple(Scored(**scored) for scored in found.get("scored", ()))
-    return regrown(plan, replace(experiment, scored=scored))
+    experiment = replace(grown(plan.experiment, proposals, confirmed, trained), scored=())
+    return with_scored(regrown(plan, experiment), [Scored(**scored) for scored in found.get("scored", ())])
 
 
 class SearchRounds:
@@ -149,7 +149,10 @@ class SearchRounds:
             return set()
         experiment = self.plan.experiment
         measured = measured_of(experiment, self._writer.children(self._parent))
-        scored = judged(experiment, mark, trials, self._values_at(mark, trials), measured)
+        scored = [
+            replace(each, key=results_key(self.plan, each.trial, mark))
+            for each in judged(experiment, mark, trials, self._values_at(mark, trials), measured)
+        ]
         going_on = {each.trial for each in scored if not each.pruned}
         trained = dict(experiment.trained)
         next_runs = self._cut([run for run in left if run.variant in going_on], following)

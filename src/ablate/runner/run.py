@@ -18,6 +18,7 @@ from ablate.progress import Together
 from ablate.record.addresses import database_of
 from ablate.record.aggregates import Aggregates
 from ablate.record.databases import refuse_shared
+from ablate.record.names import SPEC
 from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from ablate.plan import Plan, Run
     from ablate.progress import RunProgress
     from ablate.record.identity import Parent
+    from ablate.record.read import Child
     from ablate.record.write import Writer
     from ablate.records import Finding
     from ablate.runner.graph import Executor, Start
@@ -292,10 +294,18 @@ def waiting_runs(plan: Plan, writer: Writer, parent: Parent | None, say: Callabl
     if parent is None:
         return list(plan.runs)
     keys = {run.keys.whole.evaluate for run in plan.runs}
-    if old := sorted({child.name for child in writer.children(parent.run_id) if child.key not in keys}):
+    old = [child for child in writer.children(parent.run_id) if child.key not in keys]
+    lost = [child for child in old if _is_lost_trial(child, plan)]
+    if lost:
         say(
-            f"{plan.experiment.name}: the code or the data have changed. What MLflow has of {', '.join(old)} "
-            "is superseded: it stays there, and no longer counts."
+            f"{plan.experiment.name}: {SPEC} of MLflow's run {parent.run_id} is gone, and with it what the "
+            "search has proposed. It begins again, and takes from the store what is there: with the same "
+            "results it proposes the same."
+        )
+    if changed := sorted({child.name for child in old if child not in lost}):
+        say(
+            f"{plan.experiment.name}: the code or the data have changed. What MLflow has of "
+            f"{', '.join(changed)} is superseded: it stays there, and no longer counts."
         )
     complete = writer.keep_current(parent.run_id, keys)
     writer.keep_content(parent, plan)
@@ -306,6 +316,12 @@ def waiting_runs(plan: Plan, writer: Writer, parent: Parent | None, say: Callabl
         for run in plan.runs
         if run.variant not in pruned and (run.variant, run.keys.evaluate) not in complete
     ]
+
+
+def _is_lost_trial(child: Child, plan: Plan) -> bool:
+    """Whether a run belongs to a trial of a search, and the record has lost what that has proposed."""
+    searching, known = plan.experiment.spec.search is not None, plan.experiment.variants
+    return searching and not plan.experiment.proposals and child.variant not in known
 
 
 def _say_others(plan: Plan, writer: Writer, say: Callable[[str], None]) -> None:

@@ -10,15 +10,14 @@ import random
 import warnings
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.experiment.samplers import ONE_SEQUENCE, SAMPLERS
 from ablate.experiment.space import Space
 from ablate.experiment.trials import Proposal, trial_name
 from ablate.patience import Note, log
-from ablate.record.databases import provide_database
-from ablate.runner.study import attach_sheet, make_tables, patiently_on, sheet_of, storage_of
+from ablate.runner.study import RUNS, attach_sheet, open_optuna, patiently_on, sheet_of
+from ablate.runner.trials import remove_study
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -72,23 +71,12 @@ class SearchStudy:
     def __init__(
         self, storage: Storage, name: str, search: Search, directions: Sequence[str], note: Note = log
     ) -> None:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._search = search
         self._space = Space(search)
         self._patiently = patiently_on(storage, note)
-        if isinstance(storage, Path):
-            provide_database(storage, "version_info", make_tables, note)
-        self._study = self._patiently(
-            lambda: optuna.create_study(
-                storage=storage_of(storage),
-                study_name=name,
-                directions=list(directions),
-                load_if_exists=True,
-                sampler=optuna.samplers.RandomSampler(),
-            )
-        )
+        self._open = partial(open_optuna, storage, name, directions, note)
+        self._remove = partial(remove_study, storage, name)
+        self._study = self._open()
 
     def propose(
         self, known: Sequence[Proposal], count: int, number: int, costs: Costs | None = None
@@ -172,6 +160,9 @@ class SearchStudy:
     ) -> None:
         """Makes the study say what MLflow says, for all recorded trials.
 
+        One that holds results of other code, or trials that nobody has recorded, is made anew before more is
+        proposed: a sampler looks at all of its trials.
+
         Args:
             measured: what each complete one has brought.
             open_: those that are still to run. All others without results have failed, if they were not
@@ -182,8 +173,13 @@ class SearchStudy:
         for each in scored:
             seen = on_the_way.get(each.trial, OnTheWay())
             on_the_way[each.trial] = OnTheWay({**seen.values, each.step: each.value}, each.pruned)
+        recorded = {proposal.name for proposal in trials}
+        ended = (trial for trial in self._trials() if trial.state.is_finished())
+        if not open_ and not all(_says(trial, recorded, measured, on_the_way) for trial in ended):
+            self._remove()
+            self._study = self._open()
         states: dict[str, dict[str, int]] = {}
-        for trial in self._patiently(lambda: self._study.get_trials(deepcopy=False)):
+        for trial in self._trials():
             states.setdefault(trial.user_attrs.get(VARIANT, ""), {})[trial.state.name] = trial.number
         for proposal in trials:
             has, result = states.get(proposal.name, {}), measured.get(proposal.name)
@@ -212,7 +208,7 @@ class SearchStudy:
         for metric, excess in result.excess.items():
             if metric not in frozen.constraints:
                 trial.set_constraint(metric, excess)
-        trial.set_user_attr("mlflow_runs", {str(seed): run for seed, run in result.runs.items()})
+        trial.set_user_attr(RUNS, {str(seed): run for seed, run in result.runs.items()})
         attach_sheet(trial, result.runs)
         self._study.tell(number, list(result.values), skip_if_finished=True)
 
@@ -237,8 +233,27 @@ class SearchStudy:
         )
 
     def _in_state(self, state: str) -> list[optuna.trial.FrozenTrial]:
-        trials = self._patiently(lambda: self._study.get_trials(deepcopy=False))
-        return [trial for trial in trials if trial.state.name == state]
+        return [trial for trial in self._trials() if trial.state.name == state]
+
+    def _trials(self) -> list[optuna.trial.FrozenTrial]:
+        return self._patiently(lambda: self._study.get_trials(deepcopy=False))
+
+
+def _says(
+    trial: optuna.trial.FrozenTrial,
+    recorded: set[str],
+    measured: Mapping[str, Measured],
+    on_the_way: Mapping[str, OnTheWay],
+) -> bool:
+    """Whether a trial that has ended is recorded, and has brought what the record says."""
+    name = trial.user_attrs.get(VARIANT, "")
+    result, seen = measured.get(name), on_the_way.get(name, OnTheWay())
+    if trial.state.name == "FAIL" or name not in recorded:
+        return name in recorded
+    if trial.state.name == "PRUNED":
+        return seen.pruned and trial.intermediate_values == seen.values
+    brought = result and (tuple(trial.values), trial.constraints) == (result.values, result.excess)
+    return bool(brought) and not seen.pruned
 
 
 class Known:

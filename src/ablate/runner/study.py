@@ -39,6 +39,10 @@ FIRST = 10.0
 OBJECTIVE = "fid"
 VARIANT = "variant"
 """The parameter of a trial."""
+TABLE = "version_info"
+"""Of Optuna's: it has a row in each whole database."""
+RUNS = "mlflow_runs"
+"""Attribute of a trial: seed → MLflow's run."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +80,11 @@ class Study:
     """
 
     def __init__(self, storage: Storage, name: str, variants: Sequence[str], note: Note = log) -> None:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._running: list[tuple[optuna.Trial, str]] = []
         """Each with its variant."""
         self._note = note
         self._patiently = patiently_on(storage, note)
-        if isinstance(storage, Path):
-            provide_database(storage, "version_info", make_tables, note)
-        self._study = self._patiently(
-            lambda: optuna.create_study(
-                storage=storage_of(storage), study_name=name, direction="minimize", load_if_exists=True
-            )
-        )
+        self._study = open_optuna(storage, name, ["minimize"], note)
         # Optuna wants the same choices in the same order in all trials of a study: those that it has count.
         trials = self._patiently(lambda: self._study.get_trials(deepcopy=False))
         given = [trial.distributions.get(VARIANT) for trial in trials]
@@ -151,7 +146,7 @@ class Study:
 
         runs = {str(seed): run_id for seed, run_id in result.runs.items()}
         state = TrialState.FAIL if result.value is None else TrialState.COMPLETE
-        self._patiently(lambda: trial.set_user_attr("mlflow_runs", runs))
+        self._patiently(lambda: trial.set_user_attr(RUNS, runs))
         self._patiently(lambda: attach_sheet(trial, result.runs))
         self._patiently(
             lambda: self._study.tell(trial.number, result.value, state=state, skip_if_finished=True)
@@ -198,6 +193,29 @@ def study_name(experiment: str, key: str, place: str = "") -> str:
     """What the study of an experiment is called: with other settings, or recorded from another place, it is
     another one. Older versions and imported files know no place."""
     return f"{experiment} {key[:12]} {place[:8]}".rstrip()
+
+
+def open_optuna(storage: Storage, name: str, directions: Sequence[str], note: Note = log) -> optuna.Study:
+    """Optuna's study of this name, with its database: each is made where there is none.
+
+    Raises:
+        UserError: the database cannot be used.
+        UnreachableError: it is locked for minutes.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if isinstance(storage, Path):
+        provide_database(storage, TABLE, make_tables, note)
+    return patiently_on(storage, note)(
+        lambda: optuna.create_study(
+            storage=storage_of(storage),
+            study_name=name,
+            directions=list(directions),
+            load_if_exists=True,
+            sampler=optuna.samplers.RandomSampler(),  # who proposes says so for each trial
+        )
+    )
 
 
 def patiently_on(storage: Storage, note: Note = log) -> Patience:
@@ -301,5 +319,5 @@ def is_lost(storage: Storage) -> bool:
 def _trial(trial: optuna.trial.FrozenTrial) -> Trial:
     # A trial that waits has no parameters yet, only those it was enqueued with.
     given = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-    runs = {int(seed): run_id for seed, run_id in trial.user_attrs.get("mlflow_runs", {}).items()}
+    runs = {int(seed): run_id for seed, run_id in trial.user_attrs.get(RUNS, {}).items()}
     return Trial(trial.number, str(given.get(VARIANT, "")), trial.state.name, trial.value, runs)

@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UserError
-from ablate.record.databases import check_database, is_there, provide_database
+from ablate.record.databases import check_database, is_there
 from ablate.record.patience import shown
-from ablate.runner.study import make_tables, patiently_on, storage_of
+from ablate.runner.study import TABLE, open_optuna, patiently_on, storage_of
 
 if TYPE_CHECKING:
     import optuna
 
     from ablate.runner.study import Storage
 
-TABLE = "version_info"
-"""Of Optuna's: it has a row in each whole database."""
 HALF_WAY = "ablate.import"
 """Attribute of a study whose trials are being put in: whatever is there of it counts for nothing."""
 
@@ -54,14 +52,9 @@ def refuse_study(storage: Storage, name: str) -> None:
 
 def unpack_trials(storage: Storage, name: str, packed: list[dict[str, Any]]) -> None:
     """Makes a study with these trials. One that is half-way in from an earlier time is made anew."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if isinstance(storage, Path):
-        provide_database(storage, TABLE, make_tables)
     remove_study(storage, name)
     directions = packed[0].get("directions", ["minimize"]) if packed else ["minimize"]
-    study = optuna.create_study(storage=storage_of(storage), study_name=name, directions=directions)
+    study = open_optuna(storage, name, directions)
     study.set_user_attr(HALF_WAY, True)
     for trial in packed:
         study.add_trial(_trial(trial))

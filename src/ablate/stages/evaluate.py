@@ -23,6 +23,7 @@ from ablate.stages.evaluated import Figures
 from ablate.stages.prepared import Prepared
 from ablate.stages.refusals import refuse_blank, refuse_features, refuse_result
 from ablate.stages.sampled import Sampled
+from ablate.stages.unchanged import refuse_other_parts
 from ablate.store.files import key_of
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def _measure(keys: RunKeys, store: Store, out: Path, progress: Callable[[str], N
     progress("embedding")
     evaluator = EvaluatorPart(config.components.evaluator).load(device)
     space = feature_space(config, evaluator, device)
+    refuse_other_parts(keys, store, "evaluator", *([space.part] if space.part else []))
     references = reference_features(keys, prepared, evaluator, space, store)
     measured = everything(images, prompts, references, evaluator, space)
 

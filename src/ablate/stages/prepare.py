@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,13 @@ from ablate.data import captions
 from ablate.data.entries import caption
 from ablate.data.images import load_images
 from ablate.data.place import place_of
-from ablate.errors import DataError
-from ablate.fingerprint import DIGESTS, Contents
+from ablate.errors import UserError
 from ablate.parts.text import load_text
 from ablate.parts.vae import VaePart
 from ablate.stages import device as devices
 from ablate.stages.prepared import Encoded, Prepared
 from ablate.stages.refusals import refuse_infinite
+from ablate.stages.unchanged import refuse_other_data, refuse_other_parts
 from ablate.store.growing import grow, make_growing
 
 if TYPE_CHECKING:
@@ -64,17 +65,17 @@ def prepare(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Pre
     """Makes the entry, or finds it; and the augmented forms, where the configuration asks for some.
 
     Goes on where an interrupted process stopped, to the same bytes. Raises DataError for a data set
-    that is not as it should be, or no longer as it was when the keys were made.
+    that is not as it should be, or no longer as it was when the keys were made; ComponentError for a part
+    that is not.
     """
 
+    def look() -> None:
+        refuse_other_data(keys, store)
+        refuse_other_parts(keys, store, "vae", "text_encoder", "tokenizer")
+
     def fill(work: Path) -> None:
-        _refuse_other_data(keys, store)  # it may be hours since the keys were made
-        _encode_data(keys, store, work, progress)
-        try:
-            _refuse_other_data(keys, store)
-        except DataError:
-            shutil.rmtree(work)  # nobody knows what of it was read before, and what after
-            raise
+        with _unchanged(work, look):
+            _encode_data(keys, store, work, progress)
 
     folder = make_growing(store, "prepare", keys.prepare, keys.prepare_ingredients, fill)
     if keys.augmented:
@@ -95,17 +96,22 @@ def augmented(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> E
     assert keys.augmented, "no augmentation.variants"
 
     def fill(work: Path) -> None:
-        _encode_forms(keys, Prepared(store.fetched("prepare", keys.prepare)), work, progress)
+        with _unchanged(work, lambda: refuse_other_parts(keys, store, "vae")):
+            _encode_forms(keys, Prepared(store.fetched("prepare", keys.prepare)), work, progress)
 
     return Encoded(make_growing(store, "augmented", keys.augmented, keys.augmented_ingredients, fill))
 
 
-def _refuse_other_data(keys: RunKeys, store: Store) -> None:
-    """Raises DataError if the data are not those that the keys are made of."""
-    path = keys.config.data.path
-    if place_of(path).identity(Contents(store.root / DIGESTS)) != keys.data:
-        what, fix = "the data were changed while the command was running", "Give the same command again."
-        raise DataError(what, where=f"data.path: {path}", fix=fix)
+@contextmanager
+def _unchanged(work: Path, look: Callable[[], None]) -> Iterator[None]:
+    """Looks at what the block reads, before and after it."""
+    look()
+    yield
+    try:
+        look()
+    except UserError:
+        shutil.rmtree(work)  # nobody knows what of it was read before the change, and what after
+        raise
 
 
 def _encode_data(keys: RunKeys, store: Store, work: Path, progress: Callable[[str], None]) -> None:

@@ -24,10 +24,11 @@ import torch
 from torch import distributed
 
 from ablate.data.parallel import CONTEXT
+from ablate.environment import environment, refuse_other
 from ablate.errors import AblateError, RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
@@ -118,7 +119,7 @@ def together(count: int, device: str, follow: Callable[..., None], *arguments: A
         try:
             for rank in range(1, count):
                 ours, theirs = CONTEXT.Pipe()
-                what = (Path(folder), Ranks(rank, count), device, theirs, follow, arguments)
+                what = (Path(folder), Ranks(rank, count), device, theirs, environment(), follow, arguments)
                 process = CONTEXT.Process(target=_other, args=what, daemon=True)
                 process.start()
                 theirs.close()
@@ -162,16 +163,25 @@ def _other(
     ranks: Ranks,
     device: str,
     pipe: Connection,
+    expected: Mapping[str, str],
     follow: Callable[..., None],
     arguments: tuple[Any, ...],
 ) -> None:
-    """One of the other processes."""
+    """One of the other processes. What ``follow`` needs is loaded with it."""
     try:
         _join(folder, ranks, device)
+        refuse_other(expected)
         follow(*arguments, ranks, _told(pipe))
-    except BaseException:
-        (folder / f"{ranks.rank}").write_text(traceback.format_exc())
+    except BaseException as error:
+        (folder / f"{ranks.rank}").write_text(_in_words(error))
         os._exit(1)  # at once: the first process hears of it by the connection that breaks
+
+
+def _in_words(error: BaseException) -> str:
+    """What is wrong in the first line; of what nobody foresaw, the whole traceback below."""
+    if isinstance(error, AblateError):
+        return str(error)
+    return "".join([*traceback.format_exception_only(error), *traceback.format_exception(error)])
 
 
 def _told(pipe: Connection) -> Iterator[int]:
@@ -186,8 +196,7 @@ def _reason(folder: Path, others: Sequence[BaseProcess]) -> str:
     time.sleep(0.5)  # the connection breaks a little before the process has ended
     for rank, process in enumerate(others, start=1):
         if (folder / f"{rank}").is_file():
-            said = (folder / f"{rank}").read_text()
-            return f"process {rank} of those that train together failed: {said.splitlines()[-1]}\n{said}"
+            return f"process {rank} of those that train together failed: {(folder / f'{rank}').read_text()}"
         if process.exitcode is not None:
             return f"process {rank} of those that train together died with exit code {process.exitcode}"
     return ""

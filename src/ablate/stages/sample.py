@@ -23,6 +23,7 @@ from ablate.stages.refusals import refuse_infinite_weights
 from ablate.stages.sampled import PREVIEW, SAMPLED, Sampled, preview_ingredients
 from ablate.stages.trained import Trained, weights_file
 from ablate.stages.training import initial_unet
+from ablate.stages.unchanged import refuse_other_parts
 from ablate.store.files import file_digest, key_of
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ WRITERS = 4
 def sample(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> Path:
     """Draws an image for each test prompt, or finds them. Returns the entry's folder.
 
-    Raises MeaninglessError if weights, latents or images are not numbers.
+    Raises MeaninglessError if weights, latents or images are not numbers, ComponentError if the VAE has
+    changed since the keys were made.
     """
 
     def fill(folder: Path) -> None:
@@ -57,7 +59,7 @@ def _sample(keys: RunKeys, store: Store, folder: Path, progress: Callable[[str],
     device = devices.setup(config.compute)
     unet = load_unet(keys, store, device)
     prepared = Prepared(store.fetched("prepare", keys.prepare))
-    vae = VaePart(config.components.vae).load(str(device))
+    vae = _vae(keys, store, device)
     prompts, size = prepared.prompts, config.sample.batch
     evaluations = 0
     started = time.perf_counter()
@@ -94,11 +96,12 @@ def sample_prompts(keys: RunKeys, store: Store, prompts: Sequence[tuple[str, str
     config = keys.config
     device = devices.setup(config.compute)
     unet = load_unet(keys, store, device)
-    vae = VaePart(config.components.vae).load(str(device))
+    vae = _vae(keys, store, device)
     size = config.sample.batch
     encoded = text_states(["", *(text for _, text in prompts)], config.components, device)
     rows = (row for states in encoded for row in states)  # thousands of prompts need no more memory
     empty = next(rows)[None]
+    refuse_other_parts(keys, store, "text_encoder", "tokenizer")  # they are loaded by now
     for first in range(0, len(prompts), size):
         names = [name for name, _ in prompts[first : first + size]]
         states = torch.stack(list(islice(rows, len(names))))
@@ -187,6 +190,13 @@ def load_unet(keys: RunKeys, store: Store, device: torch.device) -> Any:
     refuse_infinite_weights(weights, "the averaged weights" if keys.observer else "the trained weights")
     unet.load_state_dict(weights)
     return sampling_unet(unet, config, device)
+
+
+def _vae(keys: RunKeys, store: Store, device: torch.device) -> Any:
+    """The VAE. Raises ComponentError if it is not the one that the keys are made of."""
+    vae = VaePart(keys.config.components.vae).load(str(device))
+    refuse_other_parts(keys, store, "vae")
+    return vae
 
 
 def sampling_unet(unet: Any, config: Config, device: torch.device) -> Any:

@@ -6,7 +6,7 @@ import gc
 import json
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,9 +22,10 @@ from ablate.stages.prepare import augmented, batch_size
 from ablate.stages.prepared import Prepared
 from ablate.stages.ranks import ALONE, Ranks
 from ablate.stages.trained import AVERAGE, MOMENTS, Trained, observer_ingredients, observer_key
+from ablate.stages.unchanged import refuse_other_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -103,7 +104,7 @@ class Training:
             cache=with_room(batch_sources(keys, data, store), device),
             device=device,
             process=ForwardProcess(**config.noise.model_dump()).to(device),
-            frozen=Frozen(config, device),
+            frozen=Frozen(config, device, check=partial(refuse_other_parts, keys, store)),
             ranks=ranks,
         )
         if epoch:
@@ -205,6 +206,8 @@ class Frozen:
     device: torch.device
     loaded: dict[Any, Any] = field(default_factory=dict)
     """What is loaded: others that are given the same dict need not load it again."""
+    check: Callable[[str], None] = lambda name: None
+    """Called with the field of each part that has been loaded."""
 
     @property
     def vae(self) -> Any:
@@ -221,6 +224,7 @@ class Frozen:
         key = (part, self.device, memory_format)
         if key not in self.loaded:
             loaded = part.load(str(self.device))
+            self.check(name)
             self.loaded[key] = loaded.to(memory_format=memory_format) if memory_format else loaded
         return self.loaded[key]
 
