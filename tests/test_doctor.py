@@ -122,7 +122,7 @@ def test_mlflow_is_asked_where_it_is(tmp_path: Path, databases: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "other.db")) as other:
         other.execute("create table other (name text)")
     assert mlflow(f"sqlite:///{tmp_path}/other.db").found == (
-        "this database is not whole, or of another program (no such table: experiments)"
+        "this database is damaged, or belongs to another program (no such table: experiments)"
     )
 
 

@@ -330,7 +330,7 @@ def test_a_run_that_fails_fast_ends_at_the_first_failure_and_goes_on_where_it_wa
     done = ablate("run", "tiny.yaml", "--no-audit", "--fail-fast", folder=folder)
     assert done.code == 1
     assert "the loss of seed 0 became" in done.out
-    assert "with --fail-fast that ends the command" in done.err and "goes on from there" in done.err
+    assert "with --fail-fast that ends the command" in done.err and "goes on where it stopped" in done.err
     assert "plain seed 0" not in done.out
 
 

@@ -154,7 +154,7 @@ def read(archive: tarfile.TarFile, name: str) -> bytes:
     """The bytes of a file in an archive."""
     file = archive.extractfile(name)
     if file is None:
-        raise ValueError(f"{name} is no file")
+        raise ValueError(f"{name} is not a file")
     return file.read()
 
 

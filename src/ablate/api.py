@@ -130,7 +130,7 @@ def bare_plan(experiment: Experiment, store: str) -> Plan:
     here.
 
     Raises:
-        UserError: the store's folder is of somebody else, or its bucket of no use.
+        UserError: the store's folder holds something else, or its bucket cannot be used.
     """
     opened = opening.open_store(store, log)  # on standard error: what ``--json`` prints is one document
     opened.reach()

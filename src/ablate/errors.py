@@ -66,7 +66,7 @@ class MeaninglessError(RunError):
     """What was computed is not a number, or the same for everything: no figure may be made of it."""
 
 
-GO_ON = "The same command goes on from there."
+GO_ON = "The same command goes on where it stopped."
 
 MACHINE = {
     errno.ENOSPC: ("the disk is full", f"Free some space, or move the store with --store. {GO_ON}"),
@@ -86,7 +86,7 @@ MACHINE = {
     ),
     errno.ENAMETOOLONG: ("this name is too long for the file system", "Choose a shorter one."),
     errno.ENOTDIR: ("a part of this path is a file and not a folder", "Choose another path."),
-    errno.EISDIR: ("this is a folder, and a file is to be there", "Choose another path."),
+    errno.EISDIR: ("this is a folder where a file is needed", "Choose another path."),
     errno.ENOMEM: ("the machine has too little memory", f"Try fewer --workers. {GO_ON}"),
 }
 """What the system says a call failed with → in words, and what to do."""

@@ -216,7 +216,7 @@ def _status(file: Path) -> os.stat_result:
         if error.errno != errno.ELOOP:
             raise
         raise DataError("is a link that leads back to itself", where=str(file), fix=COPY_IT) from None
-    if not stat.S_ISREG(status.st_mode):  # a FIFO would be waited for, for ever
+    if not stat.S_ISREG(status.st_mode):  # reading a FIFO would never end
         raise DataError("is not an ordinary file", where=str(file), fix=COPY_IT)
     return status
 

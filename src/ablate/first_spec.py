@@ -1,4 +1,4 @@
-"""``ablate init``: a first experiment on one's own images, which runs as it is on this machine.
+"""``ablate init``: a first experiment on your own images, which runs as it is on this machine.
 
 A setting is a profile with what has to be said of the data and the machine; a design is the rest of a spec:
 the question, the variants, the seeds, the claims.
@@ -80,7 +80,7 @@ class FirstSpec:
 
 
 def small(data: Path, name: str, images: int) -> Setting:
-    """32 px, with a kit of one's own: for any machine."""
+    """32 px, with a kit of its own: for any machine."""
     batch = min(images, 16, max(4, images // 10))
     fewest, most = EPOCHS
     epochs = min(most, max(fewest, round(STEPS / (images // batch))))

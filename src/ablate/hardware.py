@@ -1,6 +1,6 @@
 """The class of device that computes: what of a machine decides the last bits of a result. No torch.
 
-Two machines of one class are meant to give the same bits. Of different classes, they will not: another GPU
+Two machines of one class are meant to give the same bits. Machines of different classes do not: another GPU
 splits sums in another way, and so does a CPU with wider registers.
 """
 

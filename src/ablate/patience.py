@@ -35,7 +35,7 @@ class Trouble(NamedTuple):
 
 
 class UnreachableError(RunError):
-    """It has been waited for in vain."""
+    """It did not answer in time."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Patience:
     explain: Callable[[Exception], Trouble | None]
     """What a failure means; None for one that is not to be caught."""
     then: str
-    """What the user is to know when it has waited in vain."""
+    """What the user should know when nothing has answered in time."""
 
     @property
     def seconds(self) -> float:
@@ -100,7 +100,7 @@ class Patience:
     def given_up(self, what: str) -> UnreachableError:
         """The error that ends the waiting."""
         return UnreachableError(
-            f"{what}. It was waited for in vain",
+            f"{what}. It did not answer in time",
             where=self.address,
             fix=self.then,
         )

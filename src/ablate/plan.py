@@ -1,6 +1,6 @@
 """Experiment → runs, trunks, keys, and what has to run. Pure: no torch, nothing is written.
 
-Runs whose chains agree stand on the same segment of training. ``segments`` finds these by walking
+Runs whose chains agree use the same segment of training. ``segments`` finds these by walking
 the chains side by side; no other structure is needed.
 """
 
@@ -72,7 +72,7 @@ class Segment:
 
     @cached_property
     def observers(self) -> tuple[Observer, ...]:
-        """The observers of all runs that stand on it."""
+        """The observers of all runs that use it."""
         found = dict.fromkeys(run.keys.observer for run in self.runs)
         return tuple(observer for observer in found if observer)
 
@@ -134,7 +134,7 @@ class Plan:
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
-        """All segments of training that the experiment stands on."""
+        """All segments of training that the experiment uses."""
         return tuple(segments(self.runs))
 
     def epochs_to_train(self) -> dict[str, int]:
@@ -200,7 +200,7 @@ def make_plan(experiment: Experiment, store: Store, contents: Contents) -> Plan:
     """
     plan = Plan(experiment, _runs(experiment, contents), store)
     for run in plan.runs:
-        _ = run.keys.evaluate  # digests all it stands on, so a missing file is found now
+        _ = run.keys.evaluate  # digests all it rests on, so a missing file is found now
         plan.images(run.keys)  # so are data in no known format
     return plan
 

@@ -140,7 +140,7 @@ class RunRecord:
     """Per-epoch curves, (epoch, value): ``loss``, ``loss_mse``, ``loss_lpips``, ``loss_kl``,
     ``gradient_norm``, ``epoch_seconds``."""
     links: Sequence[str] = ()
-    """The chain's keys K[1] … K[epochs] this run stands on: equal keys are the same training."""
+    """The chain's keys K[1] … K[epochs] this run rests on: equal keys are the same training."""
     steps_per_epoch: int = 0
     feature_space: str = ""
     """Name of the space of FID and KID: ``sprites-clip`` or ``inception``."""

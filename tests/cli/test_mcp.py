@@ -194,7 +194,7 @@ def test_a_run_that_is_cancelled_ends_as_after_ctrl_c(
 
     plan = talk([str(tmp_path), "--allow-run"], ask)
     assert [run["measured"] for run in plan["runs"]] == [False]
-    assert 0 < plan["segments"][0]["epochs_to_train"] < epochs, "the same call goes on from there"
+    assert 0 < plan["segments"][0]["epochs_to_train"] < epochs, "the same call goes on where it stopped"
     assert totals <= {None, epochs + 1}
 
 

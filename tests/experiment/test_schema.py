@@ -40,7 +40,7 @@ def test_config_variants_parts_and_levels_are_partial_configurations() -> None:
 
 
 class Shape(Model):
-    """What stands below a class is no field's."""
+    """What stands below a class is not a field's."""
 
     size: int
     """Its edge,

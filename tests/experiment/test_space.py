@@ -162,5 +162,5 @@ def test_a_value_between_two_steps_is_not_in_the_space(space: Space, value: Any,
 
 
 def test_options_have_no_ends_not_even_zero(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="options are no range of numbers"):
+    with pytest.raises(SpecError, match="options are not a range of numbers"):
         load(tmp_path, SPEC.replace("{options: [0.9, 0.99],", "{options: [0.9, 0.99], low: 0,"))

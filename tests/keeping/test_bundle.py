@@ -309,7 +309,7 @@ def no_list(members: dict[str, bytes]) -> None:
         (a_run_elsewhere, "of another experiment than its list says"),
         (a_hidden_plug_in, "impossible name: '.venv/"),
         (what_python_runs, "impossible name: 'sitecustomize.py'"),
-        (no_names, "a name is no text"),
+        (no_names, "a name is not text"),
         (no_list, "it has no bundle.json"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -97,7 +97,7 @@ def cut_off(folder: Path, name: str, length: int) -> None:
 
 
 def turn_into(folder: Path, name: str, kind: str) -> None:
-    """Something that is no file in place of one."""
+    """Something that is not a file in place of one."""
     path = folder / "train" / name
     if not os.path.lexists(path) or path.is_dir():
         return

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
         ("http:///x", "names no host"),
         ("http://a b", "names no host"),
         ("http://host:0", "names no host"),
-        ("http://host:99999", "is no address"),
-        ("http://[::1", "is no address"),
+        ("http://host:99999", "is not an address"),
+        ("http://[::1", "is not an address"),
         ("mlruns", "is a folder of files"),
         ("./mlruns", "is a folder of files"),
         ("file:mlruns", "is a folder of files"),
@@ -127,8 +127,8 @@ def page() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("address", "what"),
     [
-        ("http://{}", "no MLflow server"),
-        ("http://{}/404", "no MLflow server"),
+        ("http://{}", "not an MLflow server"),
+        ("http://{}/404", "not an MLflow server"),
         ("http://{}/401", "access was refused"),
         ("http://bob:S3cretPw@{}/403", "access was refused"),
         ("https://{}", "does not speak https"),

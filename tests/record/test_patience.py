@@ -60,7 +60,7 @@ def test_what_does_not_pass_in_time_is_an_error_that_says_what_to_do(
     with pytest.raises(UnreachableError) as raised:
         patient(attempt)  # type: ignore[arg-type]
     assert str(raised.value) == (
-        "http://here: the database is locked by another process. It was waited for in vain\n"
+        "http://here: the database is locked by another process. It did not answer in time\n"
         "  The store has all that was trained and measured. When this works again, the same command "
         "records it."
     )

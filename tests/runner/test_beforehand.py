@@ -110,7 +110,7 @@ SPACES = {{"mine": Mine}}
 @pytest.mark.parametrize(
     ("features", "complaint"),
     [
-        ("np.full((len(images), 3), np.nan, np.float32)", "the features of 2 of 2 images are no numbers"),
+        ("np.full((len(images), 3), np.nan, np.float32)", "the features of 2 of 2 images are not numbers"),
         ("np.ones((len(images), 3), np.float32)", "the features of all 2 images are the same"),
         ("np.ones(3, np.float32)", "have the shape [3]"),
         ("images.no_such_thing", "mine.py:10"),

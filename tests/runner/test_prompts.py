@@ -1,4 +1,4 @@
-"""Prompts of one's own: whatever form a file has, each of its texts is drawn, or an error says why not."""
+"""Prompts of your own: whatever form a file has, each of its texts is drawn, or an error says why not."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_what_a_hardly_trained_network_draws_is_measured(images: NDArray[np.uint
 def test_one_number_that_is_none_is_enough(row: int, column: int, value: float) -> None:
     features = rows()
     features[row, column] = value
-    with pytest.raises(MeaninglessError, match="features of 1 of 4 samples are no numbers"):
+    with pytest.raises(MeaninglessError, match="features of 1 of 4 samples are not numbers"):
         refuse_features(features, 4, "samples", "somewhere")
 
 

@@ -30,7 +30,7 @@ def age(folder: Path) -> None:
 def test_a_folder_of_somebody_else_is_no_store(tmp_path: Path, file: str) -> None:
     (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / file).write_text("mine")
-    with pytest.raises(UserError, match="is no store of ablate") as error:
+    with pytest.raises(UserError, match="is not a store of ablate") as error:
         refuse_foreign(tmp_path)
     assert error.value.where == str(tmp_path) and "--store" in error.value.fix
 
@@ -82,5 +82,5 @@ def test_no_command_takes_a_folder_of_somebody_else_for_a_store(
     age(tmp_path)
     option = () if command[0] == "doctor" else ("--store", ".")
     done = ablate(*command, *option, folder=tmp_path)
-    assert done.code == 2 and "is no store of ablate" in done.err, done.shown
+    assert done.code == 2 and "is not a store of ablate" in done.err, done.shown
     assert (tmp_path / "tmp" / "draft" / "text").read_text() == "mine"

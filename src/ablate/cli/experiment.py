@@ -61,7 +61,7 @@ def run(
 ) -> None:
     """Train, sample and evaluate whatever an experiment still lacks, record it, and write the report.
 
-    If it is interrupted, give the same command again: it goes on from there.
+    If it is interrupted, give the same command again: it goes on where it stopped.
     """
     made = plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.api import execute

@@ -19,7 +19,7 @@ PLAIN = {
 
 
 def prepare() -> None:
-    """Has each stream show what it can, and the rest in other words. Where a stream was closed, nothing is
+    """Makes each stream show what it can, and the rest in other words. Where a stream was closed, nothing is
     shown.
 
     In a locale that knows neither all names of files nor all characters, the command starts itself again in
@@ -52,7 +52,7 @@ def _replace_closed() -> None:
 
 def discard_output() -> None:
     """What is still to be written to standard output goes nowhere: nobody reads it."""
-    with contextlib.suppress(io.UnsupportedOperation):  # in a test it is no file
+    with contextlib.suppress(io.UnsupportedOperation):  # in a test it is not a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

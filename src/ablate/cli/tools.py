@@ -191,7 +191,7 @@ class Tools:
     ) -> str:
         """Train, sample, measure and record whatever an experiment still lacks, and write its report.
 
-        Takes minutes to days, and says how far it is. If it is cancelled, the same call goes on from there.
+        Takes minutes to days, and says how far it is. If it is cancelled, the same call goes on where it stopped.
         """
         from ablate.keeping.status import commands_of
 
@@ -316,5 +316,5 @@ def _telling() -> Iterator[None]:
 
 
 def _known(value: object) -> object:
-    """A cell of a table as JSON knows it; what is no finite number is null."""
+    """A cell of a table as JSON knows it; what is not a finite number is null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

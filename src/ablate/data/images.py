@@ -86,7 +86,7 @@ def decode(path: Path, background: str = WHITE) -> Decoded:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             if path.exists() and not path.is_file():
-                raise _unreadable(path, "it is no ordinary file")  # a FIFO would be waited for, for ever
+                raise _unreadable(path, "it is not an ordinary file")  # reading a FIFO would never end
             with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise _oversized(path, f"{image.width} × {image.height}")
@@ -124,7 +124,7 @@ def _load_chunk(paths: Sequence[Path], size: int, fit: Fit, background: str) -> 
 def _decoded(image: Image.Image, background: str) -> Decoded:
     raw_modes = [str(tile[3]) for tile in getattr(image, "tile", ())]
     traits = {"deep"} if any(";16" in mode for mode in raw_modes) else set()
-    # JPEGs of phones hold a preview or a depth map as a second picture: that is no animation.
+    # JPEGs of phones hold a preview or a depth map as a second picture: that is not an animation.
     if getattr(image, "is_animated", False) and image.format != "MPO":
         traits.add("animated")
     image.load()

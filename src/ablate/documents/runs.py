@@ -47,7 +47,7 @@ class Interval(TypedDict):
     """A mean over seeds with its 95 % interval."""
 
     mean: float | None
-    """Null where it is no finite number."""
+    """Null where it is not a finite number."""
     low: float | None
     """Null where one seed gives no interval."""
     high: float | None

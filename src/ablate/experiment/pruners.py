@@ -102,7 +102,7 @@ class Pruner(Model):
     """Epochs after which trials are judged; ``null``: 1/``reduction`` of all epochs, and the same share of
     each mark for the one before. Not of ``wilcoxon``, which judges after each seed."""
     reduction: Annotated[int, Field(ge=2, le=100)] = 3
-    """Of so many trials one goes on from each mark. Not of ``wilcoxon``."""
+    """One trial in this many goes on from each mark; ``wilcoxon`` does not use it."""
     p: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Of ``wilcoxon``: a trial ends when it is worse than the best one with a smaller p."""
 

@@ -57,7 +57,7 @@ class Domain(Model):
     step: Number | None = None
     """Distance of neighbouring values; of whole numbers it is 1."""
     options: Annotated[tuple[Option, ...] | None, Field(strict=False, min_length=2)] = None
-    """The values, where they are no range."""
+    """The values, where they are not a range."""
     when: dict[str, Options] = {}
     """The field exists only where another one, or a factor, has this value, or one of these."""
 
@@ -71,7 +71,7 @@ class Domain(Model):
         if self.options is not None:
             ends = [name for name in ("low", "high", "step") if getattr(self, name) is not None]
             if given := [*ends, *(["log"] if self.log else [])]:
-                raise FieldError("options are no range of numbers", given[0])
+                raise FieldError("options are not a range of numbers", given[0])
             if twice := [o for n, o in enumerate(self.options) if o in self.options[:n]]:
                 raise FieldError(f"{twice[0]!r} is there twice", "options")
             return self
@@ -140,7 +140,7 @@ class Search(Model):
     constraints: Annotated[tuple[Constraint, ...], Field(strict=False)] = ()
     """What a trial must keep to."""
     sampler: SamplerName = "tpe"
-    """Who proposes the trials."""
+    """The sampler that proposes trials."""
     seed: Seed = 0
     """Of the sampler."""
     acquisition: Literal["improvement", "per-cost"] = "improvement"
@@ -149,11 +149,11 @@ class Search(Model):
     pruner: Pruner | None = None
     """Who ends trials early that look bad."""
     trials: Annotated[int, Field(ge=1, le=10_000)]
-    """How many are made in all."""
+    """Number of trials."""
     round: Positive = 4
-    """How many are proposed at once."""
+    """Trials per round."""
     budget: Positive | None = None
-    """Optimizer steps: when so many have been trained, no further round is proposed."""
+    """Stops proposing once this many optimizer steps are trained."""
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Hours of a command after which no further round is proposed; the same command goes on."""
     enqueue: Annotated[tuple[dict[str, Option], ...], Field(strict=False)] = ()

@@ -42,7 +42,7 @@ def _takes_fractions(model: type[Config], name: str) -> bool:
 def problems_of_search(
     spec: ExperimentSpec, document: Document, shared: Sequence[Layer], model: type[Config]
 ) -> Iterator[Problem]:
-    """Conditions, trials and seeds that cannot be, and each end of the space that is no configuration.
+    """Conditions, trials and seeds that cannot be, and each end of the space that is not a configuration.
 
     Args:
         shared: the layers of the baseline.
@@ -93,7 +93,7 @@ def _faults_of_pruner(
     if config and pruner.marks and "train.epochs" not in search.fields:
         for number, mark in enumerate(pruner.marks):
             if mark >= config.train.epochs:
-                what = f"is no mark on the way: trials have {config.train.epochs} epochs"
+                what = f"is not a mark on the way: trials have {config.train.epochs} epochs"
                 yield ("search", "pruner", "marks", number), what
     if config and not pruner.by_seeds and not pruner.marks_of(config.train.epochs, spec.seeds):
         yield ("search", "pruner"), f"there is no mark on the way of {config.train.epochs} epochs"

@@ -39,7 +39,7 @@ RECORD, TRIALS, NEEDS = "record.json", "trials.json", "needs.json"
 ARTIFACTS, FILES, REPORT, STORE = "artifacts", "files", "report", "store"
 CHUNK = 1 << 20
 LARGEST_JSON = 1 << 30
-"""Bytes: more is no list that ablate has written."""
+"""Bytes: more is not a list that ablate has written."""
 DAMAGED = "Nothing was written. Get the file again from where it comes from."
 
 
@@ -162,7 +162,7 @@ def refused(file: Path, what: str) -> UserError:
 def _contents(archive: zipfile.ZipFile, file: Path) -> Contents:
     names = archive.namelist()
     if CONTENTS not in names:
-        raise refused(file, f"is no study that `ablate export` wrote: it has no {CONTENTS}")
+        raise refused(file, f"is not a study that `ablate export` wrote: it has no {CONTENTS}")
     if archive.getinfo(CONTENTS).file_size > LARGEST_JSON:
         raise refused(file, f"{CONTENTS} is too large")
     content = unsealed(archive.read(CONTENTS))
@@ -179,7 +179,7 @@ def _contents(archive: zipfile.ZipFile, file: Path) -> Contents:
     contents.members = members
     named = [contents.spec, *contents.plugins]
     if not all(isinstance(name, str) for name in (contents.experiment, contents.key, *named)):
-        raise refused(file, f"{CONTENTS} is not as ablate writes it (a name is no text)")
+        raise refused(file, f"{CONTENTS} is not as ablate writes it (a name is not text)")
     if not re.fullmatch(EXPERIMENT_NAME, contents.experiment) or not re.fullmatch(HEX, contents.key):
         raise refused(file, "the experiment has an impossible name")
     if Path(contents.spec).stem != contents.experiment:
@@ -251,7 +251,7 @@ def _digest(archive: zipfile.ZipFile, name: str, size: int) -> str:
                 total += len(chunk)
                 found.update(chunk)
     except DAMAGES:
-        return ""  # what the disk refuses is no damage
+        return ""  # what the disk refuses is not damage
     return found.hexdigest() if total == size else ""
 
 

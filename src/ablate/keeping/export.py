@@ -109,7 +109,7 @@ def _refuse_taken(file: Path) -> None:
         raise UserError("there is something here already", where=str(file), fix="Choose a new name.")
     for folder in file.absolute().parents:
         if folder.exists() and not folder.is_dir():
-            raise UserError("is a file, and no folder", where=str(folder), fix="Choose another place.")
+            raise UserError("is a file, not a folder", where=str(folder), fix="Choose another place.")
 
 
 def _files(plan: Plan, spec: Path, plugins: Sequence[Path]) -> tuple[list[str], Path]:

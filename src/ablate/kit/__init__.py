@@ -1,1 +1,1 @@
-"""Trains and checks kits: the small frozen parts that experiments on a CPU stand on."""
+"""Trains and checks kits: the small frozen parts that experiments on a CPU use."""

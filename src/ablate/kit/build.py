@@ -1,4 +1,4 @@
-"""Trains a kit, the frozen parts that experiments stand on, from a data set.
+"""Trains a kit, the frozen parts that experiments use, from a data set.
 
 Each part is trained in a process of its own on one thread, so that its weights do not depend on how
 many parts are trained side by side.
@@ -139,7 +139,7 @@ def trained_on(kit: Path, data: Path) -> bool:
 
 
 def _refuse_other(out: Path) -> None:
-    """Refuses to replace what is no kit, or a kit in which somebody has changed something."""
+    """Refuses to replace what is not a kit, or a kit in which somebody has changed something."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     try:

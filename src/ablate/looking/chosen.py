@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HOW = "Name an experiment (ema), a variant (ema/mid-way), a run (ema/mid-way/0), or MLflow's run id."
 NAMES = ("variant", "seed")
-"""What of a run's parameters in MLflow is no field of its configuration."""
+"""What of a run's parameters in MLflow is not a field of its configuration."""
 ID = re.compile(r"[0-9a-f]{6,32}")
 """The beginning of a run's id in MLflow, long enough to look it up by."""
 

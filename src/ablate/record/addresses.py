@@ -55,7 +55,7 @@ def check_address(uri: str) -> None:
         port = parts.port
     except ValueError as error:
         why = "write %2F, %3F and %40 for /, ? and @ in a password" if "@" in uri else str(error)
-        raise _refused(uri, f"is no address ({why})") from error
+        raise _refused(uri, f"is not an address ({why})") from error
     kind = parts.scheme.partition("+")[0]
     if kind == "sqlite":
         _check_sqlite(uri)

@@ -150,7 +150,7 @@ def _make(file: Path) -> None:
 
 
 def _silence() -> None:
-    """Keeps what MLflow stands on from printing failures: they are ours to tell."""
+    """Keeps what MLflow is built on from printing failures: they are ours to tell."""
     for noisy in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
 

@@ -101,7 +101,7 @@ def _look(file: Path, table: str) -> None:
     except sqlite3.Error as error:
         if trouble_of(error) is not BROKEN:
             raise
-        raise broken(file, f"this database is not whole, or of another program ({error})") from error
+        raise broken(file, f"this database is damaged, or belongs to another program ({error})") from error
     if not rows:
         raise broken(file, "this database is not whole: the process that made it was killed")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def patient_with(address: str, note: Note = log, secrets: tuple[str, ...] = ()) -> Patience:
-    """That with MLflow and Optuna, and with what they stand on."""
+    """That with MLflow and Optuna, and with what they are built on."""
     return Patience(address, note, secrets, explain=trouble_of, then=THEN)
 
 
@@ -113,7 +113,7 @@ WORDS: tuple[tuple[str, Trouble], ...] = (
     ),
     (
         "not in a valid json format|error code 40[45]",
-        Trouble("what answers there is no MLflow server", "Check MLFLOW_TRACKING_URI or --tracking-uri."),
+        Trouble("what answers there is not an MLflow server", "Check MLFLOW_TRACKING_URI or --tracking-uri."),
     ),
 )
 """What is said in the words of other libraries only, in the order in which it is looked for."""
@@ -127,7 +127,7 @@ REFUSED = {
 
 
 def trouble_of(error: Exception) -> Trouble | None:
-    """What a failure of MLflow or of what it stands on means; None for any other error."""
+    """What a failure of MLflow or of what it is built on means; None for any other error."""
     if isinstance(error, AblateError):
         return None
     causes = list(_causes(error))

@@ -147,7 +147,7 @@ class Writer(Reader):
     # ── its children ─────────────────────────────────────────────────────────────────────────────
 
     def keep_content(self, parent: Parent, plan: Plan) -> None:
-        """Has a parent run say of which data and code its results are, also one of an older version."""
+        """Records on a parent run of which data and code its results are, also one of an older version."""
         for name, value in identity.changed(parent, identity.content_tags(plan)).items():
             self.client.set_tag(parent.run_id, name, value)
 

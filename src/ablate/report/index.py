@@ -68,7 +68,7 @@ def write_index(out: Path, aside: Path) -> None:
 
 
 def read_report(page: Path) -> Report | None:
-    """What a report says of itself; None where the file is no report."""
+    """What a report says of itself; None where the file is not a report."""
     text = _text_of(page) or ""
     opening, steps = OPENING.match(text), STEPS.search(text)
     if not opening or not steps or page_of(opening["name"]) != page.name:

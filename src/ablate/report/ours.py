@@ -88,7 +88,7 @@ def check_place(out: Path, name: str, format: str) -> None:
     """Looks, before there is any work, whether a report can be written there.
 
     Raises:
-        UserError: a file of somebody else is in its place, or nothing can be written there.
+        UserError: a file that ablate did not write is in its place, or nothing can be written there.
     """
     fix = "Move it away, or choose another folder with --reports."
     folder = out
@@ -96,7 +96,7 @@ def check_place(out: Path, name: str, format: str) -> None:
         folder = folder.parent
     for place in (folder, out / name):
         if place.exists() and not place.is_dir():
-            raise UserError("is a file, and a folder of reports is to be there", where=str(place), fix=fix)
+            raise UserError("is a file where a folder of reports is needed", where=str(place), fix=fix)
     ours = Ours(out, name)
     pages = {"markdown": page_of(name), "html": f"{name}.html", "latex": f"{name}.tex"}
     for file in (pages.get(format, f"{name}/results.csv"), f"{name}/runs.csv"):

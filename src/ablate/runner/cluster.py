@@ -44,7 +44,7 @@ def address_of(given: str | None) -> str:
     whether something listens there.
 
     Raises:
-        UserError: it is no address of a cluster, or nobody is there.
+        UserError: it is not the address of a cluster, or nobody is there.
     """
     address = given or os.environ.get("RAY_ADDRESS") or HERE
     where = f"--address {address}"

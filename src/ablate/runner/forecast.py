@@ -27,7 +27,7 @@ HOUR = 3600
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Numbers of workers that a time is predicted for."""
 GAIN = 0.95
-"""A larger number that leaves more than this share of the time is no gain, and left out."""
+"""A larger number that leaves more than this share of the time is not a gain, and left out."""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class RayExecutor:
     """At most ``workers`` tasks at once, by default as many as the cluster has room for. A context manager.
 
     A task whose worker dies is begun again, up to three times; then it has failed. One whose node is lost is
-    begun again as often as that happens: it is no failure. One that lacked memory gets a larger share.
+    begun again as often as that happens: it is not a failure. One that lacked memory gets a larger share.
     """
 
     def __init__(self, home: Home, share: Share, workers: int | None, *, joined: bool) -> None:
@@ -214,7 +214,7 @@ class RayExecutor:
         """Another try of a task whose worker is gone, or its failure."""
         failures, name = self._ray.exceptions, running.task.name
         if isinstance(error, failures.NodeDiedError | failures.ObjectLostError):
-            yield self._again(running, running.share, "its node was lost, which is no failure of the task")
+            yield self._again(running, running.share, "its node was lost, which is not a failure of the task")
             return
         if isinstance(error, failures.LocalRayletDiedError):
             what = "Ray has ended on the machine where the command runs"

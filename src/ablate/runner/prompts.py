@@ -1,4 +1,4 @@
-"""Prompts of one's own, from the command line or a file: what to draw, and what the image is called.
+"""Prompts of your own, from the command line or a file: what to draw, and what the image is called.
 
 The ending says what a file is. Nothing is guessed: what cannot be one of them is an error.
 """

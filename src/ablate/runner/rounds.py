@@ -114,7 +114,7 @@ class SearchRounds:
             left = [
                 r for r in left if r.name not in done and (r.variant not in trials or r.variant in going_on)
             ]
-        if left:  # of a round that is no configuration at all, there is none
+        if left:  # of a round that is not a configuration at all, there is none
             yield self.plan, left
 
     def _is_trial(self, run: Run) -> bool:

@@ -91,7 +91,7 @@ class Study:
         self._choices = next((among.choices for among in given if among), sorted(variants))
 
     def enqueue(self, variants: Iterable[str]) -> None:
-        """Has each of ``variants`` proposed once, in this order. Ends the trials that a process left."""
+        """Queues each of ``variants`` once, in this order. Ends the trials that a process left."""
         self._end_left()
         for variant in variants:
             self._patiently(lambda variant=variant: self._study.enqueue_trial({VARIANT: variant}))  # type: ignore[misc]
@@ -175,7 +175,7 @@ class Study:
 
 
 def attach_sheet(trial: optuna.Trial, runs: Mapping[int, str]) -> None:
-    """Has Optuna's dashboard show the samples of a trial that runs: seed → MLflow's run."""
+    """Makes Optuna's dashboard show the samples of a trial that runs: seed → MLflow's run."""
     for name, text in sheet_of(runs).items():
         trial.storage.set_trial_system_attr(trial._trial_id, name, text)
 
@@ -272,7 +272,7 @@ def study_storage(uri: str, store: Store, given: str | None = None) -> Storage:
     study anew from what MLflow has.
 
     Raises:
-        UserError: what was given is no address of a database, or that of MLflow's.
+        UserError: what was given is not the address of a database, or that of MLflow's.
     """
     if given is None:
         if database := database_of(uri):

@@ -1,7 +1,7 @@
 """A plan as tasks: what can be dispatched to a worker, and what has to be done before.
 
 The unit of dispatch is a segment of training. Each run's sampling and evaluation follow it, in the same task
-if no other run stands on the segment. Workers read and write the store only. What they want to be known goes
+if no other run uses the segment. Workers read and write the store only. What they want to be known goes
 through ``emit`` to the one process that writes the record.
 """
 
@@ -77,7 +77,7 @@ Ask = Callable[[str, str], bool]
 
 
 def show(event: Event, progress: RunProgress) -> None:
-    """Shows what is no epoch."""
+    """Shows every event but an epoch."""
     if isinstance(event, Cluster):
         progress.cluster(event)
     elif isinstance(event, Note) and event.lasting:
@@ -94,7 +94,7 @@ def tasks_of(plan: Plan, runs: Sequence[Run], there: Ask | None = None) -> Itera
     """The tasks that give ``runs`` their results, each after those it needs.
 
     Seed by seed: the first seed of all variants has its results before the second is begun, so that there
-    is something to look at early. A training that one run alone stands on and its measuring are one task.
+    is something to look at early. A training that one run alone uses and its measuring are one task.
 
     ``there``: whether the store has an entry; by default all files of it are looked at.
     """
@@ -133,7 +133,7 @@ def _tasks_of_seed(plan: Plan, runs: Sequence[Run], missing: Mapping[str, int], 
 
 
 def trainings(plan: Plan, runs: Sequence[Run], missing: Mapping[str, int]) -> Iterator[Task]:
-    """A task for each segment of training that ``runs`` stand on, those with a parent after it.
+    """A task for each segment of training that ``runs`` use, those with a parent after it.
 
     ``missing``: key of a segment → its epochs that the store lacks.
     """
@@ -224,7 +224,7 @@ def train(
         try:
             key = preview(training, store) if every and training.epoch % every == 0 else None
         except MeaninglessError as error:
-            # Variants that draw otherwise stand on the same training: only the run that draws so fails.
+            # Variants that draw otherwise use the same training: only the run that draws so fails.
             emit(Note(task, f"no preview of epoch {training.epoch}: {error}", lasting=True))
             key = None
         emit(EpochDone(task, training.epoch, tuple(training.history), key, _memory(training.device)))
@@ -271,7 +271,7 @@ def measure(keys: RunKeys, root: str, task: str, emit: Emit) -> None:
 def train_and_measure(
     keys: RunKeys, observers: Sequence[Observer], begin: int, end: int, root: str, task: str, emit: Emit
 ) -> None:
-    """The last segment of a run that no other stands on, and the run's samples and figures."""
+    """The last segment of a run that no other uses, and the run's samples and figures."""
     train(keys, observers, begin, end, root, task, emit)
     measure(keys, root, task, emit)
 

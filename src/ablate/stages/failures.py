@@ -21,6 +21,6 @@ def explained(error: Exception) -> AblateError | None:
         return RunError(
             f"the GPU failed ({first_line(error)})",
             where="compute.device",
-            fix="The same command goes on from there; if it fails again, try compute.device=cpu.",
+            fix="The same command goes on where it stopped; if it fails again, try compute.device=cpu.",
         )
     return of_the_machine(error)

@@ -44,7 +44,7 @@ def refuse_features(features: Any, count: int, of: str, where: str, *, distinct:
     """For features of ``count`` things that are not [count, D], not numbers, or, where the things are
     ``distinct``, all the same."""
     if not isinstance(features, np.ndarray) or not np.issubdtype(features.dtype, np.floating):
-        what = f"the features of {count} {of} are no array of floating-point numbers"
+        what = f"the features of {count} {of} are not an array of floating-point numbers"
         raise MeaninglessError(what, where=where, fix="There must be a row of numbers for each.")
     if features.ndim != 2 or len(features) != count or not features.shape[1]:
         what = f"the features of {count} {of} have the shape {list(features.shape)}"
@@ -53,7 +53,7 @@ def refuse_features(features: Any, count: int, of: str, where: str, *, distinct:
     if wrong:
         fix = "The network's weights or its input are broken: try another one."
         raise MeaninglessError(
-            f"the features of {wrong} of {count} {of} are no numbers", where=where, fix=fix
+            f"the features of {wrong} of {count} {of} are not numbers", where=where, fix=fix
         )
     if distinct and count > 1 and np.ptp(features, axis=0).max() <= ALIKE * np.abs(features).max():
         what = f"the features of all {count} {of} are the same, so nothing can be compared with them"
@@ -63,10 +63,10 @@ def refuse_features(features: Any, count: int, of: str, where: str, *, distinct:
 
 def refuse_result(key: str, result: Any, count: int) -> None:
     """For what a metric says of ``count`` images that is no ``Result``, or whose figure or scores are no
-    numbers. NaN is no score: ``ImageMetric`` has it where an image can have none."""
+    numbers. NaN is not a score: ``ImageMetric`` has it where an image can have none."""
     where = f"metric {key}"
     if not isinstance(result, Result):
-        what = f"it gave a {type(result).__name__}, and no Result"
+        what = f"it returned a {type(result).__name__}, not a Result"
         raise MeaninglessError(what, where=where, fix="Let `measure` return a Result, or None.")
     fix = "Look at the scores and the images; a metric that has no figure for them must return None."
     if not isinstance(result.figure, (int, float, np.number)) or not np.isfinite(result.figure):

@@ -52,8 +52,8 @@ def train(
     has stored.
 
     Args:
-        keys: those of any run that stands on this segment.
-        observers: those of all runs that stand on it.
+        keys: those of any run that uses this segment.
+        observers: those of all runs that use it.
         begin: the state at which the segment leaves its parent. States that are marked as kept stay, this
             one and K[``end``] among them; the others only until the next one is stored. Where the parent's
             state lacks its moments, the training begins before it.

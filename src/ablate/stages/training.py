@@ -62,7 +62,7 @@ class Training:
 
     @property
     def config(self) -> Config:
-        """The configuration of a run that stands on this training."""
+        """The configuration of a run that uses this training."""
         return self.keys.config
 
     @property

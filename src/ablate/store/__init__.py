@@ -3,7 +3,7 @@
 An entry is a directory, written aside and renamed into place, so a reader sees all of it or none.
 Its ``entry.<format>.json`` holds the ingredients its key was made of, which is what lets ``ablate plan``
 say *why* a stage has to run again, and the size and SHA-256 of each of its files. What does not agree with
-them is set aside in ``damaged/`` and made again. Entries of another format are as good as absent.
+them is set aside in ``damaged/`` and made again. Entries of another format are ignored.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def refuse_foreign(root: Path) -> None:
     shown = (path for path in root.iterdir() if not path.name.startswith("."))
     others = sorted(path.name for path in shown if not path.is_dir() or any(path.iterdir()))
     if others and not any(root.glob("*/*/entry*.json")):
-        raise UserError(f"is no store of ablate: it holds {others[0]!r}", where=str(root), fix=fix)
+        raise UserError(f"is not a store of ablate: it holds {others[0]!r}", where=str(root), fix=fix)
 
 
 def _silent(text: str) -> None:
@@ -157,7 +157,7 @@ class Store:
 
     @contextmanager
     def aside(self, name: str) -> Iterator[Path]:
-        """An empty folder of one's own in ``tmp/``, which is gone when the block ends.
+        """An empty folder of its own in ``tmp/``, which is gone when the block ends.
 
         A lock beside it is held as long as it is in use. So others can tell what a killed process has left.
         """

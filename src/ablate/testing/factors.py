@@ -97,7 +97,7 @@ class _FactorContract:
         kind = type(factor)
         contribution = factor.contribution()
         assert json.loads(json.dumps(contribution)) == contribution, "its fields must be plain data"
-        assert "start" not in contribution, "when it begins is no part of what it does"
+        assert "start" not in contribution, "when it begins is not part of what it does"
         assert kind.title and kind.enters in LAYERS, f"enters must be one of {LAYERS}"
         assert set(kind.parts) <= set(PARTS), f"parts must be among {tuple(PARTS)}"
         assert set(kind.reasons) <= set(LAYERS), f"reasons are by layer: {LAYERS}"

@@ -1,4 +1,4 @@
-"""What is printed of what somebody begins with: the shipped experiments, a first one of one's own."""
+"""What is printed of what somebody begins with: the shipped experiments, a first one of your own."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def broken_images(data: DataSet) -> Iterator[Remark]:
 
 
 def unread(data: DataSet) -> Iterator[Remark]:
-    """Files in the folder that no run reads. They are no part of the data set's digest."""
+    """Files in the folder that no run reads. They are not part of the data set's digest."""
     if (
         not data.read.train or not data.read.prompts
     ):  # an error already, and then nothing of the split is read

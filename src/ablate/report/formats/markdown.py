@@ -61,7 +61,7 @@ def _item(item: Sequence[str], mark: str) -> str:
 
 
 def table(block: b.Table) -> str:
-    """A table with its rule; ``|`` in a cell is no border."""
+    """A table with its rule; ``|`` in a cell is not a border."""
     columns = len(block.head or block.rows[0])
     left = min(block.words, columns)
     head = _row(block.head) if block.head else "|" + " |" * columns

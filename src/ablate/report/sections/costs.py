@@ -35,7 +35,7 @@ class Curve:
     """The training of one or more variants."""
 
     variants: list[str]
-    """All variants that stand on exactly this training."""
+    """All variants that use exactly this training."""
     runs: dict[int, RunRecord]
     """Seed → a run of one of them."""
     fork: int = 0
@@ -91,7 +91,7 @@ class Costs(Section):
                     "Mean over seeds ± half the width of its 95 % interval; ratio: times as long as "
                     f"{results.baseline} with the same seed, the geometric mean with its 95 % interval. "
                     "Epochs are the last ones, in which all that is configured acts. *One measurement*: the "
-                    "two stand on one training, or on the same images, which were timed once. Times depend "
+                    "two use one training, or on the same images, which were timed once. Times depend "
                     "on the machine and on what else ran on it."
                 ),
             ]
@@ -213,7 +213,7 @@ def count_sharing(results: Results) -> tuple[Work, Work]:
 
 
 def distinct_trainings(results: Results) -> list[Curve]:
-    """Each distinct training once, with the variants that stand on it."""
+    """Each distinct training once, with the variants that use it."""
     curves: list[Curve] = []
     for variant in results.variants:
         runs = {run.seed: run for run in results.finished if run.variant == variant and run.history}
