@@ -135,7 +135,8 @@ def record_of(made: Plan, tracking_uri: str | None, spec: Path) -> ExperimentRec
 
 
 def open_store(address: str, note: Callable[[str], None] = lambda text: None) -> Store:
-    """The store at an address. Raises UserError if the folder holds something else, or the bucket cannot be used."""
+    """The store at an address. Raises UserError if the folder holds something else, or the bucket cannot be
+    used."""
     from ablate.store import opening
 
     store = opening.open_store(address, note)

@@ -191,7 +191,8 @@ class Tools:
     ) -> str:
         """Train, sample, measure and record whatever an experiment still lacks, and write its report.
 
-        Takes minutes to days, and says how far it is. If it is cancelled, the same call goes on where it stopped.
+        Takes minutes to days, and says how far it is. If it is cancelled, the same call
+        goes on where it stopped.
         """
         from ablate.keeping.status import commands_of
 
