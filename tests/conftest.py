@@ -351,7 +351,7 @@ def databases(shared: Callable[..., Path]) -> Path:
 
     def fill(folder: Path) -> None:
         from ablate.record.client import connect
-        from ablate.runner.study import Study
+        from ablate.runner.studies.study import Study
 
         connect(f"sqlite:///{folder / 'mlflow.db'}", to_write=True)
         Study(folder / "optuna.db", "template", ["plain"])

@@ -192,7 +192,7 @@ ADDITIONS: dict[str, Addition] = {
         "src/ablate/runner/dry.py",
         "class Dry:\n    pass\n\n\ndef at(address):\n    return lambda plan, workers: Dry()\n",
         (
-            "src/ablate/runner/executors.py",
+            "src/ablate/runner/executors/__init__.py",
             '{"local": local.at',
             f'{{"dry": {named("runner.dry", "at")}, "local": local.at',
         ),

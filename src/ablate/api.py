@@ -189,8 +189,8 @@ def _check_report(made: Plan, reports: Path, say: Callable[[str], None]) -> None
     """Refuses, before there is any work, a place for the report that is somebody else's; names a report that
     will be replaced."""
     from ablate.record.provenance import spec_record
-    from ablate.report.drawn import settings_of
-    from ablate.report.ours import check_place
+    from ablate.report.memory import settings_of
+    from ablate.report.ownership import check_place
     from ablate.report.write import about_to_replace
 
     spec = spec_record(made)

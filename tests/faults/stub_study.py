@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from ablate.environment import environment
 from ablate.experiment.config import Compute
 from ablate.fingerprint import numerics
-from ablate.runner import cluster
-from ablate.runner.cluster import Share
+from ablate.runner.executors import cluster
+from ablate.runner.executors.cluster import Share
+from ablate.runner.executors.home import Home
+from ablate.runner.executors.on_ray import RayExecutor
 from ablate.runner.graph import Task, walk
-from ablate.runner.home import Home
-from ablate.runner.on_ray import RayExecutor
 from ablate.runner.tasks import Note, show
 from ablate.store import Store
 

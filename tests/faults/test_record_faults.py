@@ -17,7 +17,7 @@ from ablate.record.client import connect
 from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
-from ablate.runner.study import Study
+from ablate.runner.studies.study import Study
 from ablate.store import Store
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import pytest
 
 from ablate.errors import UserError
 from ablate.interrupts import Interrupted
-from ablate.keeping import adopt as adopting
+from ablate.keeping import import_study as importing
 from ablate.keeping.bundle import CONTENTS, RECORD, Contents, reading, writing
-from ablate.runner.alone import experiment_lock
+from ablate.runner.exclusive import experiment_lock
 from ablate.runner.needs import read_needs
 from ablate.store import Store
 from ablate.store.files import sealed, unsealed
@@ -374,7 +374,7 @@ def test_what_fails_half_way_leaves_nothing(
         raise OSError(28, "No space left on device", "somewhere")
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"{adopting.__name__}.{fails}", full)
+        patch.setattr(f"{importing.__name__}.{fails}", full)
         assert "the disk is full" in call("import", str(study), code=1)
     left = {name for name in files(ready) if not name.startswith(("optuna.db", "mlflow.db"))}
     assert {name for name in left if not name.startswith(".ablate/locks/")} == set()
@@ -384,14 +384,14 @@ def test_what_fails_half_way_leaves_nothing(
 def test_an_interruption_right_after_the_commit_leaves_nothing_either(
     study: Path, ready: Path, call: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unpack = adopting.carry.unpack
+    unpack = importing.transfer.unpack
 
     def interrupted(*arguments: Any) -> None:
         unpack(*arguments)
         raise Interrupted(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(adopting.carry, "unpack", interrupted)
+        patch.setattr(importing.transfer, "unpack", interrupted)
         call("import", str(study), code=130)
     left = {
         name for name in files(ready) if not name.startswith(("optuna.db", "mlflow.db", ".ablate/locks/"))
@@ -413,13 +413,13 @@ def test_while_the_experiment_is_run_here_nothing_is_imported(
 def test_what_is_needed_is_known_before_the_first_weights_are_there(
     study: Path, ready: Path, call: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, known = adopting._place_weights, []
+    place, known = importing._place_weights, []
 
     def placing(bundle: object, store: Store, *others: object) -> int:
         known.extend(each.needs.experiment for each in read_needs(store))
         return place(bundle, store, *others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(adopting, "_place_weights", placing)
+    monkeypatch.setattr(importing, "_place_weights", placing)
     call("import", str(study))
     assert known == ["tiny"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from ablate.keeping import gc
 from ablate.keeping.gc import Experiment
-from ablate.runner.alone import experiment_lock
+from ablate.runner.exclusive import experiment_lock
 from ablate.runner.needs import Needs, RunNeeds, keep_needs, read_needs
 from ablate.store import Store
 

@@ -15,7 +15,7 @@ from ablate.errors import RunError
 from ablate.keeping import gc, rm
 from ablate.record.read import find_experiment
 from ablate.runner import run
-from ablate.runner.alone import experiment_lock
+from ablate.runner.exclusive import experiment_lock
 from ablate.runner.needs import Needs, RunNeeds, keep_needs, read_needs
 from ablate.store import Store
 

@@ -14,9 +14,9 @@ import pytest
 from schemas import validate
 
 from ablate.keeping.status import Command, status_of
-from ablate.record.glance import glance
+from ablate.record.status import glance
 from ablate.runner.account import Account, Keeper
-from ablate.runner.alone import alone
+from ablate.runner.exclusive import alone
 from ablate.store import Store
 
 if TYPE_CHECKING:

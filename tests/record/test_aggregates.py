@@ -16,9 +16,9 @@ from ablate.experiment.load import load_experiment
 from ablate.experiment.trials import Proposal, grown
 from ablate.plan import make_plan
 from ablate.record.aggregates import Aggregates, ground_of
-from ablate.record.carry import children_in, pack
 from ablate.record.images import encoded
 from ablate.record.read import Child, find_runs
+from ablate.record.transfer import children_in, pack
 from ablate.record.write import as_json
 from ablate.report.results import gather
 from ablate.store import Store

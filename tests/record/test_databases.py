@@ -15,7 +15,7 @@ from ablate.record.client import connect, count_experiments, ui_command
 from ablate.record.databases import place_here
 from ablate.record.read import read_experiment
 from ablate.record.write import as_json, open_experiment
-from ablate.runner.study import Study
+from ablate.runner.studies.study import Study
 
 if TYPE_CHECKING:
     from collections.abc import Callable

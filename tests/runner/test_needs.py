@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.runner.alone import HOUSEKEEPING
+from ablate.runner.exclusive import HOUSEKEEPING
 from ablate.runner.needs import Needs, keep_needs, needs_written, read_needs
 from ablate.store import Store
 

@@ -10,8 +10,8 @@ import pytest
 from harm import flip
 
 from ablate.runner import tasks
+from ablate.runner.executors.local import LocalExecutor
 from ablate.runner.graph import Ended, Task
-from ablate.runner.local import LocalExecutor
 from ablate.store import Store
 from ablate.store.files import file_digest
 

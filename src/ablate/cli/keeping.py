@@ -143,7 +143,7 @@ def import_(
     """
     from ablate.cli.printing.house import print_imported
     from ablate.cli.screens import checking_bar
-    from ablate.keeping.adopt import adopt
+    from ablate.keeping.import_study import adopt
     from ablate.record.addresses import tracking_address
 
     with checking_bar() as progress:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ablate.looking.chosen import Chosen
-    from ablate.looking.coming import Coming
+    from ablate.looking.next import Coming
     from ablate.plan import Plan
 
 WHICH = "An experiment (its YAML file or its name), name/variant, name/variant/seed, or MLflow's run id."
@@ -91,7 +91,7 @@ def next_(
     from ablate.cli.printing import print_json
     from ablate.cli.printing.claims import print_coming
     from ablate.experiment.options import options_given
-    from ablate.looking.coming import coming_as_data
+    from ablate.looking.next import coming_as_data
 
     if as_json:
         print_json(coming_as_data(found))
@@ -114,7 +114,7 @@ def coming_of(
     Raises:
         UserError: the spec is wrong or of a search, or nothing is recorded with these settings.
     """
-    from ablate.looking.coming import coming
+    from ablate.looking.next import coming
     from ablate.report.results import gather
 
     made = plan_of(spec, profile, sets, seeds, plugins, store)
@@ -138,7 +138,7 @@ def open_(
     """Write an experiment's report as one HTML page, and open it in a browser. (`ablate ui` opens MLflow.)"""
     chosen = _choose(spec, tracking_uri, store)
     from ablate.cli.printing import say
-    from ablate.report.ours import check_place
+    from ablate.report.ownership import check_place
     from ablate.report.write import write_report
 
     check_place(reports, chosen.record.name, "html")

@@ -54,7 +54,7 @@ def report(
     """Write an experiment's report, from what MLflow has recorded. The data need not be on this machine."""
     made = bare_plan_of(spec, profile, sets, seeds, plugins, store)
     from ablate.cli.printing import say
-    from ablate.report.ours import check_place
+    from ablate.report.ownership import check_place
     from ablate.report.results import gather, unmet
     from ablate.report.write import write_report
 
@@ -131,8 +131,8 @@ def ui(
     if study:
         from ablate.cli.printing import say
         from ablate.record.addresses import tracking_address
-        from ablate.runner.dashboard import serve_studies
-        from ablate.runner.study import study_storage as storage_of_studies
+        from ablate.runner.studies.dashboard import serve_studies
+        from ablate.runner.studies.study import study_storage as storage_of_studies
 
         uri = tracking_address(tracking_uri)
         serve_studies(storage_of_studies(uri, open_store(store), study_storage), uri, host, port, say)

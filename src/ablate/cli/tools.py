@@ -126,7 +126,7 @@ class Tools:
         self, spec: Spec, profile: Profile = None, sets: Sets = None, seeds: Seeds = None
     ) -> experiments.Next:
         """Which seeds would decide the claims that are still open, how likely that is, and what they cost."""
-        from ablate.looking.coming import coming_as_data
+        from ablate.looking.next import coming_as_data
 
         return coming_as_data(
             looking.coming_of(spec, profile, sets, seeds, None, self.store, self.tracking_uri)

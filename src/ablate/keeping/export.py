@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 from ablate.errors import RunError, UserError
 from ablate.keeping import bundle
-from ablate.record import carry
+from ablate.record import transfer
 from ablate.record.provenance import spec_key
 from ablate.record.read import find_settings
-from ablate.report.drawn import Drawn
-from ablate.report.ours import check_place
+from ablate.report.memory import Drawn
+from ablate.report.ownership import check_place
 from ablate.report.write import memory_of, write_report
-from ablate.runner.alone import experiment_lock
+from ablate.runner.exclusive import experiment_lock
 from ablate.runner.needs import needs_of
 from ablate.runner.rounds import resumed
-from ablate.runner.study import study_name, study_storage
-from ablate.runner.trials import pack_trials
+from ablate.runner.studies.packing import pack_trials
+from ablate.runner.studies.study import study_name, study_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -81,7 +81,7 @@ def export(
     named, base = _files(plan, spec, plugins)
     entries = _weights(plan) if weights else []
     page = write_report(reader.read(parent.run_id), plan.experiment.vocabulary, reports)
-    packed = carry.pack(reader, parent.run_id)
+    packed = transfer.pack(reader, parent.run_id)
     beside = [f"--plugin={path}" for path in _below(base, plugins)]
     contents = bundle.Contents(
         name, key, named[0], named[1:], options=[*options, *beside], ablate=version("ablate")
@@ -94,7 +94,7 @@ def export(
         out.add(bundle.NEEDS, json.dumps(asdict(needs_of(plan))).encode())
         for path in named:
             out.add(f"{bundle.FILES}/{path}", base / path)
-        for run, folder in carry.artifacts_of(reader, packed).items():
+        for run, folder in transfer.artifacts_of(reader, packed).items():
             out.add_folder(f"{bundle.ARTIFACTS}/{run}", folder)
         _add_report(out, reports, name, page)
         for stage, entry in entries:

@@ -15,7 +15,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ablate.record.read import find_experiment
-from ablate.runner.alone import HOUSEKEEPING, experiment_lock
+from ablate.runner.exclusive import HOUSEKEEPING, experiment_lock
 from ablate.runner.needs import Entry, Needs, read_needs
 from ablate.store import DAMAGED, KEPT
 from ablate.store.files import size_of

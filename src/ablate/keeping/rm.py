@@ -19,13 +19,13 @@ from ablate.record.provenance import spec_key
 from ablate.record.read import find_experiment
 from ablate.record.remove import remove_runs
 from ablate.record.runs import runs_of
-from ablate.report.drawn import Drawn, digests
-from ablate.report.ours import memories
+from ablate.report.memory import Drawn, digests
+from ablate.report.ownership import memories
 from ablate.report.write import update_index
-from ablate.runner.alone import HOUSEKEEPING, account_name, experiment_lock, record_lock, recording
+from ablate.runner.exclusive import HOUSEKEEPING, account_name, experiment_lock, record_lock, recording
 from ablate.runner.needs import Entry, Listed, lists_here, read_needs
-from ablate.runner.study import study_name, study_storage
-from ablate.runner.trials import has_study, remove_study
+from ablate.runner.studies.packing import has_study, remove_study
+from ablate.runner.studies.study import study_name, study_storage
 from ablate.store import KEPT, mark
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from ablate.record.glance import glance
+from ablate.record.status import glance
 from ablate.runner.account import Account
-from ablate.runner.alone import RUNNING, experiment_lock
+from ablate.runner.exclusive import RUNNING, experiment_lock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ablate.documents import house
-    from ablate.record.glance import Glance
+    from ablate.record.status import Glance
     from ablate.store import Store
 
 

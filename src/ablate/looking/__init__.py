@@ -1,1 +1,2 @@
-"""Runs that somebody names, looked at by themselves or beside others: ``ablate show`` and ``compare``."""
+"""Runs that somebody names, looked at by themselves or beside others: ``show`` and
+``compare``; and what may follow: ``next``."""

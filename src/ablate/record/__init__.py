@@ -1,8 +1,8 @@
 """The record of experiments in MLflow. Nothing outside this folder imports MLflow or sees its types.
 
 ``write`` makes parents, children, curves and images; ``read`` gives them back for the report;
-``recorder`` stands between the runner and ``write``. For housekeeping, ``glance`` reads without MLflow,
-``carry`` takes an experiment out and puts it in elsewhere, ``remove`` removes it. ``identity`` says which
+``recorder`` stands between the runner and ``write``. For housekeeping, ``status`` reads without MLflow,
+``transfer`` takes an experiment out and puts it in elsewhere, ``remove`` removes it. ``identity`` says which
 experiment is which. Below them, ``addresses`` says which addresses can work, ``client`` reaches MLflow,
 ``databases`` makes SQLite files and looks after them, ``artifacts`` has the files of runs, and ``patience``
 turns all failures into ablate's errors.

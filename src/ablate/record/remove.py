@@ -11,8 +11,8 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ablate.record.carry import place_for
 from ablate.record.client import connect
+from ablate.record.transfer import place_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -88,7 +88,7 @@ class Writer(Reader):
             return {child.key for child in self.children(parent)}
 
         database = self.client.database
-        alone = database is not None  # an SQLite file is locked for an experiment: ``runner/alone.py``
+        alone = database is not None  # an SQLite file is locked for an experiment: ``runner/exclusive.py``
         return identity.own(plan, self.parents(key), identity.here(plan, database), keys_of, alone=alone)
 
     def begin_parent(self, plan: Plan, key: str) -> Parent:

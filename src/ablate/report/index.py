@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ablate.report.blocks import Block, Heading, Table, Text, bold
-from ablate.report.drawn import INDEX, page_of
 from ablate.report.formats.markdown import render
+from ablate.report.memory import INDEX, page_of
 from ablate.report.numbers import NONE
 from ablate.stats import Verdict
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.locks import lock_at
-from ablate.report.drawn import Drawn, digests, settings_of, source_of
+from ablate.report.memory import Drawn, digests, settings_of, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +84,7 @@ def _draw(
     # Here, because importing what draws takes longer than finding that nothing has to be drawn.
     from ablate.report.formats import FORMATS
     from ablate.report.index import write_index
-    from ablate.report.ours import Ours, make_way
+    from ablate.report.ownership import Ours, make_way
     from ablate.report.results import gather
 
     results = gather(record, vocabulary, now)

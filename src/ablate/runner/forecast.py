@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ablate.plan import steps_per_epoch
 from ablate.runner import tasks as work
-from ablate.runner.room import bytes_of_store
+from ablate.runner.disk_space import bytes_of_store
 from ablate.runner.schedule import Schedule, schedule
 from ablate.stages import effort
 from ablate.store.files import key_of

@@ -1,9 +1,9 @@
 """A graph of tasks, and the walk over it: each task after those it needs, on any executor. Of those that can
-begin, ``runner/order.py`` says which goes first.
+begin, ``runner/priorities.py`` says which goes first.
 
 An executor is a context manager that says how many tasks it can begin (``free``), begins one (``submit``)
-and says what comes of it (``wait``). ``runner/local.py`` has one, ``runner/on_ray.py`` another; a third is a
-file beside them and a row in ``EXECUTORS`` of ``runner/executors.py``.
+and says what comes of it (``wait``). ``executors/local.py`` has one, ``executors/on_ray.py`` another; a third
+is a file beside them and a row in ``EXECUTORS`` of ``executors/__init__.py``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ablate import interrupts
 from ablate.errors import AblateError, RunError
 from ablate.patience import UnreachableError
 from ablate.plugins import blamed
-from ablate.runner.order import ranks
+from ablate.runner.priorities import ranks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,7 +48,7 @@ class Task:
     runs: tuple[str, ...]
     """Names of the runs that need it: they fail with it."""
     length: float = 1.0
-    """How long it takes, in optimizer steps: see ``runner/order.py``."""
+    """How long it takes, in optimizer steps: see ``runner/priorities.py``."""
     turn: int = 0
     """The place of its seed: tasks of an earlier one go first."""
 

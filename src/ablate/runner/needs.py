@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ablate.errors import RunError
 from ablate.record.identity import place_seen, this_folder
 from ablate.record.provenance import spec_key
-from ablate.runner.alone import HOUSEKEEPING
+from ablate.runner.exclusive import HOUSEKEEPING
 from ablate.stages import evaluated
 from ablate.store import NEEDS
 from ablate.store.files import key_of

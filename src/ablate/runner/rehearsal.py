@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from ablate.parts.missing import require_parts
 from ablate.runner import tasks as work
+from ablate.runner.executors.local import LocalExecutor
 from ablate.runner.forecast import forecast
 from ablate.runner.graph import Task, walk
-from ablate.runner.local import LocalExecutor
 from ablate.runner.tasks import Took, show
 from ablate.runner.times import Times
 

@@ -18,10 +18,10 @@ from ablate.experiment.trials import Proposal, branch_points, grown, resolve
 from ablate.plan import regrown
 from ablate.records import CONFIRMATION, FINISHED, PATH
 from ablate.runner.needs import write_needs
-from ablate.runner.per_cost import Costs
-from ablate.runner.pruning import end_pruned, judged, results_key, values_at, with_scored
-from ablate.runner.search_study import Measured, SearchStudy
-from ablate.runner.study import results_of
+from ablate.runner.studies.acquisition import Costs
+from ablate.runner.studies.pruning import end_pruned, judged, results_key, values_at, with_scored
+from ablate.runner.studies.search_study import Measured, SearchStudy
+from ablate.runner.studies.study import results_of
 from ablate.stats import best_first
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ablate.plan import Plan, Run
     from ablate.record.read import Child, Reader
     from ablate.record.write import Writer
-    from ablate.runner.study import Study
+    from ablate.runner.studies.study import Study
 
 
 def fixed_rounds(

@@ -23,17 +23,17 @@ from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
 from ablate.records import DIFFERENCE, FINISHED, Call
-from ablate.runner.alone import alone, recording
-from ablate.runner.beforehand import Asked, look_ahead, try_variants
+from ablate.runner.exclusive import alone, recording
 from ablate.runner.executors import executor_at
+from ablate.runner.executors.local import LocalExecutor
 from ablate.runner.forecast import HOUR, Forecast, forecast
 from ablate.runner.graph import Task, ask, walk
-from ablate.runner.local import LocalExecutor
 from ablate.runner.needs import needs_of, needs_written, write_needs
-from ablate.runner.pruning import end_pruned
+from ablate.runner.preflight import Asked, look_ahead, try_variants
 from ablate.runner.rounds import SearchRounds, fixed_rounds, has_ended, measured_of, resumed
-from ablate.runner.search_study import SearchStudy
-from ablate.runner.study import Study, is_lost, reach, results_of, study_name, study_storage
+from ablate.runner.studies.pruning import end_pruned
+from ablate.runner.studies.search_study import SearchStudy
+from ablate.runner.studies.study import Study, is_lost, reach, results_of, study_name, study_storage
 from ablate.runner.tasks import EpochDone, Took, audit, show, tasks_of
 from ablate.runner.times import Times
 from ablate.text import brief, duration
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from ablate.record.write import Writer
     from ablate.records import Finding
     from ablate.runner.graph import Executor, Start
-    from ablate.runner.study import Storage
+    from ablate.runner.studies.study import Storage
     from ablate.runner.tasks import Event
 
 

@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from ablate.errors import UserError
-from ablate.runner.places import refuse_long, try_to_write
+from ablate.runner.writable import refuse_long, try_to_write
 from ablate.store.files import key_of
 from ablate.text import cut
 

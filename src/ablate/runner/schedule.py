@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from ablate.runner.order import ranks, remaining_lengths
+from ablate.runner.priorities import ranks, remaining_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

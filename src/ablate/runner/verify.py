@@ -11,8 +11,8 @@ from ablate.errors import RunError
 from ablate.parts.missing import require_parts
 from ablate.records import Verification
 from ablate.runner import tasks
+from ablate.runner.executors.local import LocalExecutor
 from ablate.runner.graph import Task, ask, walk
-from ablate.runner.local import LocalExecutor
 from ablate.stages.trained import weights_file
 from ablate.store import Store
 from ablate.store.files import file_digest, link

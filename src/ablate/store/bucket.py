@@ -157,7 +157,7 @@ class Bucket:
         return result
 
 
-THEN = "What was made is in this machine's cache. When it works again, the same command goes on where it stopped."
+THEN = "What was made is in this machine's cache. When the bucket answers again, the same command goes on."
 
 
 def _object(found: Any) -> Object:

@@ -13,7 +13,7 @@ from ablate.report.sections.verdicts import says
 from ablate.text import duration
 
 if TYPE_CHECKING:
-    from ablate.looking.coming import Coming, Step
+    from ablate.looking.next import Coming, Step
 
 
 def print_coming(found: Coming, command: str, seeds: str | None) -> None:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ablate.keeping.adopt import Imported
     from ablate.keeping.export import Exported
     from ablate.keeping.gc import Found
+    from ablate.keeping.import_study import Imported
     from ablate.keeping.rm import Doomed
     from ablate.keeping.status import Command, Status
     from ablate.runner.run import Outcome

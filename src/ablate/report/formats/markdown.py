@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from ablate.report import blocks as b
 from ablate.report.drawing import png
-from ablate.report.drawn import page_of
 from ablate.report.formats import csv
+from ablate.report.memory import page_of
 from ablate.report.sections import page
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ablate.experiment.load import load_experiment
-from ablate.looking.coming import coming
+from ablate.looking.next import coming
 from ablate.plan import make_plan
 from ablate.report.results import gather
 from ablate.store import Store
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ablate.fingerprint import Contents
-    from ablate.looking.coming import Coming
+    from ablate.looking.next import Coming
     from ablate.records import ExperimentRecord
     from tests.conftest import Ablate
 

@@ -12,8 +12,8 @@ from servers import postgres
 
 from ablate.errors import UserError
 from ablate.patience import UnreachableError
-from ablate.runner.study import Result, Study, reach, study_storage
-from ablate.runner.trials import has_study, pack_trials, remove_study, unpack_trials
+from ablate.runner.studies.packing import has_study, pack_trials, remove_study, unpack_trials
+from ablate.runner.studies.study import Result, Study, reach, study_storage
 from ablate.store import Store
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_mlflow_s_own_database_is_refused(tmp_path: Path, record: str, given: st
 def test_a_server_that_does_not_answer_ends_a_command_before_its_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ablate.runner.study.FIRST", 0.2)
+    monkeypatch.setattr("ablate.runner.studies.study.FIRST", 0.2)
     reach(Path("/there/is/none/optuna.db"))
     with pytest.raises(UnreachableError) as error:
         reach("postgresql+psycopg://ada:S3cretPw@127.0.0.1:9/optuna", lambda text: None)

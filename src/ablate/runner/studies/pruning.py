@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ablate.plan import Plan
     from ablate.record.read import Child, Reader
     from ablate.record.write import Writer
-    from ablate.runner.search_study import Measured
+    from ablate.runner.studies.search_study import Measured
 
 
 def values_at(

@@ -19,12 +19,12 @@ from ablate.environment import environment
 from ablate.errors import MemoryShortError, RunError, UserError
 from ablate.experiment.config import Compute
 from ablate.fingerprint import numerics
-from ablate.runner import cluster, local
-from ablate.runner.cluster import Share
+from ablate.runner.executors import cluster, local
+from ablate.runner.executors.cluster import Share
+from ablate.runner.executors.home import Home
+from ablate.runner.executors.local import LocalExecutor
+from ablate.runner.executors.on_ray import RayExecutor
 from ablate.runner.graph import Ended, Executor, Task, ask, walk
-from ablate.runner.home import Home
-from ablate.runner.local import LocalExecutor
-from ablate.runner.on_ray import RayExecutor
 from ablate.runner.tasks import Note
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from ablate.experiment.pruners import Scored
 from ablate.experiment.trials import Proposal, grown, trial_name
 from ablate.fingerprint import Contents
 from ablate.plan import make_plan
-from ablate.runner.pruning import judged, results_key, with_scored
-from ablate.runner.search_study import Measured
+from ablate.runner.studies.pruning import judged, results_key, with_scored
+from ablate.runner.studies.search_study import Measured
 from ablate.stages import evaluated
 from ablate.store import Store
 

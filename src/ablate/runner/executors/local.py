@@ -17,8 +17,8 @@ from ablate.data.parallel import CONTEXT, cores, end_with_parent
 from ablate.environment import environment, refuse_other
 from ablate.errors import AblateError, UserError
 from ablate.hardware import device_kind
+from ablate.runner.executors.home import load
 from ablate.runner.graph import TRIES, Ended, given_up, perform
-from ablate.runner.home import load
 from ablate.runner.tasks import Note
 
 if TYPE_CHECKING:

@@ -17,11 +17,10 @@ from ablate.environment import environment
 from ablate.errors import UserError
 from ablate.experiment.config import Compute
 from ablate.fingerprint import numerics
-from ablate.runner import local
-from ablate.runner.cluster import Share, address_of
-from ablate.runner.executors import executor_at
-from ablate.runner.home import Home
-from ablate.runner.on_ray import share_of
+from ablate.runner.executors import executor_at, local
+from ablate.runner.executors.cluster import Share, address_of
+from ablate.runner.executors.home import Home
+from ablate.runner.executors.on_ray import share_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +84,11 @@ def test_where_a_grpc_server_listens_ray_is_asked() -> None:
 def test_without_rays_token_the_user_is_told_where_it_is(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
-        [sys.executable, "-c", "from ablate.runner.cluster import connect; connect('127.0.0.1:6379', 1)"],
+        [
+            sys.executable,
+            "-c",
+            "from ablate.runner.executors.cluster import connect; connect('127.0.0.1:6379', 1)",
+        ],
         env=environment | {"RAY_AUTH_MODE": "token", "HOME": str(tmp_path)},
         capture_output=True,
         text=True,

@@ -15,14 +15,14 @@ from ablate.record.artifacts import Downloads, files_of
 from ablate.record.client import connect
 from ablate.record.databases import check_database, is_there
 from ablate.record.patience import shown
-from ablate.runner.study import TABLE, reach, storage_of
+from ablate.runner.studies.study import TABLE, reach, storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import BinaryIO
 
     from ablate.record.client import PatientClient
-    from ablate.runner.study import Storage
+    from ablate.runner.studies.study import Storage
 
 
 class Server(ThreadingMixIn, WSGIServer):

@@ -19,10 +19,10 @@ from ablate.experiment.problems import locate, refuse
 from ablate.record.addresses import database_of
 from ablate.record.databases import artifact_folder
 from ablate.report.write import memory_of
+from ablate.runner.disk_space import bytes_of_samples, bytes_of_store
 from ablate.runner.graph import Task, ask
-from ablate.runner.places import refuse_long, try_to_write
-from ablate.runner.room import bytes_of_samples, bytes_of_store
 from ablate.runner.tasks import show, try_out
+from ablate.runner.writable import refuse_long, try_to_write
 from ablate.stages.sampled import png_name
 from ablate.text import cut, in_bytes
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from ablate.errors import UserError
 from ablate.record.databases import check_database, is_there
 from ablate.record.patience import shown
-from ablate.runner.study import TABLE, open_optuna, patiently_on, storage_of
+from ablate.runner.studies.study import TABLE, open_optuna, patiently_on, storage_of
 
 if TYPE_CHECKING:
     import optuna
 
-    from ablate.runner.study import Storage
+    from ablate.runner.studies.study import Storage
 
 HALF_WAY = "ablate.import"
 """Attribute of a study whose trials are being put in: whatever is there of it counts for nothing."""

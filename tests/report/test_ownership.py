@@ -12,8 +12,8 @@ from synthetic import written
 from ablate.errors import UserError
 from ablate.experiment.load import load_experiment
 from ablate.report import write
-from ablate.report.drawn import settings_of
-from ablate.report.ours import check_place
+from ablate.report.memory import settings_of
+from ablate.report.ownership import check_place
 from ablate.report.write import about_to_replace, write_report
 from ablate.vocabulary import OWN
 

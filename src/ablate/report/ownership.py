@@ -7,7 +7,7 @@ import tempfile
 from typing import TYPE_CHECKING, Literal
 
 from ablate.errors import UserError
-from ablate.report.drawn import Drawn, digests, page_of
+from ablate.report.memory import Drawn, digests, page_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

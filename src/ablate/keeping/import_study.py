@@ -14,13 +14,13 @@ from filelock import Timeout
 
 from ablate.errors import RunError, UserError
 from ablate.keeping import bundle
-from ablate.record import carry
+from ablate.record import transfer
 from ablate.record.remove import remove_runs
 from ablate.report.write import update_index
-from ablate.runner.alone import experiment_lock
+from ablate.runner.exclusive import experiment_lock
 from ablate.runner.needs import needs_written, parsed
-from ablate.runner.study import study_name, study_storage
-from ablate.runner.trials import refuse_study, remove_study, unpack_trials
+from ablate.runner.studies.packing import refuse_study, remove_study, unpack_trials
+from ablate.runner.studies.study import study_name, study_storage
 from ablate.store.files import ENTRY, unsealed
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def adopt(
     with bundle.reading(file, progress) as study, ExitStack() as held:
         contents = study.contents
         packed = _record(study, file)
-        carry.refuse_known(uri, packed)
+        transfer.refuse_known(uri, packed)
         trials = study_storage(uri, store, studies), study_name(contents.experiment, contents.key)
         refuse_study(*trials)
         places = {folder / path: name for path, name in study.names(bundle.FILES).items()}
@@ -82,9 +82,9 @@ def adopt(
             held.enter_context(store.lock(experiment_lock(contents.key)).acquire(blocking=False))
         except Timeout:
             raise RunError(f"{contents.experiment} is being run here", where=store.address) from None
-        carry.refuse_known(uri, packed)  # by a run that has ended meanwhile
+        transfer.refuse_known(uri, packed)  # by a run that has ended meanwhile
         with ExitStack() as undo:
-            _place_artifacts(study, carry.place_for(uri, contents.experiment), undo)
+            _place_artifacts(study, transfer.place_for(uri, contents.experiment), undo)
             for place, name in places.items():
                 _place(study, name, place, undo)
             # Before the weights, which `ablate gc` would take for what nobody needs.
@@ -94,7 +94,7 @@ def adopt(
                 undo.callback(remove_study, *trials)
                 unpack_trials(*trials, study.json(bundle.TRIALS))
                 undo.callback(_take_out, uri, packed)
-                same = carry.unpack(uri, packed)
+                same = transfer.unpack(uri, packed)
             undo.pop_all()  # it is in
     update_index(reports)
     page = reports / f"{contents.experiment}.md"
@@ -103,7 +103,7 @@ def adopt(
         contents.spec,
         contents.plugins,
         contents.options,
-        carry.children_in(packed),
+        transfer.children_in(packed),
         weights,
         page,
         same,
@@ -166,7 +166,7 @@ def _place_artifacts(study: Bundle, place: Path, undo: ExitStack) -> None:
 
 def _take_out(uri: str, packed: dict[str, Any]) -> None:
     """Removes what was put into MLflow. An interruption during the commit comes right after it."""
-    if carry.has(uri, packed):
+    if transfer.has(uri, packed):
         remove_runs(uri, packed["experiment"], [run["id"] for run in packed["runs"]])
 
 

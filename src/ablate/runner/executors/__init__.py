@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ablate.errors import UserError
-from ablate.runner import local, on_ray
+from ablate.runner.executors import local, on_ray
 
 if TYPE_CHECKING:
     from collections.abc import Callable

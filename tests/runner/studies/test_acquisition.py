@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ablate.experiment.load import load_experiment
 from ablate.experiment.trials import Proposal, grown
 from ablate.plan import make_plan, regrown
-from ablate.runner.per_cost import Costs
+from ablate.runner.studies.acquisition import Costs
 from ablate.store import Store
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 
 from ablate.errors import UserError
 from ablate.record.read import Child
-from ablate.runner.study import Result, Study, results_of
+from ablate.runner.studies.study import Result, Study, results_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,9 @@ from ablate.errors import UserError
 from ablate.experiment.load import load_experiment
 from ablate.fingerprint import Contents
 from ablate.plan import make_plan
-from ablate.runner.beforehand import Asked, names_fit, there_is_room
-from ablate.runner.places import refuse_long
-from ablate.runner.room import bytes_of_store
+from ablate.runner.disk_space import bytes_of_store
+from ablate.runner.preflight import Asked, names_fit, there_is_room
+from ablate.runner.writable import refuse_long
 from ablate.stages.training import weights_size
 from ablate.store import Store
 

@@ -16,8 +16,8 @@ from ablate.experiment.samplers import ONE_SEQUENCE, SAMPLERS
 from ablate.experiment.space import Space
 from ablate.experiment.trials import Proposal, trial_name
 from ablate.patience import Note, log
-from ablate.runner.study import RUNS, attach_sheet, open_optuna, patiently_on, sheet_of
-from ablate.runner.trials import remove_study
+from ablate.runner.studies.packing import remove_study
+from ablate.runner.studies.study import RUNS, attach_sheet, open_optuna, patiently_on, sheet_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ablate.experiment.pruners import Scored
     from ablate.experiment.search import Search
     from ablate.experiment.space import Params
-    from ablate.runner.per_cost import Costs
-    from ablate.runner.study import Storage
+    from ablate.runner.studies.acquisition import Costs
+    from ablate.runner.studies.study import Storage
 
 CANDIDATES = 4
 """Proposals of which the cheapest is taken. Of more, what is cheap would count more than what is good."""

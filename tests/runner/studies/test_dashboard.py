@@ -18,7 +18,7 @@ import pytest
 from bottle import HTTPError
 
 from ablate.errors import UserError
-from ablate.runner.dashboard import Sheets, serve_studies
+from ablate.runner.studies.dashboard import Sheets, serve_studies
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ablate.runner.graph import Task
-from ablate.runner.order import ranks, remaining_lengths
+from ablate.runner.priorities import ranks, remaining_lengths
 
 
 def task(name: str, length: float, *needs: str, turn: int = 0) -> Task:

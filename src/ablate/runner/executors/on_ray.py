@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ablate.errors import GO_ON, AblateError, MemoryShortError, RunError, UserError
 from ablate.records import Cluster
-from ablate.runner import cluster
-from ablate.runner.cluster import Share
+from ablate.runner.executors import cluster
+from ablate.runner.executors.cluster import Share
+from ablate.runner.executors.home import Home
 from ablate.runner.graph import TRIES, Ended, given_up, perform
-from ablate.runner.home import Home
 from ablate.runner.tasks import Note
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import pytest
 from ablate import fingerprint
 from ablate.environment import PACKAGE, environment
 from ablate.errors import RunError, UserError
-from ablate.runner import local
+from ablate.runner.executors import local
+from ablate.runner.executors.local import LocalExecutor
 from ablate.runner.graph import Task, ask
-from ablate.runner.local import LocalExecutor
 from ablate.stages import evaluated, prepared, sampled, trained
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def test_a_worker_in_the_place_of_a_dead_one_computes_nothing_if_the_code_has_ch
 
 def test_a_worker_has_loaded_all_that_keys_hold_when_it_looks_at_its_code() -> None:
     program = (
-        "import sys; from ablate.runner.home import load; load()\n"
+        "import sys; from ablate.runner.executors.home import load; load()\n"
         "print(*(module.__file__ for module in sys.modules.values() if getattr(module, '__file__', '')))"
     )
     printed = subprocess.run(

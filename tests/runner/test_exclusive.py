@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ablate.errors import RunError
-from ablate.runner.alone import RUNNING, alone, recording
+from ablate.runner.exclusive import RUNNING, alone, recording
 from ablate.store import Store
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HOLDER = (
     "import sys\n"
-    "from ablate.runner.alone import alone\n"
+    "from ablate.runner.exclusive import alone\n"
     "from ablate.store import Store\n"
     "with alone(Store(sys.argv[1]), 'key', 'ema', print):\n"
     "    print('held', flush=True)\n"

@@ -12,7 +12,7 @@ import pytest
 from ablate.experiment.pruners import Scored
 from ablate.experiment.samplers import SAMPLERS
 from ablate.experiment.search import Search
-from ablate.runner.search_study import Measured, SearchStudy
+from ablate.runner.studies.search_study import Measured, SearchStudy
 
 if TYPE_CHECKING:
     from pathlib import Path

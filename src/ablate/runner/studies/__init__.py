@@ -1,0 +1,1 @@
+"""Optuna's studies: of a fixed design and of a search, who proposes and prunes, and the dashboard."""
