@@ -189,12 +189,12 @@ ADDITIONS: dict[str, Addition] = {
         "[row.text('text') for row in TABLES['captions.tsv'](root / 'captions.tsv', print)] == ['A bat.']",
     ),
     "an executor": Addition(
-        "src/ablate/runner/dry.py",
+        "src/ablate/runner/executors/dry.py",
         "class Dry:\n    pass\n\n\ndef at(address):\n    return lambda plan, workers: Dry()\n",
         (
             "src/ablate/runner/executors/__init__.py",
             '{"local": local.at',
-            f'{{"dry": {named("runner.dry", "at")}, "local": local.at',
+            f'{{"dry": {named("runner.executors.dry", "at")}, "local": local.at',
         ),
         "type(executor_at('dry', None)(None, 1)).__name__ == 'Dry'",
     ),

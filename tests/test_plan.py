@@ -437,7 +437,7 @@ def test_planning_imports_nothing_heavy_and_writes_digests_only(spec: Path, tmp_
     assert "one at a time: late against plain" in shown
     assert any(line.startswith("Class of device: CPU") for line in shown)
     assert "warning: 2 seeds cannot decide" in "\n".join(shown)
-    assert {path.name for path in (tmp_path / "store").iterdir()} == {"digests.json", "locks"}
+    assert {path.name for path in (tmp_path / "store").iterdir()} == {"digests.json"}
 
 
 def test_planning_with_the_embedded_data_set_imports_nothing_that_draws(spec: Path, tmp_path: Path) -> None:

@@ -362,7 +362,7 @@ def test_what_is_no_study_is_refused(there: Path, call: Callable[..., str], tmp_
     assert "is a folder" in call("import", str(tmp_path), code=2)
 
 
-@pytest.mark.parametrize("fails", ["_place_weights", "unpack_trials", "carry.unpack"])
+@pytest.mark.parametrize("fails", ["_place_weights", "unpack_trials", "transfer.unpack"])
 def test_what_fails_half_way_leaves_nothing(
     study: Path,
     ready: Path,

@@ -162,7 +162,7 @@ def test_a_database_of_something_else_is_not_touched(tmp_path: Path) -> None:
         database.execute("create table birds (name)")
     before = file.read_bytes()
     for to_write in (False, True):
-        with pytest.raises(UserError, match="not whole, or of another program"):
+        with pytest.raises(UserError, match="damaged, or belongs to another program"):
             connect(f"sqlite:///{file}", to_write=to_write)
     assert file.read_bytes() == before
 

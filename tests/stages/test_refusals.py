@@ -116,7 +116,7 @@ def test_no_image_or_one_has_no_spread_and_is_not_refused_for_it(count: int) -> 
         (Result(float("nan")), "its figure is nan"),
         (Result(float("inf")), "its figure is inf"),
         (Result("0.5"), "its figure is '0.5'"),  # type: ignore[arg-type]
-        (0.5, "it gave a float"),
+        (0.5, "it returned a float"),
         (Result(0.5, np.zeros(3)), r"shape \[3\], and there are 4 images"),
         (Result(0.5, np.zeros((4, 1))), r"shape \[4, 1\]"),
         (Result(0.5, np.array([0, 1, np.inf, 0])), "1 of 4 scores are infinite"),

@@ -1,2 +1,1 @@
-"""Runs that somebody names, looked at by themselves or beside others: ``show`` and
-``compare``; and what may follow: ``next``."""
+"""Recorded runs, by themselves or beside others, and what may follow: ``show``, ``compare``, ``next``."""

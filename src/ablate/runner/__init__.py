@@ -1,1 +1,1 @@
-"""Runs a plan: its tasks and the walk over them, the executors that do them, the rounds of Optuna's studies."""
+"""Runs a plan: its tasks and the walk over them, their executors, the rounds of Optuna's studies."""
