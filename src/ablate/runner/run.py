@@ -174,7 +174,8 @@ def run_experiment(
         samplers.require(search.sampler)
     if database := database_of(uri):
         refuse_shared(database)
-    reach(study_storage(uri, plan.store, options.studies), progress.say)
+    studies = study_storage(uri, plan.store, options.studies)
+    reach(studies, progress.say)
     name, key = plan.experiment.name, spec_key(plan)
     with alone(plan.store, key, name, progress.say) as keeper:
         together = Together(progress, keeper)
@@ -182,70 +183,89 @@ def run_experiment(
         database = writer.client.database
         busy = f"{name} is being recorded in {database} from another store; this command waits until it ends"
         with recording(database, key, lambda: together.say(busy)):
-            return _run(plan, writer, uri, together, options, start, on_seed)
+            return _Command(writer, uri, studies, together, options, start, on_seed).run(plan)
 
 
-def _run(
-    plan: Plan,
-    writer: Writer,
-    uri: str,
-    progress: RunProgress,
-    options: Options,
-    start: Start,
-    on_seed: Callable[[], object],
-) -> Outcome:
-    key, search = spec_key(plan), plan.experiment.spec.search
-    before = writer.own_parent(plan, key)
-    if search and before:
-        plan = resumed(plan, writer, before.run_id)
-        end_pruned(plan.experiment, writer, before.run_id)
-    waiting = waiting_runs(plan, writer, before, progress.say)
-    if before and not waiting and (not search or has_ended(plan, writer, before.run_id)):
-        _mend(plan, writer, before, study_storage(uri, plan.store, options.studies), progress.say)
-        return Outcome(runs=len(plan.runs), pruned=_pruned(plan))
-    if not before:
-        _say_others(plan, writer, progress.say)
+@dataclass(frozen=True)
+class _Command:
+    """A call of ``run_experiment`` that is alone with its experiment."""
 
-    writer.client.reach()
-    require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
-    times = Times(plan.store, f"runs of {plan.experiment.name}")
-    with ExitStack() as ends:
-        with needs_written(plan.store, key, plan.experiment.file, needs_of(plan)):
-            plan.store.clear_leftovers()
-            for segment in plan.segments:  # also from others that train the same and do not need it
-                plan.store.keep("train", segment.key)
-            measured = {run.name for run in waiting if plan.store.has("evaluate", run.keys.evaluate)}
-            running = ends.enter_context(start(plan, options.workers))
-            workers = running.free
-            probes = probes_of(plan)
-            look_ahead(Asked(plan, probes, waiting, uri, options.reports, workers, running, progress))
-            findings = _ask_audit(probes, running, progress) if options.audited else None
-            refuse_inert(findings or (), probes.experiment)
-        begun = writer.begin_parent(plan, key)
-        parent = begun.run_id
-        writer.log_findings(parent, findings)
-        studies = study_storage(uri, plan.store, options.studies)
+    writer: Writer
+    uri: str
+    studies: Storage
+    progress: RunProgress
+    options: Options
+    start: Start
+    on_seed: Callable[[], object]
+
+    def run(self, plan: Plan) -> Outcome:
+        """Finds what is missing, tries what could fail later, and has the rest done and recorded."""
+        writer, key, search = self.writer, spec_key(plan), plan.experiment.spec.search
+        before = writer.own_parent(plan, key)
+        if search and before:
+            plan = resumed(plan, writer, before.run_id)
+            end_pruned(plan.experiment, writer, before.run_id)
+        waiting = waiting_runs(plan, writer, before, self.progress.say)
+        if before and not waiting and (not search or has_ended(plan, writer, before.run_id)):
+            _mend(plan, writer, before, self.studies, self.progress.say)
+            return Outcome(runs=len(plan.runs), pruned=_pruned(plan))
+        if not before:
+            _say_others(plan, writer, self.progress.say)
+        writer.client.reach()
+        require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
+        with ExitStack() as ends:
+            with needs_written(plan.store, key, plan.experiment.file, needs_of(plan)):
+                plan.store.clear_leftovers()
+                for segment in plan.segments:  # also from others that train the same and do not need it
+                    plan.store.keep("train", segment.key)
+                measured = {run.name for run in waiting if plan.store.has("evaluate", run.keys.evaluate)}
+                running = ends.enter_context(self.start(plan, self.options.workers))
+                workers = running.free
+                findings = self._look_ahead(plan, waiting, running, workers)
+            parent = writer.begin_parent(plan, key)
+            writer.log_findings(parent.run_id, findings)
+            recorder = self._work(plan, waiting, running, workers, parent)
+        writer.end_parent(parent.run_id, failed=bool(recorder.failed))
+        done = resumed(plan, writer, parent.run_id) if search else plan
+        stored = len(measured.intersection(recorder.finished))
+        return Outcome(recorder.finished, recorder.failed, len(done.runs), _pruned(done), stored)
+
+    def _look_ahead(
+        self, plan: Plan, waiting: Sequence[Run], running: Executor, workers: int
+    ) -> list[Finding] | None:
+        """What the audit has found, if it is asked for. Raises UserError for what would fail after the
+        training, and for what does nothing and should."""
+        probes = probes_of(plan)
+        reports = self.options.reports
+        look_ahead(Asked(plan, probes, waiting, self.uri, reports, workers, running, self.progress))
+        findings = _ask_audit(probes, running, self.progress) if self.options.audited else None
+        refuse_inert(findings or (), probes.experiment)
+        return findings
+
+    def _work(
+        self, plan: Plan, waiting: Sequence[Run], running: Executor, workers: int, parent: Parent
+    ) -> Recorder:
+        """Round after round to the end, beside a forecast. Gives who has recorded it."""
+        writer, progress = self.writer, self.progress
+        times = Times(plan.store, f"runs of {plan.experiment.name}")
         expected = forecast(plan, waiting, times)
-        foreseen = expected.known and not search  # nobody knows which trials will be proposed
+        # Nobody knows which trials a search will propose.
+        foreseen = expected.known and not plan.experiment.spec.search
         if foreseen:
             _say_forecast(expected, workers, progress.say)
         epochs, names, began = 0, list[str](), time.monotonic()
-        with Recorder(plan, writer, parent) as recorder, times:
-            for grown, some in rounds(plan, studies, begun, writer, waiting, progress.say):
+        with Recorder(plan, writer, parent.run_id) as recorder, times:
+            for grown, some in rounds(plan, self.studies, parent, writer, waiting, progress.say):
                 recorder.begin(some)
                 epochs += sum(replace(grown, runs=tuple(some)).epochs_to_train().values())
                 names += [run.name for run in some]
                 progress.begin(epochs, names)
-                run_round(
-                    grown, some, running, recorder, progress, times, on_seed, fail_fast=options.fail_fast
-                )
+                stop = self.options.fail_fast
+                run_round(grown, some, running, recorder, progress, times, self.on_seed, fail_fast=stop)
                 recorder.flush()
         seconds = time.monotonic() - began
-        writer.log_call(parent, _call(expected, workers, times.worked, seconds, foreseen=foreseen))
-    writer.end_parent(parent, failed=bool(recorder.failed))
-    done = resumed(plan, writer, parent) if search else plan
-    stored = len(measured.intersection(recorder.finished))
-    return Outcome(recorder.finished, recorder.failed, len(done.runs), _pruned(done), stored)
+        writer.log_call(parent.run_id, _call(expected, workers, times.worked, seconds, foreseen=foreseen))
+        return recorder
 
 
 def _mend(plan: Plan, writer: Writer, parent: Parent, studies: Storage, say: Callable[[str], None]) -> None:
