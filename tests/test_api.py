@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import ablate as package
+from ablate.dotted import varied
 from ablate.errors import UserError
 from ablate.looking.table import levels
-from ablate.record.write import varied
 
 if TYPE_CHECKING:
     from tests.conftest import Ablate

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(ablate.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("text", "interrupts", "mounts", "documents"),
+    ("text", "dotted", "interrupts", "mounts", "documents"),
     ("errors",),
     ("patience", "paths", "fields", "metrics", "diffusion", "plugins", "hardware", "locks"),
     ("factors",),
@@ -43,14 +43,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 ONLY: dict[str, set[str]] = {
     "diffusion": {"errors"},
     "metrics": {"errors"},
-    "factors": {"diffusion", "fields"},
+    "factors": {"diffusion", "dotted", "fields"},
     "plugins": {"errors"},
     "hardware": {"errors"},
     "locks": {"mounts"},
     "records": set(),
     "progress": set(),
     "stats": {"errors"},
-    "report": {"stats", "records", "metrics", "plugins", "errors", "text", "locks"},
+    "report": {"stats", "records", "metrics", "plugins", "errors", "text", "dotted", "locks"},
 }
 """Parts that stand for themselves."""
 

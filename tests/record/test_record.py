@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ablate.dotted import flatten
 from ablate.errors import UserError
 from ablate.hardware import device_class, words
 from ablate.record.identity import data_of
 from ablate.record.names import REASON
 from ablate.record.provenance import spec_key
 from ablate.record.read import find_experiment, find_settings, read_experiment
-from ablate.record.write import Writer, flatten, open_experiment, record_verification
+from ablate.record.write import Writer, open_experiment, record_verification
 from ablate.records import Call, Verification
 
 if TYPE_CHECKING:

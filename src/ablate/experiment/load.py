@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablate.dotted import nested
 from ablate.errors import SpecError
 from ablate.experiment import yaml
 from ablate.experiment.config import Config, config_model
@@ -273,8 +274,7 @@ def _parse_set(text: str) -> Layer:
         # An unset shell variable would otherwise switch something off.
         raise SpecError("there is no value", where=where, fix="For nothing, write null.")
     data = yaml.parse_value(value, where)
-    for key in reversed(keys):
-        data = {key: data}
+    data = nested(".".join(keys), data)
     return Layer(Document(where, data), expand(data))
 
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ablate.dotted import nested
 from ablate.experiment.merge import expand, merge
 
 if TYPE_CHECKING:
@@ -137,7 +138,9 @@ class Space:
     def overrides(self, params: Params) -> Overrides:
         """What a point changes in the configuration: its levels, and then its fields."""
         pieces = [
-            expand(self._search.factors[name][value]) if name in self._search.factors else nested(name, value)
+            expand(self._search.factors[name][value])
+            if name in self._search.factors
+            else expand(nested(name, value))
             for name, value in params.items()
         ]
         made: Overrides = reduce(merge, pieces, {})
@@ -200,14 +203,6 @@ class Space:
 
 
 _NOTHING = object()
-
-
-def nested(name: str, value: Any) -> Overrides:
-    """``{"a": {"b": 1}}`` for ``a.b`` and 1."""
-    made = value
-    for key in reversed(name.split(".")):
-        made = {key: made}
-    return expand(made)
 
 
 def faults_of_when(fields: Mapping[str, Domain], search: Search) -> Iterator[tuple[FieldPath, str]]:

@@ -10,6 +10,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
+from ablate.dotted import nested
 from ablate.fields import Model, epoch_of
 
 if TYPE_CHECKING:
@@ -166,11 +167,3 @@ class Step:
     def predicted_noise(self) -> Tensor:
         """ε̂, the noise that the prediction stands for."""
         return self.process.predicted_noise(self.prediction, self.x_t, self.t)
-
-
-def nested(field: str, value: Any) -> dict[str, Any]:
-    """``nested("a.b", 1)`` is ``{"a": {"b": 1}}``."""
-    for name in reversed(field.split(".")):
-        value = {name: value}
-    overrides: dict[str, Any] = value
-    return overrides

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ablate.dotted import varied
 from ablate.experiment.designs import combined
-from ablate.record.write import varied
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ablate.dotted import varied
 from ablate.record import names
 from ablate.record.images import top_row
-from ablate.record.write import now, varied
+from ablate.record.write import now
 from ablate.records import FAILED, FINISHED, RunRecord
 from ablate.report.metrics import measure
 from ablate.stats import mean_interval

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ablate.data.place import place_of
+from ablate.dotted import flatten
 from ablate.hardware import words
 from ablate.patience import Note, log
 from ablate.record import identity, names
@@ -27,7 +27,7 @@ from ablate.record.runs import Experiment, query_of, runs_of
 from ablate.records import AT_MARK, FINISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -363,26 +363,3 @@ def now() -> int:
 def as_json(content: Mapping[str, Any]) -> bytes:
     """What is written into a JSON file of a run."""
     return json.dumps(content, indent=2).encode()
-
-
-def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"a": {"b": 1}}`` → ``{"a.b": 1}``."""
-    flat: dict[str, Any] = {}
-    for name, value in nested.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def varied(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Variant → the fields in which not all variants agree, by their paths: ``ema.decay``. What a variant
-    does not have is None."""
-    flat = {
-        variant: {name: value for name, value in flatten(config).items() if value != {}}
-        for variant, config in configs.items()
-    }
-    names = list(dict.fromkeys(name for fields in flat.values() for name in fields))
-    differing = [name for name in names if len({repr(fields.get(name)) for fields in flat.values()}) > 1]
-    return {variant: {name: fields.get(name) for name in differing} for variant, fields in flat.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from ablate.dotted import flatten
 from ablate.report.blocks import Block, Heading, Table, Text, bold, code
 from ablate.report.numbers import NONE
 from ablate.report.section import Section
@@ -62,7 +63,7 @@ def config_changes(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[s
     A part that one variant has and another switches off (``ema: null``) shows as its fields
     (``ema.decay``), which the other variant then lacks.
     """
-    flat = {variant: _flatten(config) for variant, config in configs.items()}
+    flat = {variant: flatten(config) for variant, config in configs.items()}
     names = list(dict.fromkeys(name for fields in flat.values() for name in fields))
     parents = {name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1)}
     changes: dict[str, dict[str, Any]] = {}
@@ -73,13 +74,3 @@ def config_changes(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[s
         if (len(distinct) > 1 or len(present) < len(flat)) and not is_switch:
             changes[name] = present
     return changes
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, dict) and value:
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
-    return flat
