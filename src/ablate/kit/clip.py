@@ -53,7 +53,7 @@ def train_pair(
     _, group = np.unique([" | ".join(texts) for texts in data.captions], return_inverse=True)
     batch = min(BATCH, len(data.images))
 
-    def loss_at(step: int) -> torch.Tensor:
+    def next_loss() -> torch.Tensor:
         chosen = rng.choice(len(data.images), size=batch, replace=False)
         texts = torch.stack([tokens[i][rng.integers(len(tokens[i]))] for i in chosen])
         images = F.normalize(encode_images(to_unit(shifted(data.images[chosen], rng))), dim=-1)
@@ -62,7 +62,7 @@ def train_pair(
         target = same / same.sum(dim=1, keepdim=True)
         return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
-    optimize(loss_at, parameters, course, lr=1e-3, weight_decay=0.05)
+    optimize(next_loss, parameters, course, lr=1e-3, weight_decay=0.05)
 
 
 def train_text_encoder(data: KitData, out: Path, course: Course) -> None:

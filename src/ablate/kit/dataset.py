@@ -13,6 +13,7 @@ import torch
 from ablate.data import captions
 from ablate.data.entries import caption
 from ablate.data.images import load_image
+from ablate.stages.prepare import to_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,12 +62,12 @@ def load(root: Path) -> KitData:
 
 def to_unit(images: NDArray[np.uint8]) -> torch.Tensor:
     """uint8 [N, H, W, 3] → float32 [N, 3, H, W] in [-1, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    return to_model(torch.from_numpy(images))
 
 
-def shifted(images: NDArray[np.uint8], rng: np.random.Generator, by: int = 1) -> NDArray[np.uint8]:
-    """Each image moved by up to ``by`` pixels each way, with white coming in at the edges."""
+def shifted(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Each image moved by up to one pixel each way, with white coming in at the edges."""
     n, height, width, _ = images.shape
-    padded = np.pad(images, ((0, 0), (by, by), (by, by), (0, 0)), constant_values=255)
-    offsets = rng.integers(0, 2 * by + 1, size=(n, 2))
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)
+    offsets = rng.integers(0, 3, size=(n, 2))
     return np.stack([padded[i, y : y + height, x : x + width] for i, (y, x) in enumerate(offsets)])

@@ -31,14 +31,14 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def optimize(
-    loss_at: Callable[[int], torch.Tensor],
+    next_loss: Callable[[], torch.Tensor],
     parameters: list[torch.nn.Parameter],
     course: Course,
     *,
     lr: float,
     weight_decay: float = 0.0,
 ) -> None:
-    """AdamW on ``loss_at(step)``: 5 % warm-up, cosine decay to 0, clipping at norm 1."""
+    """AdamW on ``next_loss()``: 5 % warm-up, cosine decay to 0, clipping at norm 1."""
     steps = course.steps
     optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay)
     warmup = max(1, steps // 20)
@@ -48,7 +48,7 @@ def optimize(
         for group in optimizer.param_groups:
             group["lr"] = lr * factor
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_at(step)
+        loss = next_loss()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()

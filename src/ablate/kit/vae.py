@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from ablate.kit.dataset import SIZE, KitData, shifted, to_unit
 from ablate.kit.training import Course, optimize, seeded
+from ablate.stages.prepare import to_uint8
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ def train_vae(data: KitData, out: Path, course: Course) -> None:
     rng = np.random.default_rng(course.seed)
     noise = torch.Generator().manual_seed(course.seed)
 
-    def loss_at(step: int) -> torch.Tensor:
+    def next_loss() -> torch.Tensor:
         chosen = rng.integers(0, len(data.images), size=BATCH)
         x = to_unit(shifted(data.images[chosen], rng)).contiguous(memory_format=torch.channels_last)
         posterior = vae.encode(x).latent_dist
@@ -51,7 +52,7 @@ def train_vae(data: KitData, out: Path, course: Course) -> None:
         loss: torch.Tensor = F.l1_loss(decoded, x) + 2.0 * F.mse_loss(decoded, x) + KL_WEIGHT * kl
         return loss
 
-    optimize(loss_at, list(vae.parameters()), course, lr=2e-3)
+    optimize(next_loss, list(vae.parameters()), course, lr=2e-3)
     vae = vae.to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
     vae.register_to_config(scaling_factor=float(f"{1.0 / latents(vae, data.images[::4]).std().item():.5g}"))
     vae.half().save_pretrained(out / "vae")
@@ -68,8 +69,7 @@ def latents(vae: AutoencoderKL, images: NDArray[np.uint8]) -> torch.Tensor:
 def reconstruct(vae: AutoencoderKL, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Images after encoding to the posterior mean and decoding, uint8 [N, 32, 32, 3]."""
     parts = [vae.decode(z).sample for z in torch.split(latents(vae, images), 64)]
-    pixels = (torch.cat(parts).clamp(-1, 1) + 1.0) * 127.5
-    return pixels.round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return to_uint8(torch.cat(parts)).numpy()
 
 
 def psnr(images: NDArray[np.uint8], reconstructions: NDArray[np.uint8]) -> float:
