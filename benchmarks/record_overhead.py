@@ -91,7 +91,7 @@ def measure(folder: Path, runs: int) -> Iterator[str]:
     uri, other = f"sqlite:///{folder / 'ours' / 'mlflow.db'}", f"sqlite:///{folder / 'plain' / 'mlflow.db'}"
     writer = open_experiment(uri, plan.experiment.name)
     plain = Plain(other, plan, folder / "plain" / "mlruns")
-    parent = writer.begin_parent(plan, spec_key(plan)).run_id
+    parent = writer.begin_parent(plan, spec_key(plan), None).run_id
     plain_parent = plain.begin_parent()
     half = plan.runs[: runs // 2]
 
@@ -135,7 +135,7 @@ def memory(folder: Path, runs: int) -> Iterator[str]:
     plan = make_study(folder, runs)
     (folder / "ours").mkdir()
     writer = open_experiment(f"sqlite:///{folder / 'ours' / 'mlflow.db'}", plan.experiment.name)
-    parent = writer.begin_parent(plan, spec_key(plan)).run_id
+    parent = writer.begin_parent(plan, spec_key(plan), None).run_id
     with Recorder(plan, writer, parent) as recorder:
         recorder.begin(plan.runs)
         recorder.flush()

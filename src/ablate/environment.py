@@ -48,7 +48,10 @@ def version_of(library: str) -> str:
 def environment() -> dict[str, str]:
     """Python, the digest of each file of ablate, and the version of each of LIBRARIES, as they were when this
     process first looked."""
-    files = {file.relative_to(PACKAGE).as_posix(): digest_of(file) for file in sorted(PACKAGE.rglob("*.py"))}
+    names = (file.relative_to(PACKAGE) for file in sorted(PACKAGE.rglob("*.py")))
+    # Hidden ones are an editor's.
+    code = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    files = {name.as_posix(): digest_of(PACKAGE / name) for name in code}
     return {"Python": platform.python_version(), **files, **{name: version_of(name) for name in LIBRARIES}}
 
 
@@ -56,7 +59,7 @@ def refuse_other(
     expected: Mapping[str, str],
     who: str = "a process of this command",
     where: str = "",
-    fix: str = "A file or a library was changed while the command was running. Give the same command again.",
+    fix: str = "A file or a library was changed meanwhile. Give the same command again (in Python, restart).",
 ) -> None:
     """Looks whether this process computes what another one's keys stand for.
 

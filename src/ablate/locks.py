@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import psutil
 from filelock import FileLock, SoftFileLease
 
 from ablate.mounts import network_kind
@@ -76,13 +77,21 @@ def _is_leased(file: Path) -> bool:
     """Whether a lease is held: on this machine by a process that lives, for it may be suspended and touch
     nothing; on another one as long as it is touched."""
     try:
-        age = time.time() - file.stat().st_mtime
+        touched = file.stat().st_mtime
     except FileNotFoundError:
         return False
     owner = SoftFileLease(file, lease_duration=LEASE).owner
     if owner and owner.hostname == this_host():
-        return lives(owner.pid)
-    return age < LEASE
+        return _lived_at(owner.pid, touched)
+    return time.time() - touched < LEASE
+
+
+def _lived_at(process: int, moment: float) -> bool:
+    """Whether a process of this machine goes on that had begun by then. A later one has only its number."""
+    try:
+        return bool(psutil.Process(process).create_time() < moment + LEASE)  # clocks differ a little
+    except psutil.NoSuchProcess:
+        return False
 
 
 def this_host() -> str:

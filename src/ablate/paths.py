@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from pathlib import Path
@@ -31,6 +32,8 @@ def write_new(file: Path, content: bytes) -> None:
     Raises:
         FileExistsError: there is something of this name.
     """
+    if os.path.lexists(file):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(file))
     aside = file.with_name(f".{uuid.uuid4().hex[:8]}.new")
     try:
         aside.write_bytes(content)
@@ -41,5 +44,8 @@ def write_new(file: Path, content: bytes) -> None:
         except OSError:  # the file system knows no second names
             with file.open("xb") as new:
                 new.write(content)
+    except OSError as error:
+        error.filename = str(file)  # nobody has heard of the other one
+        raise
     finally:
         aside.unlink(missing_ok=True)

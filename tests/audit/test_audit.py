@@ -176,7 +176,7 @@ def test_of_changed_data_that_no_step_met_the_audit_only_warns(
     difference = about(ask({"plain": {}, "it": {"data": {"path": str(other)}}}), "difference")
     assert (difference.act, difference.reason) == (
         "warning",
-        "the data differ, but none of the images looked at, nor their captions",
+        "the data differ, but none of the images and captions looked at",
     )
 
 

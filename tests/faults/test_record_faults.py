@@ -96,7 +96,7 @@ def test_locked_databases_are_waited_for_at_every_moment(
 
     holder = hold(mlflow, seconds)  # at the start
     writer = open_experiment(f"sqlite:///{mlflow}", "tiny", notes.append)
-    parent = writer.begin_parent(plan, spec_key(plan)).run_id
+    parent = writer.begin_parent(plan, spec_key(plan), None).run_id
     assert holder.wait() == 0
     holder = hold(optuna, seconds)
     study = Study(optuna, "tiny", ["plain", "other"], notes.append)
@@ -143,7 +143,7 @@ def test_a_server_that_is_away_is_waited_for_and_nothing_is_there_twice(
     server.start()
     server.wait()
     writer = open_experiment(uri, "tiny", notes.append)
-    parent = writer.begin_parent(plan, spec_key(plan)).run_id
+    parent = writer.begin_parent(plan, spec_key(plan), None).run_id
     run_names = [run.name for run in plan.runs]
     with Recorder(plan, writer, parent) as recorder:
         recorder.begin(plan.runs)

@@ -41,4 +41,4 @@ def plan(write_spec: Callable[..., Path], contents: Contents, tmp_path: Path) ->
 
 @pytest.fixture
 def parent(writer: Writer, plan: Plan) -> str:
-    return writer.begin_parent(plan, spec_key(plan)).run_id
+    return writer.begin_parent(plan, spec_key(plan), None).run_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,7 +55,7 @@ def record(uri: str, plan: Plan) -> tuple[Writer, str]:
     writer = open_experiment(uri, "tiny")
     before = writer.own_parent(plan, spec_key(plan))
     waiting = waiting_runs(plan, writer, before, lambda text: None)
-    parent = writer.begin_parent(plan, spec_key(plan)).run_id
+    parent = writer.begin_parent(plan, spec_key(plan), before).run_id
     children = {child.key: child for child in writer.children(parent)}
     for each in waiting:
         child = children.get(each.keys.evaluate)
@@ -105,6 +106,10 @@ def test_on_a_server_no_clone_goes_on_in_what_another_one_may_be_recording(
 
     assert writer.status(one) == "RUNNING"
     assert (own(alone=False), own(alone=True)) == (None, one)
+    # From the same store nobody else can be recording: it was killed there, or on another machine.
+    here, plan = plan, replace(plan, store=clone("a").store)
+    assert own(alone=False) == one
+    plan = here
     run._say_others(plan, writer, said.append)
     assert "in a run that goes on there, or was killed" in said[0]
     writer.end_parent(one, failed=False)

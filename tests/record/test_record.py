@@ -41,7 +41,8 @@ def found(uri: str, plan: Plan) -> str:
 
 
 def test_a_parent_is_found_again_by_its_resolved_spec(writer: Writer, plan: Plan, parent: str) -> None:
-    assert writer.begin_parent(plan, spec_key(plan)).run_id == parent
+    before = writer.own_parent(plan, spec_key(plan))
+    assert writer.begin_parent(plan, spec_key(plan), before).run_id == parent
     assert writer.own_parent(plan, "another key") is None
 
 
@@ -50,7 +51,7 @@ def test_a_parent_whose_creator_was_killed_gets_the_spec_that_it_lacks(
 ) -> None:
     for file in (tmp_path / "mlruns").rglob("spec.json"):
         file.unlink()
-    writer.begin_parent(plan, spec_key(plan))
+    writer.begin_parent(plan, spec_key(plan), writer.own_parent(plan, spec_key(plan)))
     assert writer.read(parent).name == "tiny"
 
 
@@ -136,13 +137,13 @@ def test_reading_makes_neither_a_database_nor_an_experiment(uri: str, plan: Plan
 
 def test_a_record_has_the_options_that_were_given_and_tells_its_data(writer: Writer, plan: Plan) -> None:
     given = replace(plan, experiment=replace(plan.experiment, options=("--seeds", "0-2")))
-    record = writer.read(writer.begin_parent(given, spec_key(given)).run_id)
+    record = writer.read(writer.begin_parent(given, spec_key(given), None).run_id)
     assert list(record.options) == ["--seeds", "0-2"]
     assert record.data == data_of(plan)
 
 
 def test_an_experiment_with_other_settings_is_not_read(writer: Writer, uri: str, plan: Plan) -> None:
-    writer.begin_parent(plan, "another key")
+    writer.begin_parent(plan, "another key", None)
     assert read_experiment(uri, plan) is None
 
 
@@ -161,7 +162,7 @@ def test_a_verification_is_recorded_where_the_experiment_has_run_and_nowhere_els
     measured = Verification(0, 1.0, {"plain": 2.0}, {"plain": True})
     record_verification(uri, plan, measured)
     assert find_experiment(uri, "tiny") is None
-    open_experiment(uri, "tiny").begin_parent(plan, spec_key(plan))
+    open_experiment(uri, "tiny").begin_parent(plan, spec_key(plan), None)
     record_verification(uri, plan, measured)
     record = read_experiment(uri, plan)
     assert record and record.verified == measured
@@ -169,7 +170,7 @@ def test_a_verification_is_recorded_where_the_experiment_has_run_and_nowhere_els
 
 def test_a_run_says_on_which_class_of_device_it_was_computed(uri: str, plan: Plan) -> None:
     writer = open_experiment(uri, "tiny")
-    parent = writer.begin_parent(plan, spec_key(plan)).run_id
+    parent = writer.begin_parent(plan, spec_key(plan), None).run_id
     writer.begin_child(parent, plan.runs[0], None)
     (child,) = writer.children(parent)
     assert child.device == words(device_class("cpu"))
@@ -177,7 +178,7 @@ def test_a_run_says_on_which_class_of_device_it_was_computed(uri: str, plan: Pla
 
 def test_calls_are_kept_one_after_the_other(uri: str, plan: Plan) -> None:
     writer = open_experiment(uri, "tiny")
-    parent = writer.begin_parent(plan, spec_key(plan)).run_id
+    parent = writer.begin_parent(plan, spec_key(plan), None).run_id
     first, second = Call(2, "core", None, None, 60.0, 0.03), Call(2, "core", 30.0, 0.01, 33.0, 0.02)
     for call in (first, second):
         writer.log_call(parent, call)

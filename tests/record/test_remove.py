@@ -21,11 +21,11 @@ def test_runs_that_were_removed_from_a_server_stay_away_when_the_experiment_is_r
     with postgres(tmp_path / "postgres") as server:
         uri = server.address("mlflow")
         writer = open_experiment(uri, "tiny")
-        parent = writer.begin_parent(plan, "key").run_id
+        parent = writer.begin_parent(plan, "key", None).run_id
         run = plan.runs[0]
         writer.begin_child(parent, run, None)
         remove_runs(uri, "tiny", [*writer.below(parent), parent])
         assert writer.parents() == []
         again = open_experiment(uri, "tiny")
         assert again.parents() == [] and again.children(parent) == []
-        assert again.begin_parent(plan, "key").run_id != parent
+        assert again.begin_parent(plan, "key", None).run_id != parent

@@ -289,11 +289,13 @@ class _Audit:
             fields = differing(keys.config, other.config)
             if unreached := _unreached(fields, keys.config, other.config, compared.ours.norm):
                 act, reason = "warning", unreached
-            elif keys.prepare != other.prepare:
+            elif keys.data != other.data:
                 act, reason = (
                     "warning",
-                    "the data differ, but none of the images looked at, nor their captions",
+                    "the data differ, but none of the images and captions looked at",
                 )
+            elif keys.prepare != other.prepare:
+                act, reason = "warning", "the data are prepared otherwise, but none of the images looked at"
             else:
                 reason = f"with and without {_listed(fields)}, all is the same to the last bit"
         return Finding(name, about, act, layer, reason, compared.moment.epoch, compared.change)

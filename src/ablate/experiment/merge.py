@@ -16,7 +16,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     replaces.
 
     A mapping onto ``null`` is that mapping, and the model's defaults fill the rest. A section of another
-    ``kind`` keeps of the old one what all kinds have. Where only one side says a ``kind``, both are of that.
+    ``kind`` keeps of the old one what all kinds have; where none is written, the first is meant.
     """
     sections = {
         name: _ready_for(over[name], base[name], next(iter(kinds)))
@@ -31,7 +31,7 @@ def _ready_for(over: Mapping[str, Any], section: Any, first: str) -> Any:
     """What ``over`` is put onto, in place of a section; ``first`` is its kind where none is written."""
     if section is None:
         return {"kind": first}
-    if isinstance(section, Mapping) and "kind" in section and over.get("kind") not in (None, section["kind"]):
+    if isinstance(section, Mapping) and over.get("kind") not in (None, section.get("kind", first)):
         return {name: value for name, value in section.items() if name in OF_ALL_KINDS}
     return section
 

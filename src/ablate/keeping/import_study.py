@@ -15,9 +15,10 @@ from filelock import Timeout
 from ablate.errors import RunError, UserError
 from ablate.keeping import bundle
 from ablate.record import transfer
+from ablate.record.addresses import database_of
 from ablate.record.remove import remove_runs
 from ablate.report.write import update_index
-from ablate.runner.exclusive import experiment_lock
+from ablate.runner.exclusive import experiment_lock, recording
 from ablate.runner.needs import needs_written, parsed
 from ablate.runner.studies.packing import refuse_study, remove_study, unpack_trials
 from ablate.runner.studies.study import study_name, study_storage
@@ -82,6 +83,12 @@ def adopt(
             held.enter_context(store.lock(experiment_lock(contents.key)).acquire(blocking=False))
         except Timeout:
             raise RunError(f"{contents.experiment} is being run here", where=store.address) from None
+        database = database_of(uri)
+
+        def busy() -> None:
+            raise RunError(f"{contents.experiment} is being recorded", where=str(database))
+
+        held.enter_context(recording(database, contents.key, busy))
         transfer.refuse_known(uri, packed)  # by a run that has ended meanwhile
         with ExitStack() as undo:
             _place_artifacts(study, transfer.place_for(uri, contents.experiment), undo)

@@ -34,6 +34,7 @@ class Parent:
     key: str
     """Of the resolved spec."""
     place: str
+    store: str
     folder: str
     data: str
     content: str
@@ -43,9 +44,9 @@ class Parent:
     @classmethod
     def of_tags(cls, run_id: str, tags: Mapping[str, str], *, running: bool) -> Parent:
         """The parent run with these tags."""
-        which = (names.KEY, names.PLACE, names.FOLDER, names.DATA, names.CONTENT)
-        key, place, folder, data, content = (str(tags.get(name, "")) for name in which)
-        return cls(run_id, key, place, folder, data, content, running)
+        which = (names.KEY, names.PLACE, names.STORE, names.FOLDER, names.DATA, names.CONTENT)
+        key, place, store, folder, data, content = (str(tags.get(name, "")) for name in which)
+        return cls(run_id, key, place, store, folder, data, content, running)
 
     def __str__(self) -> str:
         return f"run {self.run_id}, recorded from {self.folder or 'a folder that is not known'}"
@@ -55,6 +56,7 @@ def identity_tags(plan: Plan, database: Path | None) -> dict[str, str]:
     """What the parent run of a plan is told apart by, beside its settings."""
     return {
         names.PLACE: here(plan, database),
+        names.STORE: plan.store.identity,
         names.FOLDER: this_folder(),
         **content_tags(plan),
     }
@@ -130,15 +132,15 @@ def own(
 
     Args:
         keys_of: gives the keys of a parent's children that count.
-        alone: whether nobody else can be recording in one of them. Otherwise one of another place that is
-            RUNNING is left alone. If it was killed, nothing is lost: what the store has is recorded anew.
+        alone: whether nobody else can be recording in one of them. Otherwise one that is RUNNING from another
+            place and another store is left alone: from this store, nobody else runs the experiment now.
     """
     if mine := [parent for parent in parents if parent.place == place]:
         return mine[0]
     content = content_tags(plan)[names.CONTENT]
     keys = {run.keys.whole.evaluate for run in plan.runs}
     for parent in parents:
-        if parent.running and parent.place and not alone:
+        if parent.running and parent.place and parent.store != plan.store.identity and not alone:
             continue
         if parent.content == content or (not parent.content and set() != keys_of(parent.run_id) <= keys):
             return parent

@@ -91,10 +91,13 @@ class Writer(Reader):
         alone = database is not None  # an SQLite file is locked for an experiment: ``runner/exclusive.py``
         return identity.own(plan, self.parents(key), identity.here(plan, database), keys_of, alone=alone)
 
-    def begin_parent(self, plan: Plan, key: str) -> Parent:
-        """The parent run of this resolved spec: the one that exists goes on, or a new one begins."""
-        if parent := self.own_parent(plan, key):
+    def begin_parent(self, plan: Plan, key: str, before: Parent | None) -> Parent:
+        """The parent run of this resolved spec: ``before``, which ``own_parent`` has found, goes on, or a new
+        one begins."""
+        if parent := before:
             self.client.update_run(parent.run_id, status="RUNNING")
+            if parent.store != plan.store.identity:
+                self.client.set_tag(parent.run_id, names.STORE, plan.store.identity)
         else:
             tags = {
                 names.NOTE: plan.experiment.spec.question,

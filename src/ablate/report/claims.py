@@ -39,6 +39,11 @@ class Looks:
     """Whether no run of the experiment is open."""
 
     @property
+    def undecided(self) -> bool:
+        """Whether the claims have not been judged yet."""
+        return not self.taken and (bool(self.planned) or not self.ended)
+
+    @property
     def so_far(self) -> tuple[Look, ...]:
         """Those whose seeds are complete."""
         return self.planned[: self.taken]
@@ -135,7 +140,7 @@ def judge_claims(
     if looks.taken:
         each = [asked(looks.seeds[: look.seeds]) for look in looks.so_far]
         found = [(judged, look.alpha, look) for judged, look in judge_at_looks(each, looks.so_far)]
-    elif looks.ended and not looks.planned:
+    elif not looks.undecided:
         found = [(judged, alpha, None) for judged in judge(asked(), alpha)]
     else:  # what is there is described, and decides nothing yet
         level = looks.planned[0].alpha if looks.planned else alpha

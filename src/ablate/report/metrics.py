@@ -126,13 +126,14 @@ def _spaces(figure: Figure, runs: Sequence[RunRecord]) -> dict[str, set[str]]:
     networks: dict[str, set[str]] = {}
     for name, network in set().union(*found.values()):
         networks.setdefault(name, set()).update([network] if network else [])
-    return {
-        variant: {
-            f"{name} {network.removeprefix('content:')[:8]}" if network and len(networks[name]) > 1 else name
-            for name, network in spaces
-        }
-        for variant, spaces in found.items()
-    }
+
+    def shown(name: str, network: str) -> str:
+        if not network or len(networks[name]) == 1:
+            return name
+        digest = network.removeprefix("content:")
+        return f"{name} {digest[:8] if digest != network else network}"  # a part of a hub has its name
+
+    return {variant: {shown(*space) for space in spaces} for variant, spaces in found.items()}
 
 
 def values_of(key: str, runs: Iterable[RunRecord]) -> dict[str, dict[int, float]]:

@@ -179,10 +179,9 @@ def run_experiment(
     name, key = plan.experiment.name, spec_key(plan)
     with alone(plan.store, key, name, progress.say) as keeper:
         together = Together(progress, keeper)
-        writer = open_experiment(uri, name, together.say)
-        database = writer.client.database
         busy = f"{name} is being recorded in {database} from another store; this command waits until it ends"
         with recording(database, key, lambda: together.say(busy)):
+            writer = open_experiment(uri, name, together.say)
             return _Command(writer, uri, studies, together, options, start, on_seed).run(plan)
 
 
@@ -222,7 +221,7 @@ class _Command:
                 running = ends.enter_context(self.start(plan, self.options.workers))
                 workers = running.free
                 findings = self._look_ahead(plan, waiting, running, workers)
-            parent = writer.begin_parent(plan, key)
+            parent = writer.begin_parent(plan, key, before)
             writer.log_findings(parent.run_id, findings)
             recorder = self._work(plan, waiting, running, workers, parent)
         writer.end_parent(parent.run_id, failed=bool(recorder.failed))

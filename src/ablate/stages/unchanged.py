@@ -35,3 +35,4 @@ def refuse_other_parts(keys: RunKeys, store: Store, *names: str) -> None:
         if reference and (part := PARTS[name](reference)).identity(contents) != keys.part(name):
             where = f"components.{name}: {part.shown}"
             raise ComponentError(f"the {part.title} was {CHANGED}", where=where, fix=FIX)
+    contents.save()  # the next task only looks whether the files are the same

@@ -47,11 +47,11 @@ def detectable_effect(sd: float, n: int, claims: int, alpha: float, *, test: Tes
     test asks that all seeds agree, each does with probability ``Φ(effect/sd)``. Else the power is that of a
     two-sided paired t test at ``alpha/claims``: the noncentral t distribution with ``n − 1`` degrees of
     freedom and noncentrality ``√n · effect/sd`` (Cohen, "Statistical Power Analysis", 1988, ch. 2). NaN where
-    nothing is known about the noise: fewer than two seeds, or ``sd`` not above zero. Raises ValueError for no
-    claims, or alpha outside (0, 1).
+    nothing is known about the noise (fewer than two seeds, or ``sd`` not above zero), and where no difference
+    can be decided with so few seeds. Raises ValueError for no claims, or alpha outside (0, 1).
     """
     level = _level(claims, alpha)
-    if n < 2 or not sd > 0:
+    if n < 2 or not sd > 0 or (test == "sign-flip" and smallest_p(n) > level):
         return math.nan
     if _all_must_agree(test, n, level):
         return sd * NormalDist().inv_cdf(POWER ** (1 / n))

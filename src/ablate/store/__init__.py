@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 TMP, WORK, LOCKS, DAMAGED, KEPT, NEEDS = "tmp", "work", "locks", "damaged", "kept", "needs"
 """Folders of the store that hold no entries."""
+IDENTITY = "store/id"
+"""The text that tells a store from others."""
 STAGES = ("prepare", "augmented", "reference")
 """Those whose work goes on after an interruption."""
 DAY = 86_400.0
@@ -66,7 +68,8 @@ def refuse_foreign(root: Path) -> None:
             raise UserError("is a file, and the store is a folder", where=str(root), fix=fix)
         return
     # An import without weights leaves nothing but what the study needs.
-    ours = (root.glob(pattern) for pattern in ("digests.json", f"{LOCKS}/*.lock", f"{NEEDS}/*.json"))
+    patterns = ("digests.json", IDENTITY, f"{LOCKS}/*.lock", f"{NEEDS}/*.json")
+    ours = (root.glob(pattern) for pattern in patterns)
     if any(path.is_file() for found in ours for path in found):
         return
     shown = (path for path in root.iterdir() if not path.name.startswith("."))
@@ -102,6 +105,13 @@ class Store:
     def _shared(self) -> bool:
         """Whether it lies on a file system that machines share."""
         return bool(network_kind(self.root))
+
+    @cached_property
+    def identity(self) -> str:
+        """A random name, the same for all who see this store, under whatever address."""
+        if self.get(IDENTITY) is None:
+            self.put(IDENTITY, uuid.uuid4().hex)
+        return self.get(IDENTITY) or ""
 
     def reach(self) -> None:
         """Sees that it can be used. Raises UserError if it cannot."""

@@ -107,10 +107,11 @@ def print_found(found: Found, store: str, *, done: bool) -> None:
         say(f"{name} is being run: all that it needs stays, and so do leftovers, marks and locks.")
     for experiment in found.unfinished:
         name, folder = experiment.needs.experiment, experiment.needs.folder
-        if folder in ("", this_folder()):
+        if folder == this_folder():
             otherwise = f"If it is not to go on: ablate rm {shlex.quote(name)}"
         else:
-            otherwise = f"It was run in {folder}; if nobody goes on there, delete {store}/{experiment.file}"
+            where = folder or "a folder that is not known"
+            otherwise = f"It was run in {where}; if nobody goes on there, delete {store}/{experiment.file}"
         say(f"MLflow lacks runs of {name}: all that the same command goes on from stays. {otherwise}")
     if found.begins_again:
         say(f"A longer training of {', '.join(found.begins_again)} will begin again at epoch 0.")

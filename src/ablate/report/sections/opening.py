@@ -114,6 +114,8 @@ def _notes_on_gaps(results: Results) -> list[str]:
 
 
 def _notes_on_claims(results: Results) -> list[str]:
+    if results.looks.undecided:
+        return []
     claims, found = results.claims, []
     if missed := [str(claims.index(claim) + 1) for claim in unmet(results)]:
         noun, verb = ("Claim", "is") if len(missed) == 1 else ("Claims", "are")
