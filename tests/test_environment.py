@@ -34,6 +34,15 @@ def test_a_process_keeps_what_it_saw_first(tmp_path: Path) -> None:
     assert digest_of(tmp_path / "code.py") == first
 
 
+def test_hidden_files_are_no_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text("a = 1")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    (tmp_path / ".ipynb_checkpoints" / "code-checkpoint.py").write_text("a = 0")
+    (tmp_path / ".#code.py").symlink_to("user@host.1234")  # an editor's mark, which leads nowhere
+    monkeypatch.setattr("ablate.environment.PACKAGE", tmp_path)
+    assert {name for name in environment.__wrapped__() if name.endswith(".py")} == {"code.py"}
+
+
 def test_the_same_is_accepted() -> None:
     refuse_other(environment())
 

@@ -38,11 +38,19 @@ def test_a_container_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_
     assert this_host() == socket.gethostname()
 
 
-def test_a_lease_of_a_process_that_lives_here_is_held_though_it_touches_nothing(tmp_path: Path) -> None:
+def test_a_lease_of_a_process_that_lives_here_is_held_though_it_touches_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with lock_on(file := tmp_path / "lock", shared=True):
-        age(file)
+        monkeypatch.setattr(locks, "LEASE", 1e-9)  # no touch is new enough
         assert is_held(file, shared=True)
     assert not is_held(file, shared=True)
+
+
+def test_a_lease_of_a_process_whose_number_another_one_has_now_is_not_held(tmp_path: Path) -> None:
+    with lock_on(file := tmp_path / "lock", shared=True):
+        os.utime(file, (1.0, 1.0))  # long before this process began
+        assert not is_held(file, shared=True)
 
 
 def test_a_lease_of_another_machine_is_held_as_long_as_it_is_touched(

@@ -162,7 +162,9 @@ def test_without_planned_looks_nothing_is_decided_while_a_run_is_open(make_recor
     record = make_record(seeds=range(9))
     on_the_way = replace(record, runs=record.runs[1:])
     assert {str(claim.verdict) for claim in gathered(on_the_way).claims} == {"inconclusive"}
-    assert "Claims are judged when all runs have ended, so nothing is decided yet." in rendered(on_the_way)
+    text = rendered(on_the_way)
+    assert "Claims are judged when all runs have ended, so nothing is decided yet." in text
+    assert "must be supported and" not in text  # not said before it was judged
 
 
 def test_a_run_that_failed_has_ended(make_record: MakeRecord) -> None:

@@ -67,6 +67,9 @@ def test_two_networks_of_one_name_are_two_spaces(record: ExperimentRecord) -> No
     assert fid.label == "FID (sprites-clip aaaaaaaa, sprites-clip bbbbbbbb)"
     assert set(fid.differences) == {"from-start", "lpips-late", "as-published"}
     assert results.claims[0].judgement.difference is None
+    hub = gathered(with_networks("stabilityai/sd-vae-ft-mse", "stabilityai/sdxl-vae")).metrics[0]
+    assert hub.mixed_spaces
+    assert hub.label == "FID (sprites-clip stabilityai/sd-vae-ft-mse, sprites-clip stabilityai/sdxl-vae)"
     for pair in [("content:" + "a" * 32,) * 2, ("", "content:" + "a" * 32)]:  # older records do not say
         fid = gathered(with_networks(*pair)).metrics[0]
         assert fid.label == "FID (sprites-clip)"
@@ -171,7 +174,7 @@ def test_config_changes_are_the_fields_that_differ(record: ExperimentRecord) -> 
 
 
 def test_config_changes_compare_lists_whole_and_switches_by_their_fields() -> None:
-    one = {"unet": {"widths": (64, 128)}, "sample": {"options": {}, "noise": None}}
+    one = {"unet": {"widths": [64, 128]}, "sample": {"options": {}, "noise": None}}
     two = {"unet": {"widths": [64, 256]}, "sample": {"options": {"rho": 7}, "noise": None}}
     assert config_changes({"a": one, "b": two}) == {
         "unet.widths": {"a": [64, 128], "b": [64, 256]},

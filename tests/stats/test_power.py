@@ -63,6 +63,11 @@ def test_nothing_is_known_to_be_detectable_without_known_noise(sd: float, n: int
     assert math.isnan(detectable_effect(sd, n, 1, 0.05))
 
 
+def test_nothing_is_detectable_with_fewer_seeds_than_can_decide() -> None:
+    assert math.isnan(detectable_effect(1.0, 5, 1, 0.05))
+    assert detectable_effect(1.0, 5, 1, 0.05, test="TOST") > 0
+
+
 def test_noisier_differences_and_more_claims_hide_more() -> None:
     one = detectable_effect(1.0, 8, 1, 0.05)
     assert detectable_effect(2.0, 8, 1, 0.05) == pytest.approx(2 * one)
