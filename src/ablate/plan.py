@@ -157,7 +157,7 @@ class Plan:
         return place_of(keys.config.data.path).training_images(self.store, keys.contents)
 
     def prompts(self, keys: RunKeys) -> int:
-        """Test prompts of its data set: so many images are drawn."""
+        """Test prompts of its data set: each gets an image."""
         return place_of(keys.config.data.path).prompts(self.store, keys.contents)
 
     def steps_per_epoch(self, run: Run) -> int:
@@ -362,7 +362,7 @@ def _too_few_seeds(plan: Plan) -> list[str]:
 
 
 def _cannot_decide(claims: int, seeds: int, alpha: float) -> str:
-    """Why no claim can be decided with so many seeds at this level; empty if one can."""
+    """Why no claim can be decided with these seeds at this level; empty if one can."""
     if smallest_p(seeds) <= alpha / claims:
         return ""
     return (

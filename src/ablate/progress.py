@@ -33,7 +33,7 @@ class RunProgress(Progress, Protocol):
         """What the audit found."""
 
     def begin(self, epochs: int, runs: Collection[str]) -> None:
-        """So many epochs are to be trained, and ``runs`` are the tasks that each finish a run."""
+        """``epochs`` epochs will be trained, and ``runs`` are the tasks that each finish a run."""
 
     def epoch(self, task: str, epochs: int, row: EpochRow, memory: int) -> None:
         """A task has trained one more epoch, number ``epochs``, and takes ``memory`` bytes."""

@@ -33,7 +33,7 @@ MOST_HELD_OUT = 2000
 """Of the images without a test split, what becomes one."""
 FEW_HELD_OUT = 64
 LARGEST_SHARE = 0.2
-"""Of few images a larger share, for so many held-out ones: fewer measure nothing."""
+"""So that not fewer than 64 of a few images are held out, but at most a fifth: fewer measure nothing."""
 
 
 def read(root: Path, on_problem: OnProblem) -> Captioned:
@@ -194,6 +194,6 @@ def _hold_out(rows: Sequence[_Row]) -> tuple[list[_Row], list[_Row]]:
 
 
 def _room(images: int) -> int:
-    """How many of so many images may be held out: 5 % and at most 2000, or a fifth and at most 64."""
+    """How many of ``images`` may be held out: 5 % and at most 2000, or a fifth and at most 64."""
     few = min(FEW_HELD_OUT, round(LARGEST_SHARE * images))
     return max(1, few, min(MOST_HELD_OUT, round(HELD_OUT_SHARE * images)))

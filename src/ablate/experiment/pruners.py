@@ -126,7 +126,7 @@ class Pruner(Model):
         return self.kind in BY_SEEDS
 
     def marks_of(self, epochs: int, seeds: Sequence[int]) -> tuple[Mark, ...]:
-        """Where the trials of a search with so many epochs and these seeds are judged, in order."""
+        """Where the trials of a search with these epochs and seeds are judged, in order."""
         if self.by_seeds:
             return tuple(Mark(number, None, (seed,)) for number, seed in enumerate(seeds[:-1], start=1))
         return tuple(Mark(epoch, epoch, tuple(seeds)) for epoch in self.marks or self._shares(epochs))
@@ -143,7 +143,7 @@ class Pruner(Model):
         return number if self.by_seeds else int(self.reduction**number)
 
     def made(self, marks: int) -> BasePruner:
-        """The pruner for so many marks."""
+        """The pruner for a number of marks."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "wilcoxon is experimental"
             return PRUNERS[self.kind](self, marks)

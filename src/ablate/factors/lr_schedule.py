@@ -21,6 +21,6 @@ class LrSchedule(Factor):
 
     @abstractmethod
     def share(self, passed: float, epochs: int) -> float:
-        """The share, in 0 to 1, after so many of ``epochs``. A pure function: nothing is carried from step
-        to step.
+        """The share, in 0 to 1, when ``passed`` of ``epochs`` are over. A pure function: nothing is carried
+        from step to step.
         """

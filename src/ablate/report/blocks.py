@@ -54,7 +54,7 @@ class Table:
     """Empty: a table without a head."""
     rows: Sequence[Sequence[str]]
     words: int = 1
-    """So many columns, the first ones, hold names and sentences, at the left; numbers are centred."""
+    """The number of columns at the left that hold names and sentences; numbers are centred."""
     caption: str = ""
     hints: Mapping[tuple[int, int], str] = field(default_factory=dict)
     """(row, column), from 0 → what a format that can do so says when the reader points at the cell."""

@@ -82,7 +82,7 @@ class Claim:
     judgement: Judgement
     """Its ``difference`` is None where the two variants have no seed in common with this metric."""
     smallest_p: float | None
-    """What the sign-flip test can reach with so many seeds."""
+    """The smallest p that the sign-flip test can give with these seeds."""
     least_seeds: int
     """Seeds with which the sign-flip test can decide the first of all claims (Holm)."""
     level: float

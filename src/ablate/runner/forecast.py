@@ -1,5 +1,5 @@
 """What a plan will cost before anything runs: each task's seconds by what earlier commands have measured, and
-the walk over them on so many workers."""
+the walk over them on a number of workers."""
 
 from __future__ import annotations
 
@@ -80,11 +80,11 @@ class Forecast:
         return sum(task.length for task in self.tasks) * self.devices / HOUR
 
     def on(self, workers: int) -> Schedule:
-        """The walk on so many workers, in seconds."""
+        """The walk on ``workers`` workers, in seconds."""
         return schedule(self.tasks, workers)
 
     def worthwhile(self, workers: int | None = None) -> dict[int, Schedule]:
-        """The walk on numbers of workers, as long as more of them save time; or on so many ``workers``."""
+        """The walk on numbers of workers, as long as more of them save time; or on ``workers`` of them."""
         if workers:
             return {workers: self.on(workers)}
         found: dict[int, Schedule] = {}

@@ -1,4 +1,4 @@
-"""How long tasks take on so many workers: the walk of ``graph.py``, with lengths for work. Pure."""
+"""How long tasks take on a number of workers: the walk of ``graph.py``, with lengths for work. Pure."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Times:
             self._store.put(TIMES, json.dumps(content, indent=0))
 
     def add(self, kind: str, units: float, seconds: float) -> None:
-        """So many units have been done."""
+        """``units`` more have been done."""
         done, took = self._now.get(kind, (0.0, 0.0))
         self._now[kind] = done + units, took + seconds
 

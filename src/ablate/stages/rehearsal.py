@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 WARM, STEPS = 2, 10
 """Optimizer steps before time is taken, in which parts are loaded and kernels compiled, and then."""
 IMAGES = 16
-"""Of a larger batch only so many are drawn."""
+"""Images drawn of a larger batch, at most."""
 
 
 def seconds_per_step(

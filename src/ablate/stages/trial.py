@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ablate.experiment.config import Config
 
 IMAGES = 2
-"""So many images are drawn and measured, which must differ."""
+"""Images that are drawn and measured. They must differ."""
 EDGE = 8
 """Edge of the latents: what a scheduler does is the same at each place."""
 FEW = 20
