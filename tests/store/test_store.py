@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from filelock import FileLock, Timeout
 from harm import delete, flip, truncate
@@ -159,8 +160,10 @@ def test_what_a_suspended_process_was_writing_into_a_shared_folder_stays(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ablate.store.network_kind", lambda root: "nfs4")
+    monkeypatch.setattr("ablate.store.DAY", 0.0)
     with store.writing("stage", "k", {}) as folder:
-        os.utime(folder.with_name(f"{folder.name}.lock"), (0, 0))
+        began = psutil.Process().create_time()
+        os.utime(folder.with_name(f"{folder.name}.lock"), (began, began))
         store.clear_leftovers()
         assert not list(store.leftovers())
         (folder / "file.txt").write_text("content")
