@@ -91,7 +91,7 @@ class Costs(Section):
                     "Mean over seeds ± half the width of its 95 % interval; ratio: times as long as "
                     f"{results.baseline} with the same seed, the geometric mean with its 95 % interval. "
                     "Epochs are the last ones, in which all that is configured acts. *One measurement*: the "
-                    "two use one training, or on the same images, which were timed once. Times depend "
+                    "two have one training, or the same images, which were timed once. Times depend "
                     "on the machine and on what else ran on it."
                 ),
             ]
