@@ -70,6 +70,12 @@ def test_half_a_part_another_revision_or_an_impossible_name_is_not_found(caches:
     assert not HubFiles("a name: of nothing", NEEDED).found()
 
 
+def test_torch_s_folder_in_the_home_of_nobody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", "~nobody-here/torch")
+    with pytest.raises(ComponentError, match="there is no user nobody-here"):
+        _ = TorchFile("https://example.org/weights.pt").place
+
+
 @pytest.mark.parametrize("variable", ["TORCH_HOME", "XDG_CACHE_HOME", "HOME"])
 def test_torch_s_files_are_looked_for_where_torch_keeps_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str

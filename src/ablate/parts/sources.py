@@ -21,6 +21,7 @@ from urllib.request import Request, urlopen
 from huggingface_hub import constants
 
 from ablate.errors import ComponentError
+from ablate.paths import expanded
 from ablate.store.files import file_digest
 from ablate.text import in_one_line
 
@@ -110,7 +111,8 @@ class TorchFile:
     def place(self) -> Path:
         """``torch.hub.get_dir()``, which could only be asked after importing torch."""
         cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-        return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
+        home = os.environ.get("TORCH_HOME", f"{cache}/torch")
+        return expanded(home, ComponentError) / "hub" / "checkpoints"
 
     @property
     def needed(self) -> tuple[Names, ...]:
