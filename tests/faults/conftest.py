@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ablate.records import ExperimentRecord, RunRecord
 
-APART = ("tmp", "locks", "kept", "running", "needs", "damaged", "times")
+APART = ("tmp", "locks", "kept", "running", "needs", "damaged", "times", "store")
 """Folders of a store that hold no entries."""
 
 
