@@ -49,6 +49,7 @@ def import_everything() -> None:
     import ablate.cli
     import ablate.record.recorder
     import ablate.report.formats
+    import ablate.runner.auditing
     import ablate.runner.run
     import ablate.stages.evaluate
     import ablate.stages.sample
@@ -80,6 +81,7 @@ def _run(request: dict[str, Any]) -> None:
     from here import Here
 
     import ablate.patience
+    import ablate.runner.auditing
     import ablate.runner.executors
     import ablate.runner.run
     import ablate.runner.verify
@@ -94,7 +96,7 @@ def _run(request: dict[str, Any]) -> None:
     sys.stdin.close()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests that run in the background of a shell ignore it
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{request['folder']}/mlflow.db"
-    ablate.runner.run.LocalExecutor = ablate.runner.verify.LocalExecutor = Here  # type: ignore[misc, assignment]
+    ablate.runner.auditing.LocalExecutor = ablate.runner.verify.LocalExecutor = Here  # type: ignore[misc, assignment]
     ablate.runner.executors.EXECUTORS["local"] = lambda address: Here.of
     sys.argv = ["ablate", *request["arguments"]]
     ablate.patience.PATIENCE = request.get("patience", ablate.patience.PATIENCE)

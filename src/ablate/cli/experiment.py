@@ -152,7 +152,7 @@ def audit(
     from ablate.cli.screens import RunScreen
     from ablate.looking.shown import findings_as_data
     from ablate.progress import Together
-    from ablate.runner.run import audit_experiment, probes_of, refuse_inert
+    from ablate.runner.auditing import audit_experiment, probes_of, refuse_inert
 
     probes = probes_of(made)
     findings = audit_experiment(probes, Together() if as_json else RunScreen())

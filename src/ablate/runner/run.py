@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING
 
 from ablate.errors import GO_ON, RunError
 from ablate.experiment import samplers
-from ablate.experiment.problems import locate, refuse
-from ablate.experiment.trials import probed
 from ablate.parts.missing import require_parts
-from ablate.plan import regrown
 from ablate.progress import Together
 from ablate.record.addresses import database_of
 from ablate.record.aggregates import Aggregates
@@ -22,19 +19,19 @@ from ablate.record.names import SPEC
 from ablate.record.provenance import spec_key
 from ablate.record.recorder import Recorder
 from ablate.record.write import open_experiment
-from ablate.records import DIFFERENCE, FINISHED, Call
+from ablate.records import FINISHED, Call
+from ablate.runner.auditing import ask_audit, probes_of, refuse_inert
 from ablate.runner.exclusive import alone, recording
 from ablate.runner.executors import executor_at
-from ablate.runner.executors.local import LocalExecutor
 from ablate.runner.forecast import HOUR, Forecast, forecast
-from ablate.runner.graph import Task, ask, walk
+from ablate.runner.graph import walk
 from ablate.runner.needs import needs_of, needs_written, write_needs
-from ablate.runner.preflight import Asked, look_ahead, try_variants
+from ablate.runner.preflight import Asked, look_ahead
 from ablate.runner.rounds import SearchRounds, fixed_rounds, has_ended, measured_of, resumed
 from ablate.runner.studies.pruning import end_pruned
 from ablate.runner.studies.search_study import SearchStudy
 from ablate.runner.studies.study import Study, is_lost, reach, results_of, study_name, study_storage
-from ablate.runner.tasks import EpochDone, Took, audit, show, tasks_of
+from ablate.runner.tasks import EpochDone, Took, show, tasks_of
 from ablate.runner.times import Times
 from ablate.text import brief, duration
 
@@ -42,15 +39,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from ablate.experiment.load import Experiment
-    from ablate.experiment.problems import Problem
     from ablate.plan import Plan, Run
     from ablate.progress import RunProgress
     from ablate.record.identity import Parent
     from ablate.record.read import Child
     from ablate.record.write import Writer
     from ablate.records import Finding
-    from ablate.runner.graph import Executor, Start
+    from ablate.runner.graph import Executor, Start, Task
     from ablate.runner.studies.study import Storage
     from ablate.runner.tasks import Event
 
@@ -70,63 +65,6 @@ class Outcome:
     """How many of ``finished`` the store had the results of, so that they were only recorded."""
     report: Path | None = None
     """Its page, where one was written."""
-
-
-def probes_of(plan: Plan) -> Plan:
-    """What is tried and audited before the work: an experiment itself; of a search, the ends of its space."""
-    return regrown(plan, probed(plan.experiment)) if plan.experiment.spec.search else plan
-
-
-def audit_experiment(plan: Plan, progress: RunProgress) -> list[Finding]:
-    """What acts in each variant of an experiment (of ``probes_of`` it), asked with its first seed. Shows it
-    as well.
-
-    Raises:
-        UserError: a variant cannot be sampled or measured.
-    """
-    require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
-    with LocalExecutor.of(plan, 1) as executor:
-        try_variants(plan, executor, progress)
-        return _ask_audit(plan, executor, progress)
-
-
-def _ask_audit(plan: Plan, executor: Executor, progress: RunProgress) -> list[Finding]:
-    spec = plan.experiment.spec
-    variants = {
-        name: [run.keys for run in plan.runs if run.variant == name] for name in plan.experiment.variants
-    }
-    progress.note("audit", "a few steps of each variant")
-
-    question = Task("audit", (), audit, (variants, spec.baseline, tuple(spec.expect)), ())
-    findings: list[Finding] = ask(question, executor, lambda event: show(event, progress))
-    progress.findings(findings)
-    return findings
-
-
-def refuse_inert(findings: Sequence[Finding], experiment: Experiment) -> None:
-    """Stops at what was meant to act and does not.
-
-    Raises:
-        UserError: findings are inert and not expected to be; each with the line of its field.
-    """
-    inert = [finding for finding in findings if finding.act == "inert" and not finding.expected]
-    expected = ", ".join(f"{name}: inert" for name in dict.fromkeys(finding.variant for finding in inert))
-    fix = (
-        f"Change it or remove it. If it is what you study, write `expect: {{{expected}}}`; --no-audit runs "
-        "without the check."
-    )
-    # Where a field of a variant does nothing, that the whole does nothing follows.
-    named = {finding.variant for finding in inert if finding.about != DIFFERENCE}
-    told = [finding for finding in inert if finding.about != DIFFERENCE or finding.variant not in named]
-    refuse((_does_nothing(finding, experiment, fix) for finding in told), experiment.name)
-
-
-def _does_nothing(finding: Finding, experiment: Experiment, fix: str) -> Problem:
-    """Where the variant itself is written, even if it says of its field only what the profile says."""
-    layers = experiment.layers[finding.variant]
-    own = [layer for layer in layers if layer.prefix[:1] not in ((), ("config",))]
-    path = () if finding.about == DIFFERENCE else tuple(finding.about.split("."))
-    return locate(path, own or layers).problem(path, f"does nothing: {finding.reason}", fix)
 
 
 @dataclass(frozen=True)
@@ -237,7 +175,7 @@ class _Command:
         probes = probes_of(plan)
         reports = self.options.reports
         look_ahead(Asked(plan, probes, waiting, self.uri, reports, workers, running, self.progress))
-        findings = _ask_audit(probes, running, self.progress) if self.options.audited else None
+        findings = ask_audit(probes, running, self.progress) if self.options.audited else None
         refuse_inert(findings or (), probes.experiment)
         return findings
 
