@@ -305,7 +305,7 @@ def call_here(patch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
     from ablate.__main__ import main
 
     patch.setenv("COLUMNS", "200")
-    for module in ("run", "verify", "rehearsal"):
+    for module in ("auditing", "verify", "rehearsal"):
         patch.setattr(f"ablate.runner.{module}.LocalExecutor", Here)
     patch.setattr("ablate.runner.executors.EXECUTORS", {"local": lambda address: Here.of})
     patch.chdir(folder)

@@ -17,17 +17,16 @@ from PIL import Image
 from ablate.errors import ComponentError
 from ablate.experiment.load import load_experiment
 from ablate.experiment.spec import MOST_CLAIMS
+from ablate.looking.warnings import absent_parts, warnings
 from ablate.plan import (
     Plan,
     Run,
     Segment,
-    absent_parts,
     differences,
     make_plan,
     reasons,
     segments,
     steps_per_epoch,
-    warnings,
 )
 from ablate.store import Store
 from ablate.store.files import ENTRY
@@ -400,7 +399,7 @@ def test_variants_on_several_classes_of_device_are_warned_of(plan: Callable[...,
 def test_the_other_gpus_of_a_machine_are_named(
     plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ablate.plan.gpus", lambda: ("A", "B", "A"))
+    monkeypatch.setattr("ablate.looking.warnings.gpus", lambda: ("A", "B", "A"))
     assert not any("other GPUs" in warning for warning in warnings(plan()))
     (said,) = (warning for warning in warnings(plan("compute.device=cuda")) if "other GPUs" in warning)
     assert "(B): everything runs on A" in said

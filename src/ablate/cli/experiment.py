@@ -68,7 +68,7 @@ def run(
     from ablate.cli.printing.house import print_outcome, print_what_follows
     from ablate.cli.printing.plans import print_warnings
     from ablate.cli.screens import RunScreen
-    from ablate.plan import warnings
+    from ablate.looking.warnings import warnings
     from ablate.record.addresses import tracking_address
     from ablate.runner.run import Options
 

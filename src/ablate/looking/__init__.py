@@ -1,1 +1,1 @@
-"""Recorded runs, by themselves or beside others, and what may follow: ``show``, ``compare``, ``next``."""
+"""Plans and recorded runs, by themselves or beside others: warnings, ``show``, ``compare``, ``next``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ablate.experiment.designs import describe
-from ablate.plan import absent_parts, warnings
+from ablate.looking.warnings import absent_parts, warnings
 from ablate.runner.forecast import disk
 
 if TYPE_CHECKING:

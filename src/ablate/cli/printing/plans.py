@@ -8,7 +8,8 @@ from rich.markup import escape
 
 from ablate.cli.printing import out, print_table
 from ablate.experiment.designs import describe
-from ablate.plan import absent_parts, drawn_at_random, warnings
+from ablate.looking.warnings import absent_parts, warnings
+from ablate.plan import drawn_at_random
 from ablate.text import duration, in_bytes
 
 if TYPE_CHECKING:
