@@ -57,19 +57,20 @@ def test_a_real_run_is_followed_and_its_death_is_noticed(
         validate(found, "status")
         return found
 
-    def trained() -> dict[str, Any] | None:
+    def at_work() -> dict[str, Any] | None:
+        """With an epoch done and in the middle of a task: between two tasks there is none."""
         assert run.poll() is None
         commands = status()["commands"]
-        return commands[0] if commands and commands[0]["epochs_done"] else None
+        return commands[0] if commands and commands[0]["epochs_done"] and commands[0]["tasks"] else None
 
     try:
-        found = wait_for(trained)
+        found = wait_for(at_work)
         assert (found["experiment"], found["state"], found["process"]) == ("tiny", "running", run.pid)
         assert (found["epochs"], found["runs"]) == (10, 4)
-        assert found["tasks"] and found["seconds_left"] > 0
-        shown = ablate("status", folder=folder).out
+        assert found["seconds_left"] > 0
+        shown = wait_for(lambda: (out := ablate("status", folder=folder).out) and "  now: " in out and out)
         assert f"tiny: process {run.pid} on " in shown
-        assert "of 10 epochs trained, " in shown and "  now: " in shown
+        assert "of 10 epochs trained, " in shown
     finally:
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
