@@ -21,7 +21,7 @@ DOCUMENTS: dict[str, Any] = {
     "compare": runs.Comparison,
     "next": experiments.Next,
     "status": house.Status,
-    "gc": house.Found,
+    "gc": house.Removable,
     "rm": house.Doomed,
     "doctor": list[checks.Answer],
     "data check": checks.DataCheck,

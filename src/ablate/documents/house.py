@@ -75,7 +75,7 @@ class Item(TypedDict):
     """Its size."""
 
 
-class Found(TypedDict):
+class Removable(TypedDict):
     """What can go from the store."""
 
     done: bool

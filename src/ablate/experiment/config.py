@@ -6,13 +6,13 @@ them. Models are frozen and refuse unknown keys.
 
 from __future__ import annotations
 
-from functools import cache, reduce
-from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model, model_validator
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from ablate.errors import SpecError
+from ablate.experiment.choices import choice, one_of, retyped
 from ablate.experiment.schedulers import Scheduler
 from ablate.factors import LR_SCHEDULES
 from ablate.fields import FieldError, Fraction, Model, Positive, Seed
@@ -28,30 +28,6 @@ if TYPE_CHECKING:
     from ablate.factors.observer import Observer
     from ablate.factors.weighting import Weighting
     from ablate.plugins import Plugin
-
-
-M = TypeVar("M", bound=Model)
-
-
-def choice(names: Mapping[str, Any]) -> Any:
-    """The type of a field that holds one of ``names``."""
-    return Literal[*names]
-
-
-def one_of(kinds: Mapping[str, type[Model]]) -> Any:
-    """The type of a section whose field ``kind`` says which of ``kinds`` it is; without one, the first."""
-    default, first = next(iter(kinds.items()))
-    if len(kinds) == 1:
-        return first
-
-    def kind_of(section: Any) -> str:
-        kind = (
-            section.get("kind", default) if isinstance(section, dict) else getattr(section, "kind", default)
-        )
-        return str(kind)
-
-    tagged = (Annotated[model, Tag(kind)] for kind, model in kinds.items())
-    return Annotated[reduce(or_, tagged), Discriminator(kind_of)]
 
 
 def losses_of(losses: Mapping[str, type[Loss]]) -> type[Model]:
@@ -409,10 +385,3 @@ def config_model(vocabulary: Vocabulary) -> type[Config]:
     )
     model.vocabulary = vocabulary
     return model
-
-
-def retyped(model: type[M], base: type[M] | None = None, /, **types: Any) -> type[M]:
-    """``model`` with other types for some of its fields, which keep their defaults."""
-    old = model.model_fields
-    fields: dict[str, Any] = {name: (kind, Field(default=old[name].default)) for name, kind in types.items()}
-    return create_model(model.__name__, __base__=base or model, __doc__=model.__doc__, **fields)

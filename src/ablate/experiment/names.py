@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import StringConstraints
 
-from ablate.experiment.config import choice
+from ablate.experiment.choices import choice
 from ablate.vocabulary import OWN
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"

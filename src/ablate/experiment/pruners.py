@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from ablate.experiment.config import choice
+from ablate.experiment.choices import choice
 from ablate.fields import FieldError, Model, Positive
 from ablate.records import BY_SEEDS
 

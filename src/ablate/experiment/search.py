@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from ablate.experiment.config import choice
+from ablate.experiment.choices import choice
 from ablate.experiment.names import MetricName, Name, Overrides
 from ablate.experiment.pruners import Pruner
 from ablate.experiment.samplers import ONE_OBJECTIVE, SAMPLERS, WITH_CANDIDATES

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ablate.experiment.config import choice, retyped
+from ablate.experiment.choices import choice, retyped
 from ablate.experiment.names import MetricName, Name, Overrides
 from ablate.experiment.search import Constraint, Search
 from ablate.fields import FieldError, Finite, Model, Positive, Seed

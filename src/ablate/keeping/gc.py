@@ -96,7 +96,7 @@ class Experiment:
 
 
 @dataclass(frozen=True)
-class Found:
+class Removable:
     """What can go, and what that means."""
 
     items: Sequence[Item]
@@ -107,7 +107,7 @@ class Found:
     begins_again: Sequence[str]
     """Experiments whose training, if it is to be longer, will begin again."""
 
-    def as_json(self, *, done: bool) -> house.Found:
+    def as_json(self, *, done: bool) -> house.Removable:
         """The same as plain data; ``done`` says whether it went."""
         return {
             "done": done,
@@ -141,7 +141,7 @@ def _names(experiments: Iterable[Experiment]) -> list[str]:
     return list(dict.fromkeys(each.needs.experiment for each in experiments))
 
 
-def find(store: Store, uri: str, *, weights: bool = False) -> Found:
+def find(store: Store, uri: str, *, weights: bool = False) -> Removable:
     """What of a store can go. Changes nothing. Raises as ``experiments_of``.
 
     Args:
@@ -156,7 +156,7 @@ def find(store: Store, uri: str, *, weights: bool = False) -> Found:
     if running or store.any_held(experiment_lock("")):
         items = [item for item in items if item.kind not in BESIDE_A_RUN]
     moments = {item.entry[1] for item in items if item.entry and item.entry[0] == "moments"}
-    return Found(
+    return Removable(
         items,
         running,
         [each for each in experiments if not each.finished and not each.running],
@@ -164,7 +164,7 @@ def find(store: Store, uri: str, *, weights: bool = False) -> Found:
     )
 
 
-def collect(store: Store, uri: str, *, weights: bool = False) -> Found:
+def collect(store: Store, uri: str, *, weights: bool = False) -> Removable:
     """Removes what ``find`` finds, and gives it. A run that begins meanwhile waits. Raises as ``find``."""
     with store.lock(HOUSEKEEPING):
         found = find(store, uri, weights=weights)

@@ -63,7 +63,7 @@ def find_experiment(uri: str, name: str, note: Note = log) -> Reader | None:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRun:
     """A run of some experiment."""
 
     reader: Reader
@@ -74,7 +74,7 @@ class Found:
     """Whose means it has; "" for any other run."""
 
 
-def find_runs(uri: str, beginning: str, note: Note = log) -> list[Found]:
+def find_runs(uri: str, beginning: str, note: Note = log) -> list[FoundRun]:
     """The runs of all experiments whose ids begin so. Raises as ``connect``."""
     database = database_of(uri)
     if database and not is_there(database):
@@ -82,7 +82,7 @@ def find_runs(uri: str, beginning: str, note: Note = log) -> list[Found]:
     client = connect(uri, note)
     runs = runs_of(client)
     return [
-        Found(
+        FoundRun(
             Reader(client, number, name),
             row.tags.get(names.PARENT, row.tags.get(names.MEANS_OF, row.run_id)),
             row.run_id,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ablate.keeping.export import Exported
-    from ablate.keeping.gc import Found
+    from ablate.keeping.gc import Removable
     from ablate.keeping.import_study import Imported
     from ablate.keeping.rm import Doomed
     from ablate.keeping.status import Command, Status
@@ -92,7 +92,7 @@ def machines_of(seen: Cluster) -> str:
     return ", ".join(parts)
 
 
-def print_found(found: Found, store: str, *, done: bool) -> None:
+def print_found(found: Removable, store: str, *, done: bool) -> None:
     """What of a store can go or has gone, why, and what that means."""
     from ablate.keeping.gc import KINDS
     from ablate.record.identity import this_folder
