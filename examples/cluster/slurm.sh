@@ -14,7 +14,7 @@ source .venv/bin/activate
 
 # SQLite breaks in such a folder. So the record is on a server, and the study, which can be lost, on a local disk.
 export MLFLOW_TRACKING_URI=http://mlflow.example:5000 # change: your server
-export ABLATE_STUDY_STORAGE="sqlite:////tmp/$USER-optuna.db"
+export ABLATE_STUDY_STORAGE="sqlite:////tmp/$SLURM_JOB_USER-optuna.db"
 
 # Only who has this token can use the cluster. It is made once, in your home.
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0

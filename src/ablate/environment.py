@@ -44,14 +44,17 @@ def version_of(library: str) -> str:
         return "not installed"
 
 
+def code_in(folder: Path, pattern: str = "*.py") -> list[Path]:
+    """The files of Python code in a folder of the package, sorted; hidden ones are an editor's."""
+    names = (file.relative_to(folder) for file in sorted(folder.glob(pattern)))
+    return [folder / name for name in names if not any(part.startswith(".") for part in name.parts)]
+
+
 @cache
 def environment() -> dict[str, str]:
     """Python, the digest of each file of ablate, and the version of each of LIBRARIES, as they were when this
     process first looked."""
-    names = (file.relative_to(PACKAGE) for file in sorted(PACKAGE.rglob("*.py")))
-    # Hidden ones are an editor's.
-    code = [name for name in names if not any(part.startswith(".") for part in name.parts)]
-    files = {name.as_posix(): digest_of(PACKAGE / name) for name in code}
+    files = {file.relative_to(PACKAGE).as_posix(): digest_of(file) for file in code_in(PACKAGE, "**/*.py")}
     return {"Python": platform.python_version(), **files, **{name: version_of(name) for name in LIBRARIES}}
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.data import captions
 from ablate.data.files import walk
-from ablate.environment import PACKAGE, digest_of, version_of
+from ablate.environment import PACKAGE, code_in, digest_of, version_of
 from ablate.errors import DataError
 from ablate.factors.base import Factor, Loss
 from ablate.fields import Model
@@ -47,7 +47,7 @@ COPY_IT = "Copy the file there again from its source."
 def of_files(sources: tuple[str, ...], libraries: tuple[str, ...] = ()) -> dict[str, str]:
     """Digests of files of the package (a folder stands for the files in it), and versions of libraries."""
     named = [PACKAGE / name for name in sources]
-    files = [file for path in named for file in (sorted(path.glob("*.py")) if path.is_dir() else [path])]
+    files = [file for path in named for file in (code_in(path) if path.is_dir() else [path])]
     digests = {file.relative_to(PACKAGE).as_posix(): digest_of(file) for file in files}
     return digests | {library: version_of(library) for library in libraries}
 

@@ -1,9 +1,10 @@
 """Locks among processes: the kernel's on a local disk, leases on a file system that machines share.
 
 ``flock`` often does not hold there: it may be local to a machine, or not exist. A lease is a file that its
-holder makes exclusively and touches again and again; who waits takes it over when it has not been touched for
-``LEASE`` seconds. A machine that sleeps for longer may find that another holds its lease as well. Then both
-make the same entry, which is waste and nothing worse: the store does not rely on locks for what is true.
+holder makes exclusively and touches again and again; a waiting process takes it over when it has not been
+touched for ``LEASE`` seconds. A machine that sleeps for longer may find that another holds its lease as well.
+Then both make the same entry, which is waste and nothing worse: the store does not rely on locks for what is
+true.
 """
 
 from __future__ import annotations

@@ -187,4 +187,4 @@ def test_an_edited_loss_is_trained_again_from_its_onset_and_no_other_variant_is(
     assert [run.variant for run in plan.to_sample] == ["edges"]
     done = ablate("run", "own.yaml", "--no-audit", folder=tmp_path / "copy")
     assert done.code == 0, done.out + done.err
-    assert f"{EPOCHS - ONSET} epochs to train, 1 runs to finish" in done.out
+    assert f"{EPOCHS - ONSET} epochs to train, 1 run to finish" in done.out

@@ -17,7 +17,7 @@ from ablate.record.provenance import spec_key
 from ablate.record.read import find_settings
 from ablate.record.write import Writer, open_experiment
 from ablate.runner import run
-from ablate.runner.run import waiting_runs
+from ablate.runner.run import supersede_others, waiting_runs
 from ablate.store import Store
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def record(uri: str, plan: Plan) -> tuple[Writer, str]:
     """Records an experiment of one run, as ``ablate run`` does."""
     writer = open_experiment(uri, "tiny")
     before = writer.own_parent(plan, spec_key(plan))
-    waiting = waiting_runs(plan, writer, before, lambda text: None)
+    complete = supersede_others(plan, writer, before, lambda text: None) if before else set()
+    waiting = waiting_runs(plan, complete)
     parent = writer.begin_parent(plan, spec_key(plan), before).run_id
     children = {child.key: child for child in writer.children(parent)}
     for each in waiting:
@@ -123,7 +124,7 @@ def test_data_that_are_edited_in_their_folder_supersede_its_own_results_and_that
     plan, said = clone("a", edited=True), list[str]()
     before = writer.own_parent(plan, spec_key(plan))
     assert before and before.run_id == one
-    assert waiting_runs(plan, writer, before, said.append) == list(plan.runs)
+    assert waiting_runs(plan, supersede_others(plan, writer, before, said.append)) == list(plan.runs)
     assert "plain seed 0 is superseded" in said[0]
     again = writer.own_parent(plan, spec_key(plan))
     assert again and again.content != before.content and again.data != before.data

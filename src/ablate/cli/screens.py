@@ -26,7 +26,7 @@ from rich.text import Text
 from ablate.cli.printing import out, say
 from ablate.cli.printing.checks import print_findings
 from ablate.cli.printing.house import machines_of
-from ablate.text import in_bytes, visible
+from ablate.text import in_bytes, plural, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -106,7 +106,7 @@ class RunScreen:
                     self._bars.start_task(task.id)
             self._live.start()
         else:
-            self._line(f"{epochs} epochs to train, {len(runs)} runs to finish")
+            self._line(f"{plural(epochs, 'epoch')} to train, {plural(len(runs), 'run')} to finish")
 
     def cluster(self, seen: Cluster) -> None:
         """A line when machines come or go."""

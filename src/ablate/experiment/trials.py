@@ -16,6 +16,7 @@ from ablate.experiment.spec import Claim
 from ablate.experiment.yaml import Document
 from ablate.factors import acting
 from ablate.fields import epoch_of
+from ablate.records import CONFIRMATION, PATH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +42,25 @@ class Proposal:
 def trial_name(number: int) -> str:
     """The variant of a trial: ``trial-0007``."""
     return f"trial-{number:04}"
+
+
+def trials_left(experiment: Experiment) -> int:
+    """How many trials a search may still make, by their number and by the steps it has trained."""
+    search = experiment.spec.search
+    assert search
+    most = search.trials
+    if search.sampler == "brute-force":
+        most = min(most, Space(search).count() or most)
+    trained = sum(steps for name, steps in experiment.trained.items() if name not in (CONFIRMATION, PATH))
+    if search.budget is not None and trained >= search.budget:
+        return 0
+    return max(0, most - len(experiment.trials))
+
+
+def proposes_more(experiment: Experiment) -> bool:
+    """Whether a search may still make trials, or has not chosen yet which ones to confirm."""
+    confirm = experiment.spec.search and experiment.spec.search.confirm
+    return trials_left(experiment) > 0 or bool(confirm and not experiment.confirmed)
 
 
 def resolve(experiment: Experiment, params: Params) -> tuple[Config | None, str]:

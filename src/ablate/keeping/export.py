@@ -99,7 +99,7 @@ def export(
         _add_report(out, reports, name, page)
         for stage, entry in entries:
             out.add_folder(f"{bundle.STORE}/{stage}/{entry}", plan.store.sound_path(stage, entry))
-    recorded = len(reader.whole(parent.run_id))
+    recorded = len(reader.done(parent.run_id))
     return Exported(recorded, len(plan.runs) - recorded, len(entries), file.stat().st_size)
 
 

@@ -80,9 +80,9 @@ class Experiment:
     @property
     def finished(self) -> bool:
         """Whether nothing of it will be trained or drawn any more."""
-        return not self.running and all(
-            (name, run.key) in self.recorded for name, run in self.needs.runs.items()
-        )
+        if self.running or self.needs.goes_on:
+            return False
+        return all((name, run.key) in self.recorded for name, run in self.needs.runs.items())
 
     @property
     def results(self) -> set[Entry]:

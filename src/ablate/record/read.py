@@ -160,10 +160,6 @@ class Reader:
         means = self._search({names.MEANS_OF: parent, names.KIND: "variant"})
         return [*(child.run_id for child in self.all_children(parent)), *(run.run_id for run in means)]
 
-    def whole(self, parent: str) -> list[Child]:
-        """The child runs of a parent that count, have finished and have their files, oldest first."""
-        return [child for child in self.children(parent) if self.is_whole(child)]
-
     def done(self, parent: str) -> list[Child]:
         """The child runs of a parent that nothing will be added to: those that are whole, and the pruned."""
         return [child for child in self.children(parent) if child.pruned or self.is_whole(child)]

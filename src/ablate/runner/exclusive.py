@@ -57,8 +57,10 @@ def alone(store: Store, key: str, name: str, say: Callable[[str], None]) -> Iter
         with Keeper(account, store, file) as keeper:
             yield keeper
     finally:
-        store.drop(file)
-        lock.release()
+        try:
+            store.drop(file)
+        finally:
+            lock.release()
 
 
 @contextmanager

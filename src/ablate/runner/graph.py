@@ -150,6 +150,8 @@ def perform(task: Task, root: str, emit: Callable[[Event], None]) -> Ended:
         raise
     except AblateError as error:
         return Ended(task.name, error=error)
+    except SystemExit as error:  # a plug-in's: it must end neither the others nor this process
+        return Ended(task.name, error=RunError(f"the code called exit({error})", where=blamed(error)))
     except Exception as error:
         # One variant's failure must not end the others: it is recorded with its whole traceback.
         return Ended(task.name, error=_explain(error))

@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from ablate.errors import RunError
+from ablate.experiment.trials import proposes_more
 from ablate.record.identity import place_seen, this_folder
 from ablate.record.provenance import spec_key
 from ablate.runner.exclusive import HOUSEKEEPING
@@ -57,6 +58,8 @@ class Needs:
     """By their names."""
     folder: str = ""
     """Where it was run, in words; "" if that is not known."""
+    goes_on: bool = False
+    """Whether it is a search that may propose more runs, which branch off from its states."""
 
     @property
     def weights(self) -> set[Entry]:
@@ -83,13 +86,14 @@ class Listed:
 
 
 def lists_here(store: Store, key: str, spec: Path) -> list[str]:
-    """The names of the lists of an experiment that is run from here. A store in this folder may move with it,
-    and what older versions wrote there, without a place, is of this folder too."""
+    """The names of the lists of an experiment that is run from here: what it needs, what it will need if a
+    run begins as it should, and what older versions wrote, without a place. A store in this folder may move
+    with it, so those are of this folder too."""
     # The root of a bucket is its cache: elsewhere on each machine.
     is_in_it = store.address == str(store.root) and store.root.resolve().is_relative_to(Path.cwd().resolve())
     place = place_seen(spec, store.root if is_in_it else None)
     older = [f"{NEEDS}/{key}.json"] if is_in_it else []
-    return [f"{NEEDS}/{key}-{place[:8]}.json", *older]
+    return [f"{NEEDS}/{key}-{place[:8]}.json", f"{NEEDS}/{key}-{place[:8]}-next.json", *older]
 
 
 def write_needs(plan: Plan) -> None:
@@ -100,30 +104,32 @@ def write_needs(plan: Plan) -> None:
 def keep_needs(store: Store, key: str, spec: Path, needs: Needs) -> None:
     """Keeps in a store what the experiment with this spec key needs of it that is run from here. Waits while
     somebody cleans up: what is made from now on is needed."""
-    name, *older = lists_here(store, key, spec)
-    text = json.dumps(asdict(replace(needs, folder=this_folder())))
-    with store.lock(HOUSEKEEPING):
-        if store.get(name) != text:
-            store.put(name, text)
-        for each in older:
-            store.drop(each)
+    name, *others = lists_here(store, key, spec)
+    _write(store, name, needs)
+    for each in others:
+        store.drop(each)
 
 
 @contextmanager
 def needs_written(store: Store, key: str, spec: Path, needs: Needs) -> Iterator[None]:
-    """As ``keep_needs``. If the block ends in an error, nothing was begun, and the store keeps what it kept
-    before."""
-    before = {name: store.get(name) for name in lists_here(store, key, spec)}
+    """As ``keep_needs``, after the block; in it the store keeps both what was needed before and what will be.
+    If it ends in an error, nothing was begun, and the store keeps what it kept before."""
+    _, following, *_ = lists_here(store, key, spec)
+    _write(store, following, needs)
     try:
-        keep_needs(store, key, spec, needs)
         yield
     except BaseException:
-        for name, text in before.items():
-            if text is None:
-                store.drop(name)
-            else:
-                store.put(name, text)
+        store.drop(following)
         raise
+    keep_needs(store, key, spec, needs)
+
+
+def _write(store: Store, name: str, needs: Needs) -> None:
+    """Not while somebody cleans up."""
+    text = json.dumps(asdict(replace(needs, folder=this_folder())))
+    with store.lock(HOUSEKEEPING):
+        if store.get(name) != text:
+            store.put(name, text)
 
 
 def needs_of(plan: Plan) -> Needs:
@@ -149,7 +155,8 @@ def needs_of(plan: Plan) -> Needs:
             weights=sorted({("train", keys.chain[-1]), keys.weights}),
             results=[*drawn, *previews],
         )
-    return Needs(plan.experiment.name, sorted(states), sorted(inputs), runs)
+    goes_on = bool(plan.experiment.spec.search) and proposes_more(plan.experiment)
+    return Needs(plan.experiment.name, sorted(states), sorted(inputs), runs, goes_on=goes_on)
 
 
 def read_needs(store: Store) -> Iterator[Listed]:
@@ -179,8 +186,9 @@ def parsed(text: str) -> Needs:
 
     runs = {
         str(name): RunNeeds(str(run["key"]), entries(run["weights"]), entries(run["results"]))
-        for name, run in content["runs"].items()
+        for name, run in dict.items(content["runs"])
     }
     states = [str(state) for state in content["states"]]
     folder = str(content.get("folder", ""))
-    return Needs(str(content["experiment"]), states, entries(content["inputs"]), runs, folder)
+    goes_on = content.get("goes_on") is True
+    return Needs(str(content["experiment"]), states, entries(content["inputs"]), runs, folder, goes_on)

@@ -1,7 +1,7 @@
 """Which runs come next: all that is missing of a fixed design, or round after round of a search.
 
-A round is a plan and those of its runs that are to be done now. Who takes the next round has recorded the
-one before.
+A round is a plan and those of its runs that are to be done now. Whoever asks for the next round must
+have recorded the one before.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ablate.experiment.pruners import Scored
 from ablate.experiment.space import Space
-from ablate.experiment.trials import Proposal, branch_points, grown, resolve
+from ablate.experiment.trials import Proposal, branch_points, grown, resolve, trials_left
 from ablate.plan import regrown
 from ablate.records import CONFIRMATION, FINISHED, PATH
 from ablate.runner.needs import write_needs
@@ -91,6 +91,7 @@ class SearchRounds:
                 if self.plan is before and not todo:
                     return
                 self._announce(todo)
+            self._keep_branch_points(todo)
             yield from self._from_mark_to_mark(todo)
             todo = []
 
@@ -114,7 +115,7 @@ class SearchRounds:
             left = [
                 r for r in left if r.name not in done and (r.variant not in trials or r.variant in going_on)
             ]
-        if left:  # of a round that is not a configuration at all, there is none
+        if left:  # nothing is left of a round whose proposals are all invalid
             yield self.plan, left
 
     def _is_trial(self, run: Run) -> bool:
@@ -215,31 +216,21 @@ class SearchRounds:
                 trained[stage] = trained.get(stage, 0) + steps
         self.plan = replace(self.plan, experiment=replace(experiment, trained=trained))
         write_needs(self.plan)  # before the marks, which `ablate gc` would take for those of states long gone
+        self._writer.describe_parent(self._parent, self.plan)
+
+    def _keep_branch_points(self, todo: Sequence[Run]) -> None:
+        """Has the store keep the states from which later trials may go on."""
         for run in todo:
             for epoch in self._points & set(range(1, len(run.keys.chain))):
                 self.plan.store.keep("train", run.keys.chain[epoch])
         for segment in self.plan.segments:
             self.plan.store.keep("train", segment.key)
-        self._writer.describe_parent(self._parent, self.plan)
 
 
 def with_runs(plan: Plan, runs: Sequence[Run]) -> Plan:
     """The plan with ``runs`` in the place of those that have their names."""
     named = {run.name: run for run in runs}
     return replace(plan, runs=tuple(named.get(run.name, run) for run in plan.runs))
-
-
-def trials_left(experiment: Experiment) -> int:
-    """How many trials a search may still make, by their number and by the steps it has trained."""
-    search = experiment.spec.search
-    assert search
-    most = search.trials
-    if search.sampler == "brute-force":
-        most = min(most, Space(search).count() or most)
-    trained = sum(steps for name, steps in experiment.trained.items() if name not in (CONFIRMATION, PATH))
-    if search.budget is not None and trained >= search.budget:
-        return 0
-    return max(0, most - len(experiment.trials))
 
 
 def has_ended(plan: Plan, reader: Reader, parent: str) -> bool:

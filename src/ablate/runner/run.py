@@ -36,7 +36,7 @@ from ablate.runner.times import Times
 from ablate.text import brief, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from ablate.plan import Plan, Run
@@ -142,7 +142,8 @@ class _Command:
         if search and before:
             plan = resumed(plan, writer, before.run_id)
             end_pruned(plan.experiment, writer, before.run_id)
-        waiting = waiting_runs(plan, writer, before, self.progress.say)
+        complete = supersede_others(plan, writer, before, self.progress.say) if before else set()
+        waiting = waiting_runs(plan, complete)
         if before and not waiting and (not search or has_ended(plan, writer, before.run_id)):
             _mend(plan, writer, before, self.studies, self.progress.say)
             return Outcome(runs=len(plan.runs), pruned=_pruned(plan))
@@ -245,11 +246,11 @@ def agree(plan: Plan, studies: Storage, parent: Parent, writer: Writer, say: Cal
         open_study(plan, studies, parent, say).agree(results)
 
 
-def waiting_runs(plan: Plan, writer: Writer, parent: Parent | None, say: Callable[[str], None]) -> list[Run]:
-    """The runs whose results MLflow lacks. Results of other code or data are marked as superseded, and
-    named; the means of variants are of those that count."""
-    if parent is None:
-        return list(plan.runs)
+def supersede_others(
+    plan: Plan, writer: Writer, parent: Parent, say: Callable[[str], None]
+) -> set[tuple[str, str]]:
+    """Marks results of other code or data as superseded, and names them; the means of variants are then of
+    those that count. Gives variant and key of each run that MLflow has."""
     keys = {run.keys.whole.evaluate for run in plan.runs}
     old = [child for child in writer.children(parent.run_id) if child.key not in keys]
     lost = [child for child in old if _is_lost_trial(child, plan)]
@@ -267,6 +268,11 @@ def waiting_runs(plan: Plan, writer: Writer, parent: Parent | None, say: Callabl
     complete = writer.keep_current(parent.run_id, keys)
     writer.keep_content(parent, plan)
     Aggregates(writer, parent.run_id).keep(plan)
+    return complete
+
+
+def waiting_runs(plan: Plan, complete: Collection[tuple[str, str]]) -> list[Run]:
+    """The runs whose results MLflow lacks, and that no pruner has ended."""
     pruned = plan.experiment.pruned
     return [
         run

@@ -45,7 +45,7 @@ def verify(plan: Plan, seed: int, progress: RunProgress) -> Verification:
         shared_seconds = _train(together, runs, plan.store, progress)
         separate_seconds, equal = {}, {}
         for run in runs:
-            alone = replace(plan, store=Store(folder / run.variant))
+            alone = replace(plan, store=Store(folder / "alone" / run.variant))
             separate_seconds[run.variant] = _train(alone, [run], plan.store, progress)
             equal[run.variant] = _weights(run, alone.store) == _weights(run, together.store)
             shutil.rmtree(alone.store.root)

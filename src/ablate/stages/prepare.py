@@ -104,14 +104,16 @@ def augmented(keys: RunKeys, store: Store, progress: Callable[[str], None]) -> E
 
 @contextmanager
 def _unchanged(work: Path, look: Callable[[], None]) -> Iterator[None]:
-    """Looks at what the block reads, before and after it."""
+    """Looks at what the block reads, before and after it, also if it ends in an error."""
     look()
-    yield
     try:
-        look()
-    except UserError:
-        shutil.rmtree(work)  # nobody knows what of it was read before the change, and what after
-        raise
+        yield
+    finally:
+        try:
+            look()
+        except UserError:
+            shutil.rmtree(work)  # nobody knows what of it was read before the change, and what after
+            raise
 
 
 def _encode_data(keys: RunKeys, store: Store, work: Path, progress: Callable[[str], None]) -> None:

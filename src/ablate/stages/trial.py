@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ablate.experiment.config import Config
+    from ablate.experiment.config import Config, Part
 
 IMAGES = 2
 """Images that are drawn and measured. They must differ."""
@@ -214,6 +214,12 @@ def measuring(config: Config, device: torch.device) -> Iterator[Trouble]:
         yield Trouble(at, f"fails on two images: {_said(error)}", f"Correct {where}.")
 
 
+def _network(config: Config) -> Part | None:
+    """That of the feature space, if it is one of ``components``."""
+    part = config.vocabulary.spaces[config.evaluate.fid_features].part
+    return getattr(config.components, part) if part else None
+
+
 TRIALS: dict[Callable[[Config, torch.device], Iterator[Trouble]], Callable[[Config], Any]] = {
     sampling: lambda config: (
         config.sample.model_dump(include={"scheduler", "options", "steps", "guidance"}),
@@ -234,8 +240,8 @@ TRIALS: dict[Callable[[Config, torch.device], Iterator[Trouble]], Callable[[Conf
     ),
     measuring: lambda config: (
         config.components.evaluator,
-        config.components.inception,
         config.evaluate.fid_features,
+        _network(config),
         config.data.size,
     ),
 }

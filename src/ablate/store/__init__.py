@@ -45,7 +45,7 @@ TMP, WORK, LOCKS, DAMAGED, KEPT, NEEDS = "tmp", "work", "locks", "damaged", "kep
 """Folders of the store that hold no entries."""
 IDENTITY = "store/id"
 """The text that tells a store from others."""
-STAGES = ("prepare", "augmented", "reference")
+STAGES = ("prepare", "augmented")
 """Those whose work goes on after an interruption."""
 DAY = 86_400.0
 """Seconds."""
@@ -258,11 +258,12 @@ class Store:
         """What is wrong with an entry, in words; empty if all its files are as they were written."""
         return damage_in(self.path(stage, key))
 
-    def _set_aside(self, stage: str, key: str, damage: str) -> None:
+    def _set_aside(self, stage: str, key: str, damage: str, folder: Path | None = None) -> None:
+        """Moves a damaged entry, or a ``folder`` that holds its files, to where it stays for a look."""
         place = self.root / DAMAGED / f"{stage}-{key}-{uuid.uuid4().hex[:8]}"
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self.path(stage, key).rename(place)
+            (folder or self.path(stage, key)).rename(place)
         except FileNotFoundError:  # another process has removed it, or set it aside
             return
         self.note(f"damaged: {stage}/{key}: {damage}. It is set aside in {place} and made again.")

@@ -1,7 +1,7 @@
 """Locks in a bucket: an object that its holder creates if there is none, and writes again and again.
 
-As with a lease in a shared folder, who waits takes it over when it has not changed for ``LEASE`` seconds; of
-several that want to, the bucket lets one.
+As with a lease in a shared folder, a waiting process takes it over when it has not changed for ``LEASE``
+seconds; of several that want to, the bucket lets one.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 ::
 
     entries/<stage>/<key>/entry.<format>.json   what makes an entry: written last, and only if there is none
-    files/<stage>/<key>/<attempt>/…             its files; who is second with the same entry removes his own
+    files/<stage>/<key>/<attempt>/…             its files; whoever comes second removes its own
     needs/  kept/  running/  locks/             small texts, as in a folder
 
 The cache is a store in a folder: an entry is made there, then uploaded, and downloaded to there before it is
@@ -23,7 +23,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.errors import GO_ON, RunError
-from ablate.store import DAMAGED, DAY, KEPT, LOCKS, Store, mark
+from ablate.store import DAY, KEPT, LOCKS, Store, mark
 from ablate.store.bucket import CHUNK, Bucket
 from ablate.store.cache import cache_folder, evict, limit, use
 from ablate.store.claims import Claim, is_claimed
@@ -44,7 +44,7 @@ AT_ONCE = 16
 """Files that are up- or downloaded at the same time."""
 
 
-class _Listed(NamedTuple):
+class _Contents(NamedTuple):
     """What was in the bucket at a time."""
 
     when: float
@@ -53,8 +53,8 @@ class _Listed(NamedTuple):
 
 
 class BucketStore(Store):
-    """The entries below a URL; ``root`` is the folder of the cache. Its methods raise as those of ``Bucket``,
-    too."""
+    """The entries below a URL; ``root`` is the folder of the cache. Its methods also raise what those of
+    ``Bucket`` raise."""
 
     pause = 10.0
 
@@ -63,11 +63,12 @@ class BucketStore(Store):
         self.limit = limit()
         self.cache = Store(self.root, note)
         self._bucket = Bucket(url, note)
-        self._list: _Listed | None = None
+        self._seen: _Contents | None = None
 
     def reach(self) -> None:
         """Sees that the bucket answers. Raises UserError within seconds if it does not."""
-        self.cache.reach()
+        if not self.root.is_dir():  # a folder of this name is the cache's, whatever is in it so far
+            self.cache.reach()
         self._bucket.reach()
 
     @property
@@ -76,20 +77,20 @@ class BucketStore(Store):
         return self._bucket.url
 
     @property
-    def _listed(self) -> _Listed:
-        if self._list is None or time.monotonic() - self._list.when > FRESH:
+    def _contents(self) -> _Contents:
+        if self._seen is None or time.monotonic() - self._seen.when > FRESH:
             entries = {
                 (path.parts[1], path.parts[2])
                 for path in (PurePosixPath(found.name) for found in self._bucket.list(ENTRIES))
                 if path.name == ENTRY
             }
             kept = {found.name for found in self._bucket.list(KEPT)}
-            self._list = _Listed(time.monotonic(), entries, kept)
-        return self._list
+            self._seen = _Contents(time.monotonic(), entries, kept)
+        return self._seen
 
     def has(self, stage: str, key: str) -> bool:
         """Whether there is an entry in the bucket, or in the cache by a process that could not upload it."""
-        return (stage, key) in self._listed.entries or self.cache.has(stage, key)
+        return (stage, key) in self._contents.entries or self.cache.has(stage, key)
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────
 
@@ -115,16 +116,16 @@ class BucketStore(Store):
             self._bucket.delete(list(places.values()))
             if not self._download(stage, key):
                 return False
-        self._listed.entries.add((stage, key))
-        evict(self.cache, self._listed.entries)
+        self._contents.entries.add((stage, key))
+        evict(self.cache, self._contents.entries)
         return True
 
     def remove(self, stage: str, key: str) -> None:
         """Removes the entry from the bucket and from this machine's cache."""
-        if (stage, key) in self._listed.entries:
+        if (stage, key) in self._contents.entries:
             self._bucket.delete([_entry(stage, key)])  # from here on there is none
             self._bucket.delete([found.name for found in self._bucket.list(f"{FILES}/{stage}/{key}")])
-            self._listed.entries.discard((stage, key))
+            self._contents.entries.discard((stage, key))
         self.cache.remove(stage, key)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────
@@ -135,7 +136,7 @@ class BucketStore(Store):
         if folder in self._looked_at and self.cache.has(stage, key):
             use(folder)
             return True
-        if (stage, key) not in self._listed.entries:
+        if (stage, key) not in self._contents.entries:
             return self.cache.sound(stage, key) and self._upload(stage, key)
         if not self._is_cached(stage, key):
             return self._download(stage, key)
@@ -159,7 +160,7 @@ class BucketStore(Store):
                     self._fill(folder, stage, key)
                 except FileNotFoundError:
                     if self._bucket.get(_entry(stage, key)) is None:  # another process has removed it
-                        self._listed.entries.discard((stage, key))
+                        self._contents.entries.discard((stage, key))
                         return False
                 if not (damage := damage_in(folder)):
                     self.cache.remove(stage, key)
@@ -167,10 +168,11 @@ class BucketStore(Store):
                     with suppress(OSError):  # another process has downloaded it as well
                         folder.rename(self.path(stage, key))
                     self._looked_at.add(self.path(stage, key))
-                    evict(self.cache, self._listed.entries)
+                    evict(self.cache, self._contents.entries)
                     return True
                 if last:
-                    self._set_aside_copy(folder, stage, key, damage)
+                    self._set_aside(stage, key, damage, folder)
+                    self.remove(stage, key)
         return False
 
     def _fill(self, folder: Path, stage: str, key: str) -> None:
@@ -187,13 +189,6 @@ class BucketStore(Store):
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(one, content["files"]))
-
-    def _set_aside_copy(self, folder: Path, stage: str, key: str, damage: str) -> None:
-        place = self.root / DAMAGED / f"{stage}-{key}-{uuid.uuid4().hex[:8]}"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(place)
-        self.remove(stage, key)
-        self.note(f"damaged: {stage}/{key}: {damage}. It is set aside in {place} and made again.")
 
     def ingredients(self, stage: str, key: str) -> dict[str, Any]:
         """What an entry's key was made of: the same for all entries of a key, so it is asked for once."""
@@ -224,7 +219,7 @@ class BucketStore(Store):
 
     def listed(self) -> Iterator[tuple[str, str]]:
         """(stage, key) of every entry, in the bucket and in the cache, whether or not it can be read."""
-        yield from sorted(self._listed.entries | set(self.cache.listed()))
+        yield from sorted(self._contents.entries | set(self.cache.listed()))
 
     def fetched(self, stage: str, key: str) -> Path:
         """The folder of an entry in the cache. Raises RunError if it is not there, or damaged."""
@@ -236,7 +231,7 @@ class BucketStore(Store):
 
     def damage(self, stage: str, key: str) -> str:
         """As ``Store.damage``, of what is in the bucket."""
-        if (stage, key) not in self._listed.entries:
+        if (stage, key) not in self._contents.entries:
             return self.cache.damage(stage, key)
         content = unsealed(self._bucket.get(_entry(stage, key)) or b"")
         if content is None:
@@ -268,10 +263,10 @@ class BucketStore(Store):
 
     def lock(self, name: str) -> Lock:
         """A lock among all processes that use the bucket."""
-        return Claim(self._bucket, f"{LOCKS}/{name}", self._forget_list)
+        return Claim(self._bucket, f"{LOCKS}/{name}", self._forget)
 
-    def _forget_list(self) -> None:
-        self._list = None
+    def _forget(self) -> None:
+        self._seen = None
 
     def held(self, name: str) -> bool:
         """Whether a process on any machine holds the lock of this name."""
@@ -285,11 +280,11 @@ class BucketStore(Store):
     def keep(self, stage: str, key: str) -> None:
         """As ``Store.keep``, for all machines."""
         super().keep(stage, key)
-        self._listed.kept.add(mark(stage, key))
+        self._contents.kept.add(mark(stage, key))
 
     def kept(self, stage: str, key: str) -> bool:
         """Whether an entry is marked by ``keep``."""
-        return mark(stage, key) in self._listed.kept
+        return mark(stage, key) in self._contents.kept
 
     def get(self, name: str) -> str | None:
         """The text that the bucket has under a name; None if there is none."""

@@ -27,6 +27,7 @@ from ablate.runner.executors.cluster import Share
 from ablate.runner.executors.home import Home
 from ablate.runner.graph import TRIES, Ended, given_up, perform
 from ablate.runner.tasks import Note
+from ablate.text import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -300,6 +301,9 @@ def serve(packed: bytes, home: Home) -> Iterator[Event | Ended | AblateError]:
             said.put(error)
         except Exception as error:  # what a task is made of cannot be imported here
             said.put(_not_here(error, socket.gethostname()))
+        except BaseException as error:  # a panic of a library in Rust: without a word, the command would wait
+            said.put(RunError(f"the task ended with {in_one_line(error)}", where=socket.gethostname()))
+            raise
 
     threading.Thread(target=work, name="task", daemon=True).start()
     while True:
