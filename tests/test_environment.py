@@ -41,6 +41,8 @@ def test_hidden_files_are_no_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     (tmp_path / ".#code.py").symlink_to("user@host.1234")  # an editor's mark, which leads nowhere
     monkeypatch.setattr("ablate.environment.PACKAGE", tmp_path)
     assert {name for name in environment.__wrapped__() if name.endswith(".py")} == {"code.py"}
+    monkeypatch.setattr("ablate.fingerprint.PACKAGE", tmp_path)
+    assert fingerprint.of_files((".",)).keys() == {"code.py"}
 
 
 def test_the_same_is_accepted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,13 @@ def test_all_stays_that_an_experiment_goes_on_from(
     found = find(Experiment(NEEDS, running, recorded), weights=weights)
     assert set(found.values()) == {"superseded"}
     assert {key for _, key in found} == {"other"}
+
+
+def test_all_stays_that_a_search_with_trials_to_come_goes_on_from(
+    find: Callable[..., dict[tuple[str, str], str]],
+) -> None:
+    found = find(Experiment(replace(NEEDS, goes_on=True), False, RECORDED))
+    assert not {"optimizer states", "states in between"} & set(found.values())
 
 
 def test_everything_has_a_reason() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ablate.errors import RunError
-from ablate.runner.exclusive import RUNNING, alone, recording
+from ablate.runner.exclusive import RUNNING, alone, experiment_lock, recording
 from ablate.store import Store
 
 if TYPE_CHECKING:
@@ -67,6 +67,19 @@ def test_one_that_was_killed_is_not_waited_for(tmp_path: Path) -> None:
     holder.communicate()
     with alone(store, "key", "ema", said.append):
         assert said == []
+
+
+def test_what_goes_wrong_at_the_end_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+
+    def away(name: str) -> None:
+        raise RunError("the bucket is away")
+
+    with monkeypatch.context() as patched, pytest.raises(RunError, match="away"):
+        patched.setattr(store, "drop", away)
+        with alone(store, "key", "ema", print):
+            pass
+    assert not store.held(experiment_lock("key"))
 
 
 def test_other_experiments_are_not_waited_for(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from ablate.errors import RunError, UserError
-from ablate.runner.graph import Ended, Task, ask, walk
+from ablate.runner.graph import Ended, Task, ask, perform, walk
 from ablate.runner.tasks import Event, Note
 
 
@@ -90,6 +92,15 @@ def test_a_question_is_answered() -> None:
 def test_what_refuses_a_question_is_raised() -> None:
     with pytest.raises(UserError, match="not so"):
         ask(graph(bad=())[0], Here())
+
+
+def exiting(root: str, task: str, emit: object) -> None:
+    sys.exit(3)
+
+
+def test_code_that_calls_exit_has_failed_and_ends_nothing_else() -> None:
+    ended = perform(Task("bad", (), exiting, (), ()), "root", lambda event: None)
+    assert ended.error and ended.error.what == "the code called exit(3)"
 
 
 def test_an_executor_that_cannot_go_on_ends_the_walk() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ablate.errors import RunError
 from ablate.runner.exclusive import HOUSEKEEPING
 from ablate.runner.needs import Needs, keep_needs, needs_written, read_needs
 from ablate.store import Store
@@ -89,6 +90,22 @@ def test_after_an_error_the_store_keeps_what_it_kept_before(store: Store, before
     with needs_written(store, "key", SPEC, needs("new")):
         pass
     assert states(store) == [["new"]]
+
+
+def test_what_a_killed_command_left_goes_with_the_next_one(store: Store) -> None:
+    keep_needs(store, "key", SPEC, needs("finished"))
+    (listed,) = read_needs(store)
+    store.put(listed.name.replace(".json", "-next.json"), json.dumps(asdict(needs("killed"))))
+    assert sorted(states(store)) == [["finished"], ["killed"]]
+    keep_needs(store, "key", SPEC, needs("new"))
+    assert states(store) == [["new"]]
+
+
+@pytest.mark.parametrize("runs", ["[]", '{"a": 1}', "1"])
+def test_a_list_that_is_not_as_it_was_written_is_named(store: Store, runs: str) -> None:
+    store.put(OLDER, f'{{"experiment": "tiny", "states": [], "inputs": [], "runs": {runs}}}')
+    with pytest.raises(RunError, match="cannot be read"):
+        list(read_needs(store))
 
 
 def test_a_list_is_written_while_nobody_cleans_up(tmp_path: Path) -> None:

@@ -437,6 +437,23 @@ def test_data_that_change_while_they_are_prepared_are_refused_and_nothing_is_kep
     assert not (store.root / "work" / f"prepare-{keys.prepare}").exists()
 
 
+def test_of_data_that_change_nothing_is_kept_after_an_error_either(
+    tmp_path: Path, make_keys: MakeKeys
+) -> None:
+    data, store = make_data(tmp_path / "data", 16, 16), Store(tmp_path / "store")
+    overrides = {"data": {"path": str(data), "size": 16}, "components": fast_vae(tmp_path)}
+    keys = RunKeys(make_keys(overrides).config, 0, Contents(tmp_path / "digests.json"))
+
+    def change(text: str) -> None:
+        if text == "encoding captions 0/18":
+            shutil.copy(data / "train" / "1_0.png", data / "train" / "0_0.png")
+            raise RuntimeError("out of something")
+
+    with pytest.raises(DataError, match="were changed while the command was running"):
+        prepare(keys, store, change)
+    assert not (store.root / "work" / f"prepare-{keys.prepare}").exists()
+
+
 def test_a_part_that_is_replaced_while_data_are_prepared_is_refused_and_nothing_is_kept(
     tmp_path: Path, make_keys: MakeKeys
 ) -> None:

@@ -51,6 +51,16 @@ def test_a_thousand_questions_cost_a_list(bucket: str, monkeypatch: pytest.Monke
     assert asked == ["entries", "kept"]
 
 
+def test_a_cache_that_knows_of_entries_and_holds_none_is_a_cache(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(open_store(bucket))
+    store = elsewhere(bucket, monkeypatch)
+    assert store.ingredients("stage", "k") == {"n": "k"}
+    assert [path.name for path in store.root.iterdir()] == ["known"]
+    open_store(bucket).reach()
+
+
 def test_what_a_killed_process_could_not_upload_is_uploaded_when_it_is_asked_for(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
