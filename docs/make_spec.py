@@ -168,7 +168,7 @@ search:
     sample.guidance: {low: 1, high: 3}
   objectives: [fid]
   trials: 20
-  confirm: {best: 2, seeds: [1, 2, 3, 4, 5, 6]}
+  confirm: {best: 2, seeds: [1, 2, 3, 4, 5, 6, 7]}
 seeds: [0]
 ```
 

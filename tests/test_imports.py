@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(ablate.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("text", "dotted", "interrupts", "mounts", "documents"),
+    ("text", "dotted", "scalars", "interrupts", "mounts", "documents"),
     ("errors",),
     ("patience", "paths", "fields", "metrics", "diffusion", "plugins", "hardware", "locks"),
     ("factors",),
@@ -50,7 +50,7 @@ ONLY: dict[str, set[str]] = {
     "records": set(),
     "progress": set(),
     "stats": {"errors"},
-    "report": {"stats", "records", "metrics", "plugins", "errors", "text", "dotted", "locks"},
+    "report": {"stats", "records", "metrics", "plugins", "errors", "text", "dotted", "scalars", "locks"},
 }
 """Parts that stand for themselves."""
 

@@ -176,7 +176,7 @@ def test_of_changed_data_that_no_step_met_the_audit_only_warns(
     difference = about(ask({"plain": {}, "it": {"data": {"path": str(other)}}}), "difference")
     assert (difference.act, difference.reason) == (
         "warning",
-        "the data differ, but none of the images and captions looked at",
+        "the data differ, but none of the images and captions looked at do",
     )
 
 
@@ -449,6 +449,24 @@ def test_two_variants_that_are_the_same_to_the_last_bit_are_found(ask: Any) -> N
     )
     others = {"plain": {}, "one": average(start=1), "it": average(start=1, shadow="initial")}
     assert alarms(ask(others)) == []
+
+
+def test_a_field_that_equals_the_baselines_with_the_first_seed_alone_raises_no_alarm(ask: Any) -> None:
+    findings = ask({"plain": {}, "it": {"sample": {"seed": 0, "steps": 5}}}, seeds=[0, 1])
+    assert alarms(findings) == []
+
+
+def test_the_order_of_clipping_below_the_limit_is_said_to_matter_to_no_gradient(ask: Any) -> None:
+    train = {"gradient_clip": 1e6, "clip": "after-step"}
+    findings = ask({"plain": {"train": train}, "it": {"train": {**train, "clip": "before-step"}}})
+    assert {finding.act for finding in findings if finding.variant == "it"} == {"warning"}
+    assert "no gradient was clipped" in about(findings, "difference").reason
+
+
+def test_several_devices_cannot_be_looked_at(ask: Any) -> None:
+    assert about(ask({"plain": {}, "it": {"train": {"devices": 2}}}), "difference").act == "warning"
+    with_lpips = ask({"plain": {}, "it": {"train": {"devices": 2}, **LPIPS}})
+    assert not [finding for finding in with_lpips if finding.act == "inert"]
 
 
 def test_a_limit_that_no_gradient_reaches_is_said_to_be_not_reached(ask: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ablate.errors import ComponentError
 from ablate.experiment.load import load_experiment
-from ablate.experiment.spec import MOST_CLAIMS
+from ablate.experiment.search import MOST_CLAIMS
 from ablate.looking.warnings import absent_parts, warnings
 from ablate.plan import Plan, make_plan
 from ablate.store import Store
@@ -133,6 +133,19 @@ def test_seeds_between_two_looks_are_warned_of(warned: Callable[..., list[str]])
         "no look is planned at 9 seeds (but at 8, 12), so the claims are judged with the first 8."
     ]
     assert warned([], seeds=3, looks=[8, 12])[0].endswith("so no claim is judged.")
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(6, ["search.confirm: 6 seeds cannot decide"]), (7, [])])
+def test_too_few_fresh_seeds_for_the_claims_of_a_search_are_warned_of(
+    seeds: int, said: list[str], contents: Contents, tmp_path: Path
+) -> None:
+    fresh = list(range(1, seeds + 1))
+    (tmp_path / "search.yaml").write_text(
+        "question: Which is best?\nseeds: [0]\nsearch:\n  fields: {sample.steps: {low: 3, high: 9}}\n"
+        f"  objectives: [fid]\n  trials: 4\n  confirm: {{best: 2, seeds: {fresh}}}\n"
+    )
+    plan = make_plan(load_experiment(tmp_path / "search.yaml"), Store(tmp_path / "store"), contents)
+    assert [warning.partition(" whether")[0] for warning in warnings(plan)] == said
 
 
 def test_a_folder_here_that_its_name_does_not_mean_is_said(

@@ -181,5 +181,6 @@ def test_the_spec_below_the_report_of_a_search_is_that_search_and_runs_again(
     ]
     (tmp_path / "again.yaml").write_text(text)
     again = load_experiment(tmp_path / "again.yaml").spec
+    assert again.search and again.search.pruner
     assert again.seeds == (0,) and list(again.variants) == ["baseline"] and not again.claims
     assert again.search and again.search.confirm and again.search.confirm.seeds == (1, 2, 3)

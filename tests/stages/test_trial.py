@@ -64,7 +64,7 @@ def test_no_noise_schedule_is_a_false_alarm(
         ({"steps": 1000}, "steps", "not a number"),
         ({"steps": 1500}, "steps", ""),
         ({"scheduler": "DDIMScheduler", "steps": 1001}, "steps", "cannot be larger than"),
-        ({"scheduler": "PNDMScheduler", "steps": 1001}, "steps", "are of 1 timesteps"),
+        ({"scheduler": "PNDMScheduler", "steps": 1001}, "steps", "visit only 1 timesteps"),
         ({"scheduler": "PNDMScheduler", "steps": 2}, "scheduler", "fails with these options in 2 steps"),
         ({"scheduler": "DDIMScheduler", "options": {"steps_offset": 999}}, "options", ""),
         ({"scheduler": "DDPMScheduler", "options": {"variance_type": "learned"}}, "options", ""),

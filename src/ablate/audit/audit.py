@@ -39,6 +39,7 @@ CHANGES_NOTHING = frozenset(
         ("train", "checkpointing"),
         ("train", "channels_last"),
         ("train", "compile"),
+        ("train", "devices"),
         ("losses", "lpips", "micro_batch"),
         ("sample", "batch"),
         ("sample", "compile"),
@@ -254,23 +255,24 @@ class _Audit:
         With one field, that is the difference to the baseline. A factor that the baseline lacks was asked
         about as a whole.
         """
-        keys, base = self.variants[name][0], self.variants[self.baseline][0]
-        paths = [path for path in differing(keys.config, base.config) if _is_meant_to_act(path)]
+        config, base = self.variants[name][0].config, self.variants[self.baseline][0].config
+        paths = [path for path in differing(config, base) if _is_meant_to_act(path)]
         asked = {finding.about for finding in own}
         for path in paths if len(paths) > 1 else ():
-            config = taken_back(keys.config, base.config, path)
-            if config is None or ".".join(path) in asked or _means_the_same(keys.config, config):
+            without = taken_back(config, base, path)
+            if without is None or ".".join(path) in asked or _means_the_same(config, without):
                 continue
-            without = keys.with_config(config)
-            if finding := self._field(name, path, keys, without):
+            if finding := self._field(name, path, without):
                 yield finding
 
-    def _field(self, name: str, path: FieldPath, keys: RunKeys, without: RunKeys) -> Finding | None:
+    def _field(self, name: str, path: FieldPath, config: Config) -> Finding | None:
         """What is wrong with one field; None where it acts, or cannot be taken back alone."""
         about = ".".join(path)
         try:
-            if without.evaluate == keys.evaluate:
+            pairs = ((keys, keys.with_config(config)) for keys in self.variants[name])
+            if (pair := next(((a, b) for a, b in pairs if a.evaluate != b.evaluate), None)) is None:
                 return Finding(name, about, "inert", "batch", f"{about} changes nothing that is computed")
+            keys, without = pair
             if (without.prepare, without.augmented) not in self.prepared:
                 return None  # no data are prepared for a question alone
             epoch = first_difference(keys, without)
@@ -290,12 +292,12 @@ class _Audit:
             if unreached := _unreached(fields, keys.config, other.config, compared.ours.norm):
                 act, reason = "warning", unreached
             elif keys.data != other.data:
-                act, reason = (
-                    "warning",
-                    "the data differ, but none of the images and captions looked at",
-                )
+                act, reason = "warning", "the data differ, but none of the images and captions looked at do"
             elif keys.prepare != other.prepare:
-                act, reason = "warning", "the data are prepared otherwise, but none of the images looked at"
+                reason = "the data are prepared differently, but none of the images looked at changed"
+                act = "warning"
+            elif ("train", "devices") in fields:
+                act, reason = "warning", "the steps looked at ran on one device"
             else:
                 reason = f"with and without {_listed(fields)}, all is the same to the last bit"
         return Finding(name, about, act, layer, reason, compared.moment.epoch, compared.change)
@@ -310,11 +312,16 @@ def _why(factor: Factor, layer: str, without_graph: Collection[str]) -> str:
 
 def _unreached(fields: Sequence[FieldPath], config: Config, other: Config, norm: float) -> str:
     """Why two configurations that differ in one factor alone did the same; "" if that does not explain it."""
-    for kind in factors_of(config).values():
-        if [".".join(path) for path in fields] == [kind.field]:
-            reasons = [factor.unreached(norm) for c in (config, other) if (factor := kind.of(c))]
-            return reasons[0] if reasons and all(reasons) else ""
-    return ""
+    changed = [kind for kind in factors_of(config).values() if kind.of(config) != kind.of(other)]
+    if len(changed) != 1:
+        return ""
+    (kind,) = changed
+    for path in fields:
+        back = taken_back(config, other, path)
+        if back is None or kind.of(back) == kind.of(config):  # a field of something else
+            return ""
+    reasons = [factor.unreached(norm) for c in (config, other) if (factor := kind.of(c))]
+    return reasons[0] if reasons and all(reasons) else ""
 
 
 def _is_meant_to_act(path: FieldPath) -> bool:

@@ -140,7 +140,7 @@ def _refuse_infinite(finite: Tensor, scheduler: Any, *, bf16: bool) -> None:
             fix=f"The weights or sample.guidance are too large: see the loss curves, lower either.{half}",
         )
     raise MeaninglessError(
-        f"{type(scheduler).__name__} makes of {_share(~latents)} images what is not a number",
+        f"{type(scheduler).__name__} turns {_share(~latents)} images into something that is not a number",
         where=where,
         fix="Its sample.options, sample.steps and the noise schedule do not go together. Where the last "
         "timestep has no signal (rescale_betas_zero_snr), only noise.prediction=v_prediction can start.",

@@ -114,7 +114,8 @@ class Pruner(Model):
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         others = ("marks", "reduction") if self.by_seeds else ("p",)
-        if strange := [name for name in others if name in self.model_fields_set]:
+        defaults = type(self).model_fields
+        if strange := [name for name in others if getattr(self, name) != defaults[name].default]:
             raise FieldError(f"{self.kind} has no {strange[0]}", strange[0])
         if self.marks and list(self.marks) != sorted(set(self.marks)):
             raise FieldError("marks must be ascending, each once", "marks")

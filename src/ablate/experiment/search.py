@@ -13,8 +13,15 @@ from ablate.experiment.pruners import Pruner
 from ablate.experiment.samplers import ONE_OBJECTIVE, SAMPLERS, WITH_CANDIDATES
 from ablate.fields import FieldError, Finite, Model, Positive, Seed
 
+MOST_CLAIMS = 100
+"""With the least ``alpha``, what the sign-flip test can still decide: it gives no p below 0.00001."""
+MOST = 10**300
+"""Whole numbers beyond it have no fractional form."""
+
 
 def _is_number(value: Any) -> Any:
+    if type(value) is int and abs(value) > MOST:
+        raise ValueError("is too large a number")
     if type(value) is int or (type(value) is float and math.isfinite(value)):
         return value
     raise ValueError("must be a finite number")
@@ -144,10 +151,10 @@ class Search(Model):
     seed: Seed = 0
     """Of the sampler."""
     acquisition: Literal["improvement", "per-cost"] = "improvement"
-    """What becomes a trial: what the sampler proposes, or of four proposals that which costs the least
-    training. The first round is the sampler's own."""
+    """What becomes a trial: what the sampler proposes, or, of four proposals, the one that costs the
+    least training. The first round is the sampler's own."""
     pruner: Pruner | None = None
-    """Who ends trials early that look bad."""
+    """What ends unpromising trials early."""
     trials: Annotated[int, Field(ge=1, le=10_000)]
     """Number of trials."""
     round: Positive = 4
@@ -180,4 +187,14 @@ class Search(Model):
             raise FieldError(f"these are more than the {self.trials} trials", "enqueue")
         if self.confirm and self.confirm.best > self.trials:
             raise FieldError(f"there are only {self.trials} trials", "confirm.best")
+        if self.claims > MOST_CLAIMS:
+            what = (
+                f"these would be {self.claims} claims, one for each objective, and {MOST_CLAIMS} are the most"
+            )
+            raise FieldError(what, "confirm.best")
         return self
+
+    @property
+    def claims(self) -> int:
+        """How many it makes when it is confirmed: each of the best trials is better in each objective."""
+        return self.confirm.best * len(self.objectives) if self.confirm else 0

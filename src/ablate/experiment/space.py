@@ -131,9 +131,10 @@ class Space:
         if type(value) is not int and (type(value) is not float or domain.whole):
             return False
         assert domain.low is not None and domain.high is not None
+        if not domain.low <= value <= domain.high:
+            return False
         steps = (value - domain.low) / (domain.step or 1)
-        on_grid = not domain.step or abs(steps - round(steps)) < 1e-9
-        return on_grid and bool(domain.low <= value <= domain.high)
+        return not domain.step or abs(steps - round(steps)) < 1e-9
 
     def overrides(self, params: Params) -> Overrides:
         """What a point changes in the configuration: its levels, and then its fields."""
@@ -183,13 +184,13 @@ class Space:
             ]
         return len(points)
 
-    def _values_of_all(self, name: str) -> list[Any] | None:
+    def _values_of_all(self, name: str) -> Sequence[Any] | None:
         if (values := self.values(name)) is not None:
             return values
         domain = self._search.fields[name]
         if domain.log or not (domain.whole or domain.step):
             return None
-        return list(range(int((domain.high - domain.low) / (domain.step or 1) + 1e-9) + 1))  # type: ignore[operator]
+        return range(int((domain.high - domain.low) / (domain.step or 1) + 1e-9) + 1)  # type: ignore[operator]
 
     def moves(self, params: Params) -> dict[str, Params]:
         """What can be changed on the way to a point, one after another: field or factor → it, with the
@@ -206,7 +207,9 @@ _NOTHING = object()
 
 
 def faults_of_when(fields: Mapping[str, Domain], search: Search) -> Iterator[tuple[FieldPath, str]]:
-    """(path, what is wrong) of each condition that can never be looked up."""
+    """(path, what is wrong) of each name that is there twice, and each condition that nothing can fulfil."""
+    for name in fields.keys() & search.factors.keys():
+        yield ("search", "fields", name), "a factor of this search has the same name"
     for name, domain in fields.items():
         for other, values in domain.when.items():
             path = ("search", "fields", name, "when", other)

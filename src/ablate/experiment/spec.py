@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ablate.experiment.choices import choice, retyped
 from ablate.experiment.names import MetricName, Name, Overrides
-from ablate.experiment.search import Constraint, Search
+from ablate.experiment.search import MOST_CLAIMS, Constraint, Search
 from ablate.fields import FieldError, Finite, Model, Positive, Seed
 from ablate.metrics import COSTS
 from ablate.stats import SMALLEST_P, spend
@@ -72,10 +72,6 @@ class Published(Model):
     setting: Annotated[str, Field(min_length=1)]
     """Data, size, training and features behind the published figures, in a sentence."""
     results: Annotated[tuple[PublishedResult, ...], Field(strict=False, min_length=1)]
-
-
-MOST_CLAIMS = 100
-"""With the least ``alpha``, what the sign-flip test can still decide: it gives no p below 0.00001."""
 
 
 class ExperimentSpec(Model):

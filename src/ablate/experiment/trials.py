@@ -57,12 +57,6 @@ def trials_left(experiment: Experiment) -> int:
     return max(0, most - len(experiment.trials))
 
 
-def proposes_more(experiment: Experiment) -> bool:
-    """Whether a search may still make trials, or has not chosen yet which ones to confirm."""
-    confirm = experiment.spec.search and experiment.spec.search.confirm
-    return trials_left(experiment) > 0 or bool(confirm and not experiment.confirmed)
-
-
 def resolve(experiment: Experiment, params: Params) -> tuple[Config | None, str]:
     """The configuration at a point of the search's space, merged and validated as that of any variant; or
     why there is none."""
@@ -132,7 +126,9 @@ def branch_points(experiment: Experiment) -> set[int]:
     search = experiment.spec.search
     assert search
     points: set[int] = set()
-    for config in probed(experiment).variants.values():
+    configs = probed(experiment).variants.values()
+    longest = max(config.train.epochs for config in configs)
+    for config in configs:
         epochs = config.train.epochs
         acts = [acting(config, epoch) for epoch in range(epochs)]
         points |= {epoch for epoch in range(1, epochs) if acts[epoch] != acts[epoch - 1]} | {epochs}
@@ -140,7 +136,7 @@ def branch_points(experiment: Experiment) -> set[int]:
             points.add(epoch_of(config.ema.start, epochs))
     for name, domain in search.fields.items():
         if name.endswith(".start") and domain.options is None:
-            points |= set(range(int(domain.low or 0), int(domain.high or 0) + 1))
+            points |= set(range(int(domain.low or 0), min(int(domain.high or 0), longest) + 1))
     return points - {0}
 
 

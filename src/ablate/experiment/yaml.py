@@ -19,6 +19,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ablate.errors import SpecError
+from ablate.scalars import BOOL, FLOAT, INT, MERGE, NULL, SCALARS, TAGS, Dumper
 from ablate.text import cut, first_line
 
 if TYPE_CHECKING:
@@ -38,9 +39,6 @@ Position = tuple[int, int]
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-_PLAIN = "tag:yaml.org,2002:"
-_NULL, _BOOL, _INT, _FLOAT, _MERGE = (_PLAIN + kind for kind in ("null", "bool", "int", "float", "merge"))
 
 
 @dataclass(frozen=True)
@@ -204,37 +202,17 @@ class _RefusedError(Exception):
         self.fix = fix
 
 
-# Tags of the plain scalars of YAML 1.2's core schema; anything else is text.
-_PLAIN_SCALARS = (
-    (_NULL, r"~|null|Null|NULL|"),
-    (_BOOL, r"true|True|TRUE|false|False|FALSE"),
-    (_INT, r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
-    (_FLOAT, r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"),
-    (_FLOAT, r"[-+]?(\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN"),
-    (_MERGE, r"<<"),
-)
-
-
-_OWN_SCALARS = [(tag, re.compile(rf"^(?:{pattern})\Z")) for tag, pattern in _PLAIN_SCALARS]
-
-
-class _Dumper(yaml.SafeDumper):
-    """PyYAML's, which also quotes a text that only YAML 1.2 takes for a number, such as ``1e3``."""
-
-    yaml_implicit_resolvers = {**yaml.SafeDumper.yaml_implicit_resolvers, None: _OWN_SCALARS}  # noqa: RUF012
-
-
 class _Loader(yaml.SafeLoader):
     """PyYAML up to its nodes, with YAML 1.2's plain scalars and no tags."""
 
     # PyYAML's own name and type; None: whatever they begin with.
-    yaml_implicit_resolvers = {None: _OWN_SCALARS}  # noqa: RUF012
+    yaml_implicit_resolvers = {None: SCALARS}  # noqa: RUF012
     depth = 0
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if tag := getattr(event, "tag", None):
-            shown = cut(tag.replace(_PLAIN, "!!"))
+            shown = cut(tag.replace(TAGS, "!!"))
             raise _RefusedError(event, f"the tag `{shown}` is not read here: write plain values")
         if self.depth > MAX_DEPTH:
             raise _RefusedError(event, f"nested deeper than {MAX_DEPTH} levels", "Close a bracket before.")
@@ -287,7 +265,7 @@ class _Builder:
         own: dict[str, tuple[Node, Node]] = {}
         merged: dict[str, tuple[Node, Node]] = {}
         for key, value in node.value:
-            if key.tag == _MERGE:
+            if key.tag == MERGE:
                 for base in value.value if isinstance(value, SequenceNode) else [value]:
                     if not isinstance(base, MappingNode):
                         raise _RefusedError(base, "`<<` merges mappings only", "Name an anchor of a mapping.")
@@ -306,7 +284,7 @@ class _Builder:
 def _key(node: Node) -> str:
     if not isinstance(node, ScalarNode):
         raise _RefusedError(node, "a key must be text, not a list or a mapping")
-    if node.tag in (_INT, _FLOAT):
+    if node.tag in (INT, FLOAT):
         return str(node.value)  # as it was written: 0.90 and 0.9 are two names
     name = _scalar(node)
     if not isinstance(name, str):
@@ -317,17 +295,17 @@ def _key(node: Node) -> str:
 
 def _scalar(node: ScalarNode) -> Any:
     text, tag = node.value, node.tag
-    if tag in (_INT, _FLOAT) and len(text) > MAX_DIGITS:
+    if tag in (INT, FLOAT) and len(text) > MAX_DIGITS:
         raise _RefusedError(
             node, f"a number of more than {MAX_DIGITS} characters", "Text is written in quotes."
         )
-    if tag == _NULL:
+    if tag == NULL:
         return None
-    if tag == _BOOL:
+    if tag == BOOL:
         return text.lower() == "true"
-    if tag == _INT:
+    if tag == INT:
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-    if tag == _FLOAT:
+    if tag == FLOAT:
         number = math.nan if text[-1].isalpha() else float(text)  # .inf, .nan
         if not math.isfinite(number):
             raise _RefusedError(
@@ -347,7 +325,7 @@ def dump(data: Mapping[str, Any]) -> str:
         inner = None if isinstance(value, (dict, list)) else False
         text: str = yaml.dump(
             {key: value},
-            Dumper=_Dumper,
+            Dumper=Dumper,
             default_flow_style=inner,
             sort_keys=False,
             allow_unicode=True,

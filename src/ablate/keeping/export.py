@@ -18,7 +18,7 @@ from ablate.report.ownership import check_place
 from ablate.report.write import memory_of, write_report
 from ablate.runner.exclusive import experiment_lock
 from ablate.runner.needs import needs_of
-from ablate.runner.rounds import resumed
+from ablate.runner.rounds import has_ended, resumed
 from ablate.runner.studies.packing import pack_trials
 from ablate.runner.studies.study import study_name, study_storage
 
@@ -91,7 +91,8 @@ def export(
         out.add(bundle.RECORD, json.dumps(packed).encode())
         trials = pack_trials(study_storage(uri, plan.store, studies), study_name(name, key, parent.place))
         out.add(bundle.TRIALS, json.dumps(trials).encode())
-        out.add(bundle.NEEDS, json.dumps(asdict(needs_of(plan))).encode())
+        goes_on = bool(plan.experiment.spec.search) and not has_ended(plan, reader, parent.run_id)
+        out.add(bundle.NEEDS, json.dumps(asdict(needs_of(plan, goes_on=goes_on))).encode())
         for path in named:
             out.add(f"{bundle.FILES}/{path}", base / path)
         for run, folder in transfer.artifacts_of(reader, packed).items():

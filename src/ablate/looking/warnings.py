@@ -93,6 +93,10 @@ def _several_devices(plan: Plan) -> list[str]:
 def _too_few_seeds(plan: Plan) -> list[str]:
     """Says that no p value can be small enough. Claims of "equal" have another test, without such a limit."""
     spec = plan.experiment.spec
+    if spec.search and spec.search.confirm:
+        seeds = len(spec.search.confirm.seeds)
+        too_few = _cannot_decide(spec.search.claims, seeds, spec.alpha)
+        return [f"search.confirm: {plural(seeds, 'seed')} cannot decide {too_few}"] if too_few else []
     claims = len(spec.claims)
     if all(claim.direction == "equal" for claim in spec.claims):
         return []

@@ -75,7 +75,7 @@ class Aggregates:
         self._spaces: dict[str, dict[str, Any]] = {}
         """Run → in which spaces it was measured."""
         self._varied: tuple[Experiment | None, dict[str, dict[str, Any]]] = (None, {})
-        """The fields in which the variants of the experiment differ, as it was at last."""
+        """The fields in which the variants of the experiment differ, as it last was."""
 
     def keep(self, plan: Plan, variant: str | None = None) -> None:
         """Has the means of a variant say what the runs of its seeds say; those of all variants where none is

@@ -175,7 +175,7 @@ def follow_the_move(database: Path) -> None:
 
 
 def has_moved(database: Path) -> bool:
-    """Whether a database names artifacts somewhere else as those beside it. Raises sqlite3.Error."""
+    """Whether a database names artifacts elsewhere than beside it. Raises sqlite3.Error."""
     rows = read_rows(database, "select name, artifact_location from experiments")
     return any(
         (old or "").endswith(_ending(database, name)) and old != address_of(database, name)

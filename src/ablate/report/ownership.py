@@ -101,7 +101,7 @@ def check_place(out: Path, name: str, format: str) -> None:
     pages = {"markdown": page_of(name), "html": f"{name}.html", "latex": f"{name}.tex"}
     for file in (pages.get(format, f"{name}/results.csv"), f"{name}/runs.csv"):
         if ours.whose(file) == "foreign":
-            what = "is not of ablate, and the report would replace it"
+            what = "was not written by ablate, and the report would replace it"
             raise UserError(what, where=str(out / file), fix=fix)
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".drawing-"):

@@ -66,8 +66,10 @@ def refuse_inert(findings: Sequence[Finding], experiment: Experiment) -> None:
     inert = [finding for finding in findings if finding.act == "inert" and not finding.expected]
     expected = ", ".join(f"{name}: inert" for name in dict.fromkeys(finding.variant for finding in inert))
     fix = (
-        f"Change it or remove it. If it is what you study, write `expect: {{{expected}}}`; --no-audit runs "
-        "without the check."
+        "Narrow the space of the search, or --no-audit runs without the check."
+        if experiment.spec.search
+        else f"Change it or remove it. If it is what you study, write `expect: {{{expected}}}`; --no-audit "
+        "runs without the check."
     )
     # Where a field of a variant does nothing, that the whole does nothing follows.
     named = {finding.variant for finding in inert if finding.about != DIFFERENCE}

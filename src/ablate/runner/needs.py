@@ -15,7 +15,6 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from ablate.errors import RunError
-from ablate.experiment.trials import proposes_more
 from ablate.record.identity import place_seen, this_folder
 from ablate.record.provenance import spec_key
 from ablate.runner.exclusive import HOUSEKEEPING
@@ -96,9 +95,9 @@ def lists_here(store: Store, key: str, spec: Path) -> list[str]:
     return [f"{NEEDS}/{key}-{place[:8]}.json", f"{NEEDS}/{key}-{place[:8]}-next.json", *older]
 
 
-def write_needs(plan: Plan) -> None:
+def write_needs(plan: Plan, *, goes_on: bool = False) -> None:
     """Keeps in the store what a plan's experiment needs of it, in the place of what it needed before."""
-    keep_needs(plan.store, spec_key(plan), plan.experiment.file, needs_of(plan))
+    keep_needs(plan.store, spec_key(plan), plan.experiment.file, needs_of(plan, goes_on=goes_on))
 
 
 def keep_needs(store: Store, key: str, spec: Path, needs: Needs) -> None:
@@ -132,8 +131,8 @@ def _write(store: Store, name: str, needs: Needs) -> None:
             store.put(name, text)
 
 
-def needs_of(plan: Plan) -> Needs:
-    """What a plan's experiment needs of a store."""
+def needs_of(plan: Plan, *, goes_on: bool = False) -> Needs:
+    """What a plan's experiment needs of a store; of a search that ``goes_on``, more runs are to come."""
     states: set[str] = set()
     inputs: set[Entry] = set()
     runs = {}
@@ -155,7 +154,6 @@ def needs_of(plan: Plan) -> Needs:
             weights=sorted({("train", keys.chain[-1]), keys.weights}),
             results=[*drawn, *previews],
         )
-    goes_on = bool(plan.experiment.spec.search) and proposes_more(plan.experiment)
     return Needs(plan.experiment.name, sorted(states), sorted(inputs), runs, goes_on=goes_on)
 
 

@@ -89,6 +89,7 @@ class SearchRounds:
                 self._grow(study, measured, children)
                 todo += [run for run in self.plan.runs if run not in before.runs]
                 if self.plan is before and not todo:
+                    write_needs(self.plan, goes_on=not has_ended(self.plan, self._writer, self._parent))
                     return
                 self._announce(todo)
             self._keep_branch_points(todo)
@@ -161,7 +162,7 @@ class SearchRounds:
             trained[name] = trained.get(name, 0) + steps
         grown_by = replace(experiment, scored=(*experiment.scored, *scored), trained=trained)
         self.plan = regrown(self.plan, grown_by)
-        write_needs(self.plan)
+        write_needs(self.plan, goes_on=True)
         self._writer.describe_parent(self._parent, self.plan)
         end_pruned(self.plan.experiment, self._writer, self._parent)
         return going_on
@@ -215,7 +216,8 @@ class SearchRounds:
             if stage in (PATH, CONFIRMATION) or stage not in trained:
                 trained[stage] = trained.get(stage, 0) + steps
         self.plan = replace(self.plan, experiment=replace(experiment, trained=trained))
-        write_needs(self.plan)  # before the marks, which `ablate gc` would take for those of states long gone
+        # Before the marks, which `ablate gc` would take for those of states long gone.
+        write_needs(self.plan, goes_on=True)
         self._writer.describe_parent(self._parent, self.plan)
 
     def _keep_branch_points(self, todo: Sequence[Run]) -> None:

@@ -152,7 +152,8 @@ class _Command:
         writer.client.reach()
         require_parts(plan.experiment.variants.values(), plan.experiment.spec.profile)
         with ExitStack() as ends:
-            with needs_written(plan.store, key, plan.experiment.file, needs_of(plan)):
+            needs = needs_of(plan, goes_on=bool(search))
+            with needs_written(plan.store, key, plan.experiment.file, needs):
                 plan.store.clear_leftovers()
                 for segment in plan.segments:  # also from others that train the same and do not need it
                     plan.store.keep("train", segment.key)

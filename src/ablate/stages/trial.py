@@ -128,7 +128,9 @@ def _wrong_timesteps(scheduler: Any, config: Config) -> Trouble | None:
         return Trouble(at, f"it samples timesteps {low:g} to {high:g}, and there are 0 to {known - 1}", fix)
     if 2 * len(steps.unique()) < config.sample.steps or steps[0] < steps[-1]:
         shown = f"{len(steps.unique())} timesteps, from {float(steps[0]):g} to {float(steps[-1]):g}"
-        return Trouble(at, f"{config.sample.steps} steps of {config.sample.scheduler} are of {shown}", fix)
+        return Trouble(
+            at, f"{config.sample.steps} steps of {config.sample.scheduler} visit only {shown}", fix
+        )
     return None
 
 

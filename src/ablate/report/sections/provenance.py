@@ -12,6 +12,7 @@ import yaml
 from ablate.report.blocks import Block, Code, Fold, Heading, Table, Text, code
 from ablate.report.section import Section
 from ablate.report.words import line
+from ablate.scalars import Dumper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,4 +81,4 @@ def _as_written(results: Results) -> dict[str, Any]:
 def _yaml(mapping: Mapping[str, Any]) -> Code:
     """A mapping as YAML in its own order; tuples become lists."""
     plain = json.loads(json.dumps(mapping, default=str))
-    return Code("yaml", yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100))
+    return Code("yaml", yaml.dump(plain, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100))
