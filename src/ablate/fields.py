@@ -33,6 +33,8 @@ Position = Annotated[
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+MOST_SEEDS = 1000
+Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=MOST_SEEDS)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 

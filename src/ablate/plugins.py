@@ -82,14 +82,14 @@ class Plugin:
             exec(compile(self.source, self.path, "exec"), vars(module))
         except (Exception, SystemExit) as error:  # whatever a stranger's file raises
             del _LOADED[name], sys.modules[name]
-            place = (
+            line = (
                 f"{self.path}:{error.lineno}"
                 if isinstance(error, SyntaxError)
                 else _innermost(error, {self.path})
             )
             why = "it ends the program" if isinstance(error, SystemExit) else str(error)
             what = f"the plug-in cannot be loaded: {type(error).__name__}: {why}"
-            raise SpecError(what, where=place or self.path) from error
+            raise SpecError(what, where=line or self.path) from error
         return module
 
     def text_of(self, name: str) -> str:

@@ -35,6 +35,7 @@ from ablate.experiment.problems import (
 from ablate.experiment.search_problems import problems_of_search, with_fractions
 from ablate.experiment.spec import DEFAULT_PROFILE, ExperimentSpec, spec_model
 from ablate.experiment.yaml import Document, FieldPath
+from ablate.fields import MOST_SEEDS
 from ablate.plugins import Plugin
 from ablate.text import cut
 from ablate.vocabulary import OWN, Vocabulary, vocabulary_of
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from ablate.experiment.trials import Proposal
 
 PROFILES = Path(__file__).parent / "profiles"
-MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)

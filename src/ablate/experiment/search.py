@@ -11,7 +11,7 @@ from ablate.experiment.choices import choice
 from ablate.experiment.names import MetricName, Name, Overrides
 from ablate.experiment.pruners import Pruner
 from ablate.experiment.samplers import ONE_OBJECTIVE, SAMPLERS, WITH_CANDIDATES
-from ablate.fields import FieldError, Finite, Model, Positive, Seed
+from ablate.fields import FieldError, Finite, Model, Positive, Seed, Seeds
 
 MOST_CLAIMS = 100
 """With the least ``alpha``, what the sign-flip test can still decide: it gives no p below 0.00001."""
@@ -129,7 +129,7 @@ class Confirm(Model):
 
     best: Positive = 1
     """How many trials."""
-    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=1000)]
+    seeds: Seeds
     """With these the baseline and each of them runs again."""
     path: bool = False
     """Whether the way from the baseline to the best one is walked, change by change."""

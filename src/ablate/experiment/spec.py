@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from ablate.experiment.choices import choice, retyped
 from ablate.experiment.names import MetricName, Name, Overrides
 from ablate.experiment.search import MOST_CLAIMS, Constraint, Search
-from ablate.fields import FieldError, Finite, Model, Positive, Seed
+from ablate.fields import FieldError, Finite, Model, Positive, Seeds
 from ablate.metrics import COSTS
 from ablate.stats import SMALLEST_P, spend
 from ablate.vocabulary import OWN, Vocabulary
@@ -99,7 +99,7 @@ class ExperimentSpec(Model):
     """Parts of a recipe: name → overrides. The baseline ``full`` has all parts, ``no-<name>`` lacks one."""
     search: Search | None = None
     """What a sampler proposes, round by round."""
-    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=1000)]
+    seeds: Seeds
     """Each variant runs once with each seed; the same seed pairs them."""
     alpha: Annotated[float, Field(ge=0.001, lt=1)] = 0.05
     """Largest share of experiments in which any verdict may be wrong, where nothing has an effect."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ablate.experiment.load import MOST_SEEDS
+from ablate.fields import MOST_SEEDS
 from ablate.looking.shown import finite
 from ablate.runner.forecast import forecast
 from ablate.runner.times import Times

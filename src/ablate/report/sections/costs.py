@@ -265,8 +265,8 @@ def draw_losses(
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     names = [f"{', '.join(c.variants)}{' (one training)' if len(c.variants) > 1 else ''}" for c in curves]
-    looks = [{"color": colour, "linewidth": 1.8} for colour in colours]
-    legend_beside(plot, list(zip(names, looks, strict=True)))
+    strokes = [{"color": colour, "linewidth": 1.8} for colour in colours]
+    legend_beside(plot, list(zip(names, strokes, strict=True)))
     return plot
 
 
