@@ -95,7 +95,7 @@ def test_a_decided_claim_needs_nothing(found: Callable[..., Coming]) -> None:
 def test_the_command_says_what_to_do(ablate: Ablate, finished: Path) -> None:
     done = ablate("next", "tiny.yaml", folder=finished)
     assert done.code == 0
-    assert "1 of 1 claims are open." in done.out
+    assert "1 of 1 claim is open." in done.out
     assert "all of its alpha is spent" in done.out
     facts = json.loads(ablate("next", "tiny.yaml", "--json", folder=finished).out)
     assert (facts["claims"], facts["missing_runs"]) == (1, 0)
@@ -112,7 +112,7 @@ def test_the_command_that_it_names_means_the_same_settings(
     done = ablate("next", "tiny.yaml", "--tracking-uri", uri, "--seeds", "0,1", folder=copy)
     assert done.code == 0, done.shown
     command = f"ablate run tiny.yaml --tracking-uri {uri} --seeds 0,1"
-    assert f"1 runs of the experiment itself are missing: {command}" in done.out
+    assert f"1 run of the experiment itself is missing: {command}" in done.out
 
 
 def test_an_experiment_that_has_not_run_is_named(ablate: Ablate, finished: Path) -> None:
