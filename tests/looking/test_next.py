@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ablate.cli.printing.claims import print_coming
 from ablate.experiment.load import load_experiment
 from ablate.looking.next import coming
 from ablate.plan import make_plan
@@ -80,6 +81,17 @@ def test_without_planned_looks_fresh_seeds_are_judged_by_themselves(found: Calla
     assert step.seeds == tuple(range(6, 6 + needed))
     assert step.chances[1] >= 0.8
     assert step.runs == 2 * needed
+
+
+def test_with_one_seed_it_says_how_many_can_decide(
+    found: Callable[..., Coming], capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = found([], {0: -1.0})
+    assert not result.steps
+    assert result.least == 6
+    print_coming(result, "ablate run tiny.yaml", None)
+    assert "at least 6 can decide (`ablate plan`)." in capsys.readouterr().out
+    assert found([]).least is None
 
 
 def test_after_the_last_look_nothing_is_left(found: Callable[..., Coming]) -> None:

@@ -56,6 +56,12 @@ def print_coming(found: Coming, command: str, seeds: str | None) -> None:
             ]
         )
     print_table(head, rows)
+    if found.least:
+        say(
+            "With so few seeds nobody can tell how many it takes; "
+            f"at least {found.least} can decide (`ablate plan`)."
+        )
+        return
     say(
         "Seeds and chances hold if the measured differences are the true ones. Those that made somebody look "
         "closer are often smaller."
