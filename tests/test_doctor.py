@@ -116,7 +116,7 @@ def test_mlflow_is_asked_where_it_is(tmp_path: Path, databases: Path) -> None:
 
     assert mlflow(f"sqlite:///{tmp_path}/none.db").found == "the first run will create this database"
     assert mlflow(f"sqlite:///{databases}/mlflow.db") == Answer(
-        f"MLflow sqlite:///{databases}/mlflow.db", "ok", "1 experiments"
+        f"MLflow sqlite:///{databases}/mlflow.db", "ok", "1 experiment"
     )
     assert mlflow(NOWHERE).found == "cannot be reached (Connection refused)"
     with closing(sqlite3.connect(tmp_path / "other.db")) as other:

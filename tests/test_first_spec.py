@@ -109,6 +109,18 @@ def test_a_design_that_does_not_fit_is_named_and_leaves_nothing(here: Path) -> N
     assert not (here / "my-photos-long.yaml").exists()
 
 
+@pytest.mark.parametrize("plugins", ["5", "own.py", "[5]"])
+def test_a_design_whose_plug_ins_are_no_list_is_refused_as_by_run(
+    here: Path, ablate: Ablate, plugins: str
+) -> None:
+    design = f"question: Why?\nbaseline: a\nvariants: {{a: {{}}, b: {{}}}}\nseeds: [0]\nplugins: {plugins}\n"
+    (here / "five.yaml").write_text(design)
+    done = ablate("init", "my photos", "--from", "five.yaml", folder=here)
+    assert done.code == 2 and "Traceback" not in done.shown
+    assert done.err == ablate("plan", "five.yaml", folder=here).err
+    assert not (here / "my-photos-five.yaml").exists()
+
+
 def test_a_folder_that_is_called_like_the_embedded_data_set_is_the_one_that_is_trained_on(here: Path) -> None:
     (here / "my photos").rename(here / "sprites")
     config = load_experiment(first_spec(Path("sprites")).file).variants["averaged"]

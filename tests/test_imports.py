@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 PACKAGE = Path(ablate.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("text", "dotted", "scalars", "interrupts", "mounts", "documents"),
+    ("text", "dotted", "scalars", "interrupts", "mounts"),
     ("errors",),
-    ("patience", "paths", "fields", "metrics", "diffusion", "plugins", "hardware", "locks"),
+    ("patience", "paths", "fields", "metrics", "diffusion", "plugins", "hardware", "locks", "documents"),
     ("factors",),
     ("store", "records", "progress", "stats"),
     ("report", "environment"),

@@ -6,6 +6,7 @@
 #SBATCH --cpus-per-task=16        # change: cores of each
 #SBATCH --gpus-per-node=4         # change: GPUs of each; without GPUs remove this line
 #SBATCH --ntasks-per-node=1
+#SBATCH --exclusive               # Ray's launcher ends every Ray on a machine
 #SBATCH --time=24:00:00
 
 set -euo pipefail
@@ -21,11 +22,11 @@ export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 ray get-auth-token --generate > /dev/null
 
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-address="$head:$((20000 + SLURM_JOB_ID % 10000))" # a port that no other job takes
+address="$head:$((20000 + SLURM_JOB_ID % 10000))" # another one for each job
 
 # On every machine: starts Ray there. On the first one, when all are there: runs the command; then ends Ray.
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
-srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
+srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --cpus-per-task="$SLURM_CPUS_PER_TASK" \
     ray symmetric-run --address "$address" --min-nodes "$SLURM_JOB_NUM_NODES" \
     --num-cpus "$SLURM_CPUS_PER_TASK" --num-gpus "${SLURM_GPUS_ON_NODE:-0}" -- \
     ablate run "$@" --executor ray --address "$address"

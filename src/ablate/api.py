@@ -13,7 +13,7 @@ from ablate.fingerprint import DIGESTS, Contents
 from ablate.paths import expanded
 from ablate.patience import log
 from ablate.plan import Plan, make_plan
-from ablate.progress import Together
+from ablate.progress import SILENT
 from ablate.store import opening
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def run(
     made = planned(bare_plan(spec if isinstance(spec, Experiment) else load(spec), store))
     pages = Path(reports)
     options = Options(workers, executor, address, audit, fail_fast, pages, study_storage)
-    return execute(made, tracking_address(tracking_uri), pages, options, progress or Together())
+    return execute(made, tracking_address(tracking_uri), pages, options, progress or SILENT)
 
 
 def read(which: Path | str, *, tracking_uri: str | None = None, store: str = ".ablate") -> pd.DataFrame:
@@ -164,7 +164,7 @@ def find(text: str, tracking_uri: str | None, store: str) -> Chosen:
     """
     from ablate.looking.chosen import Chosen, choose, narrowed
     from ablate.record.addresses import tracking_address
-    from ablate.record.read import read_experiment
+    from ablate.record.read import not_recorded, read_experiment
 
     uri = tracking_address(tracking_uri)
     if not (named := SPEC.fullmatch(text)):
@@ -172,12 +172,9 @@ def find(text: str, tracking_uri: str | None, store: str) -> Chosen:
     made = bare_plan(load(named["file"]), store)
     record = read_experiment(uri, made)
     if record is None:
-        raise UserError(
-            "MLflow has no record of this experiment with the settings in its file",
-            where=named["file"],
-            fix=f"Run it: ablate run {named['file']}. Or give its name alone, {made.experiment.name}: "
-            "that is the newest record, whatever its settings.",
-        )
+        name = made.experiment.name
+        advice = f". Or give its name alone, {name}: that is the newest record, whatever its settings."
+        raise not_recorded(named["file"], advice)
     whole = Chosen(made.experiment.name, record, vocabulary=made.experiment.vocabulary)
     return narrowed(whole, [part for part in named["path"].split("/") if part])
 

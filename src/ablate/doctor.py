@@ -159,7 +159,7 @@ def _mlflow(uri: str) -> Answer:
         refuse_shared(database)
         if not is_there(database):
             return Answer(about, "ok", "the first run will create this database")
-        return Answer(about, "ok", f"{count_experiments(database)} experiments")
+        return Answer(about, "ok", plural(count_experiments(database), "experiment"))
     except AblateError as error:
         return Answer(about, "wrong", error.what, error.fix or fix)
 

@@ -18,7 +18,7 @@ from ablate.data.place import path_to
 from ablate.doctor import processor
 from ablate.errors import DataError, SpecError, UserError
 from ablate.experiment import yaml
-from ablate.experiment.load import EXPERIMENT_NAME, load_experiment, load_profile
+from ablate.experiment.load import EXPERIMENT_NAME, load_experiment, load_profile, read_design
 from ablate.hardware import gpus
 from ablate.paths import write_new
 
@@ -143,7 +143,7 @@ def first_spec(
     if profile is not None:
         load_profile(profile)
     if design is not None:
-        yaml.read(design)  # what is wrong with it is said before all images are looked at
+        read_design(design)  # what is wrong with it is said before all images are looked at
     file = out or Path(f"{name}-{design.stem}.yaml" if design else f"{name}.yaml")
     report = check_data(data, progress)
     refuse_unusable(report)
@@ -192,11 +192,11 @@ def _taken(design: Path | None, folder: Path, setting: Setting) -> str:
     """A design with a setting, as YAML. The design's comments stay."""
     if design is None:
         return EMA.replace("baseline:", _setting(setting, {}) + "baseline:", 1)
-    document = yaml.read(design)
+    document = read_design(design)
     written: dict[str, Any] = document.data
     rest = {key: value for key, value in written.items() if key not in ("profile", "config", "published")}
     if plugins := rest.get("plugins"):  # whose paths start from the spec's folder
-        rest["plugins"] = [os.path.relpath(design.parent / str(plugin), folder) for plugin in plugins]
+        rest["plugins"] = [os.path.relpath(design.parent / plugin, folder) for plugin in plugins]
     lines = design.read_text(encoding="utf-8-sig").splitlines()
     starts = [document.keys[(key,)][0] - 1 for key in written]
     in_lines = all(document.keys[(key,)][1] == 1 for key in written) and starts == sorted(set(starts))

@@ -87,3 +87,7 @@ class Together:
         """To each."""
         for other in self._others:
             other.failed(task, reason)
+
+
+SILENT: RunProgress = Together()
+"""Tells nobody."""

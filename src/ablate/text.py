@@ -42,9 +42,9 @@ def brief(reason: str) -> str:
     return reason.partition("\nTraceback (most recent call last)")[0]
 
 
-def plural(count: int, noun: str) -> str:
-    """``1 seed``, ``6 seeds``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """``1 seed``, ``6 seeds``; with ``nouns`` where it takes more than an s: ``6 entries``."""
+    return f"{count} {noun if count == 1 else nouns or f'{noun}s'}"
 
 
 def duration(seconds: float) -> str:

@@ -66,6 +66,22 @@ def test_an_audit_says_what_acts_and_exits_as_without(ablate: Ablate, finished: 
     assert (acts["losses.lpips"], acts["ema"]) == ("active", "passive")
 
 
+@pytest.mark.parametrize("price", ["inf", "nan", "-1", "1e300"])
+def test_a_price_that_no_machine_has_is_refused(ablate: Ablate, finished: Path, price: str) -> None:
+    done = ablate("plan", "tiny.yaml", f"--price-per-hour={price}", "--json", folder=finished)
+    assert done.code == 2 and not done.out
+    assert "--price-per-hour" in done.err and "Traceback" not in done.err
+
+
+def test_verify_refuses_a_wrong_tracking_address_before_it_trains(
+    ablate: Ablate, make_workplace: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_workplace(tmp_path)
+    done = ablate("verify", "tiny.yaml", "--tracking-uri", "http://", folder=folder)
+    assert done.code == 2 and "names no host" in done.err
+    assert not (folder / ".ablate" / "prepare").exists()
+
+
 # ── schemas ──────────────────────────────────────────────────────────────────────────────────────
 
 CALLS: dict[str, tuple[str, ...]] = {

@@ -433,7 +433,7 @@ def test_a_damaged_file_of_a_run_is_named_with_what_to_do(
     shown = call("report", "tiny.yaml", code=2)
     assert "run.json of MLflow's run" in shown and "is damaged" in shown and "Remove this file" in shown
     file.unlink()
-    assert "1 runs finished, 3 were already there" in call("run", "tiny.yaml", "--no-audit")
+    assert "1 run finished, 3 were already there" in call("run", "tiny.yaml", "--no-audit")
     call("report", "tiny.yaml")
 
 

@@ -63,6 +63,12 @@ def test_what_is_damaged_is_named_and_stays_where_it_is(
     assert store.path("sample", "b").is_dir()
 
 
-def test_a_store_that_is_not_there_has_no_entries(ablate: Ablate) -> None:
-    done = ablate("doctor", "--store", "nowhere")
-    assert done.code == 0 and "0 entries" in done.out
+def test_a_store_that_is_named_must_be_there(ablate: Ablate, tmp_path: Path) -> None:
+    done = ablate("doctor", "--store", "nowhere", folder=tmp_path)
+    assert done.code == 1 and "store nowhere: there is no such folder" in done.out
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_where_nothing_has_run_yet_nothing_is_wrong(ablate: Ablate, tmp_path: Path) -> None:
+    done = ablate("doctor", "--store", folder=tmp_path)
+    assert done.code == 0 and "store .ablate: nothing has run here yet" in done.out

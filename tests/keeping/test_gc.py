@@ -218,7 +218,7 @@ def test_results_that_mlflow_has_lost_are_made_again_without_training(
     scores = (run / "scores.json").read_bytes()
     shutil.rmtree(run)
     shown = call("run", "tiny.yaml", "--no-audit")
-    assert "1 runs finished, 3 were already there, 0 failed" in shown
+    assert "1 run finished, 3 were already there, 0 failed" in shown
     assert "0 epochs to train" in shown
     assert (run / "scores.json").read_bytes() == scores
     assert sorted((copied / ".ablate" / "train").iterdir()) == weights

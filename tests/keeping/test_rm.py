@@ -107,7 +107,7 @@ def test_other_settings_of_the_same_name_stay(copied: Path, call: Callable[..., 
     assert "has not run with these settings" in call("rm", "tiny.yaml", code=2)
     assert "2 runs finished" in call("run", "tiny.yaml", "--no-audit")
     shown = call("rm", "tiny.yaml", "--do")
-    assert "1 others of that name stay" in shown
+    assert "1 other of that name stays" in shown
     assert not (copied / "reports" / "tiny.md").exists(), "it was on what is gone"
     (copied / "tiny.yaml").write_text(spec)
     assert "0 runs finished, 4 were already there, 0 failed" in call("run", "tiny.yaml")

@@ -137,6 +137,6 @@ def test_failures_that_mlflow_has_are_shown(finished: Path, tmp_path: Path, abla
     (found,) = glance(f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert (found.experiment, found.counts) == ("tiny", {"FINISHED": 3, "FAILED": 1})
     shown = ablate("status", folder=tmp_path).out
-    assert "MLflow has of tiny: 1 failed, 3 finished\n  failed: late seed 1: the loss became nan\n" in shown
+    assert "tiny in MLflow: 1 failed, 3 finished\n  failed: late seed 1: the loss became nan\n" in shown
     (tmp_path / "mlflow.db").write_text("no database")
     assert ablate("status", folder=tmp_path).code == 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ablate.cli.printing.claims import print_coming
 from ablate.experiment.load import load_experiment
 from ablate.looking.next import coming
 from ablate.plan import make_plan
@@ -82,6 +83,17 @@ def test_without_planned_looks_fresh_seeds_are_judged_by_themselves(found: Calla
     assert step.runs == 2 * needed
 
 
+def test_with_one_seed_it_says_how_many_can_decide(
+    found: Callable[..., Coming], capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = found([], {0: -1.0})
+    assert not result.steps
+    assert result.least == 6
+    print_coming(result, "ablate run tiny.yaml", None)
+    assert "at least 6 can decide (`ablate plan`)." in capsys.readouterr().out
+    assert found([]).least is None
+
+
 def test_after_the_last_look_nothing_is_left(found: Callable[..., Coming]) -> None:
     result = found([6])
     assert result.open and not result.steps
@@ -95,7 +107,7 @@ def test_a_decided_claim_needs_nothing(found: Callable[..., Coming]) -> None:
 def test_the_command_says_what_to_do(ablate: Ablate, finished: Path) -> None:
     done = ablate("next", "tiny.yaml", folder=finished)
     assert done.code == 0
-    assert "1 of 1 claims are open." in done.out
+    assert "1 of 1 claim is open." in done.out
     assert "all of its alpha is spent" in done.out
     facts = json.loads(ablate("next", "tiny.yaml", "--json", folder=finished).out)
     assert (facts["claims"], facts["missing_runs"]) == (1, 0)
@@ -112,7 +124,7 @@ def test_the_command_that_it_names_means_the_same_settings(
     done = ablate("next", "tiny.yaml", "--tracking-uri", uri, "--seeds", "0,1", folder=copy)
     assert done.code == 0, done.shown
     command = f"ablate run tiny.yaml --tracking-uri {uri} --seeds 0,1"
-    assert f"1 runs of the experiment itself are missing: {command}" in done.out
+    assert f"1 run of the experiment itself is missing: {command}" in done.out
 
 
 def test_an_experiment_that_has_not_run_is_named(ablate: Ablate, finished: Path) -> None:

@@ -10,7 +10,7 @@ from here import Here
 
 from ablate.experiment.load import load_experiment
 from ablate.plan import make_plan
-from ablate.progress import Together
+from ablate.progress import SILENT, Together
 from ablate.runner.forecast import forecast
 from ablate.runner.rehearsal import rehearse
 from ablate.runner.times import Times
@@ -65,7 +65,7 @@ def test_what_a_run_has_timed_is_not_rehearsed(planned: Callable[..., Plan]) -> 
     with Times(plan.store, "runs of before") as times:
         for piece in forecast(plan, plan.runs, Times(plan.store, "now")).unmeasured:
             times.add(piece.kind, 1, 1)
-    rehearse(plan, plan.runs, Together())
+    rehearse(plan, plan.runs, SILENT)
     assert forecast(plan, plan.runs, Times(plan.store, "now")).sources == ("runs of before",)
 
 

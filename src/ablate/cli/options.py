@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from ablate.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,16 +118,11 @@ def places_given(store: str, tracking_uri: str | None, reports: Path = REPORTS) 
 def record_of(made: Plan, tracking_uri: str | None, spec: Path) -> ExperimentRecord:
     """What MLflow has of an experiment with exactly these settings. Raises UserError if there is nothing."""
     from ablate.record.addresses import tracking_address
-    from ablate.record.read import read_experiment
+    from ablate.record.read import not_recorded, read_experiment
 
     record = read_experiment(tracking_address(tracking_uri), made)
     if record is None:
-        command = shlex.join(["ablate", "run", str(spec)])
-        raise UserError(
-            "MLflow has no record of this experiment with these settings",
-            where=str(spec),
-            fix=f"Run it first: {command} (with the same --profile, --set and --seeds).",
-        )
+        raise not_recorded(spec)
     return record
 
 

@@ -60,7 +60,7 @@ def doctor(
 
     if store:
         with checking_bar() as progress:
-            sound = show(check_store(open_store(folder), progress))
+            sound = show(check_store(open_store(folder), progress, named=folder != STORE))
     else:
         sound = show(answers_of(profile, sets, folder, tracking_uri))
     if not sound:

@@ -15,7 +15,7 @@ from ablate.errors import UserError
 
 def mcp(
     folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="Of the study; paths are relative to it.")
+        Path, typer.Argument(metavar="[FOLDER]", help="Folder of the study. Paths are relative to it.")
     ] = Path(),
     allow_run: Annotated[
         bool, typer.Option("--allow-run", help="Also offer what computes: the audit, and runs.")

@@ -31,7 +31,7 @@ from pydantic import Field
 from ablate.cli import looking, parts
 from ablate.cli.options import open_store, plan_of
 from ablate.documents import DOCUMENTS, checks, document_schema, experiments, house, runs
-from ablate.errors import AblateError, UserError, of_the_machine
+from ablate.errors import AblateError, of_the_machine
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -77,7 +77,9 @@ class Tools:
         sets: Sets = None,
         seeds: Seeds = None,
         workers: Workers = None,
-        price_per_hour: Annotated[float | None, Field(ge=0, description="Of a GPU or a core.")] = None,
+        price_per_hour: Annotated[
+            float | None, Field(ge=0, le=1e9, description="What a GPU costs an hour, or without one a core.")
+        ] = None,
     ) -> experiments.Plan:
         """What an experiment would run and why, the training that its variants share, and the cost."""
         from ablate.looking.planned import plan_as_data
@@ -144,7 +146,8 @@ class Tools:
     def schema(
         self,
         json_of: Annotated[
-            str | None, Field(description=f"Of what this command prints with --json: {', '.join(DOCUMENTS)}.")
+            str | None,
+            Field(description=f"Command whose --json document it describes: {', '.join(DOCUMENTS)}."),
         ] = None,
     ) -> dict[str, Any]:
         """The JSON schema of experiment files, with every field that can be varied; or of a document."""
@@ -153,9 +156,6 @@ class Tools:
 
         if json_of is None:
             return json_schema(OWN)
-        if json_of not in DOCUMENTS:
-            fix = f"There are: {', '.join(DOCUMENTS)}."
-            raise UserError("no such command has --json", where=json_of, fix=fix)
         return document_schema(json_of)
 
     def doctor(

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, create_model
 from pydantic.json_schema import GenerateJsonSchema
 
 from ablate.documents import checks, experiments, house, runs
+from ablate.errors import UserError
 
 DOCUMENTS: dict[str, Any] = {
     "plan": experiments.Plan,
@@ -41,7 +42,13 @@ def document_schema(command: str) -> dict[str, Any]:
     """The JSON schema of what a command of ``DOCUMENTS`` prints.
 
     It is open, because a later version may add fields.
+
+    Raises:
+        UserError: there is no such command.
     """
+    if command not in DOCUMENTS:
+        fix = f"There are: {', '.join(DOCUMENTS)}."
+        raise UserError("no such command has --json", where=f"--json-of {command}", fix=fix)
     read_below = ConfigDict(use_attribute_docstrings=True)  # what stands below each field
     holder = create_model("Holder", __config__=read_below, document=(DOCUMENTS[command], ...))
     schema = holder.model_json_schema(schema_generator=_Untitled)

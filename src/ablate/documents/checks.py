@@ -15,7 +15,7 @@ class Answer(TypedDict):
     state: Literal["ok", "note", "wrong"]
     """wrong: nothing can run here because of it."""
     found: str
-    """In words."""
+    """What was found, in words."""
     mend: str
     """What to do about it; may be empty."""
 
@@ -26,9 +26,9 @@ class Remark(TypedDict):
     level: Literal["error", "warning", "info"]
     """error: nobody can train on it."""
     what: str
-    """In words."""
+    """What there is to say, in words."""
     places: list[str]
-    """All of them."""
+    """All places where it is so."""
     fix: str
     """What to do about it; may be empty."""
 
@@ -37,39 +37,39 @@ class DataCheck(TypedDict):
     """What is wrong or unusual in a data set."""
 
     folder: str
-    """The data set's."""
+    """Folder of the data set."""
     format: str
-    """In which it is."""
+    """The format that the data set is in."""
     training_images: int
-    """How many."""
+    """Number of training images."""
     groups: int
-    """Among the training images."""
+    """Number of groups among the training images."""
     prompts: int
-    """Of the test set."""
+    """Number of prompts in the test set."""
     real_images: int
-    """That belong to prompts."""
+    """Number of real images that belong to prompts."""
     remarks: list[Remark]
-    """Whatever there is to say."""
+    """All that there is to say about it."""
     trainable: bool
-    """Whether there is no error."""
+    """Whether one can train on it: there is no error."""
 
 
 class Pair(TypedDict):
     """How well a text and an image encoder find each other. Shares between 0 and 1."""
 
     zero_shot: dict[str, float]
-    """Attribute → test images whose label is recognized."""
+    """Attribute → share of test images whose label is recognized."""
     top1: float
-    """Images whose own text is nearest among all test texts."""
+    """Share of images whose own text is nearest among all test texts."""
     top5: float
-    """Images whose own text is among the nearest five."""
+    """Share of images whose own text is among the nearest five."""
 
 
 class Perceptual(TypedDict):
     """How the perceptual distance orders images. Shares between 0 and 1."""
 
     neighbour: dict[str, float]
-    """Attribute → test images whose nearest training image agrees in it."""
+    """Attribute → share of test images whose nearest training image agrees in it."""
     same_monster: float | None
     """How often another image of the same group is nearer than one of another; null without groups."""
 
@@ -78,11 +78,11 @@ class KitCheck(TypedDict):
     """How good a kit is on held-out images."""
 
     vae_psnr: float
-    """dB, mean over test images."""
+    """PSNR of the VAE in dB, mean over test images."""
     text_encoder: Pair
-    """With the image encoder that it was trained beside."""
+    """The text encoder, with the image encoder that it was trained beside."""
     evaluator: Pair
-    """By itself."""
+    """The evaluator by itself."""
     perceptual: Perceptual
     """The LPIPS backbone."""
     bytes: dict[str, int]

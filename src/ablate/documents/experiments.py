@@ -15,7 +15,7 @@ class PlannedRun(TypedDict):
     seed: int
     """Its seed."""
     key: str
-    """Of its measurements in the store."""
+    """Key of its measurements in the store."""
     prepared: bool
     """Whether the store has its prepared data."""
     sampled: bool
@@ -28,11 +28,11 @@ class Segment(TypedDict):
     """A stretch of training that some variants share."""
 
     key: str
-    """Of the state at its end."""
+    """Key of the state at its end."""
     seed: int
     """Its seed."""
     variants: list[str]
-    """Those that share it."""
+    """The variants that share it."""
     begin: int
     """Its first epoch."""
     end: int
@@ -47,24 +47,24 @@ class Steps(TypedDict):
     """Optimizer steps."""
 
     asked: int
-    """If each run were trained by itself."""
+    """Steps if each run were trained by itself."""
     unique: int
-    """With what runs share."""
+    """Steps if what runs share is trained once."""
     to_train: int
-    """Of the unique ones those that the store lacks."""
+    """The unique steps that the store lacks."""
 
 
 class Workers(TypedDict):
     """What the work takes with a number of workers."""
 
     workers: int
-    """How many."""
+    """Number of workers."""
     seconds: float
-    """From the first task to the last."""
+    """Time from the first task to the last."""
     least_seconds: float
-    """No order of the tasks takes less."""
+    """A bound: no order of the tasks takes less."""
     price: float | None
-    """In the unit of --price-per-hour; null without it."""
+    """Price of this time, in the unit of --price-per-hour; null without it."""
 
 
 class Cost(TypedDict):
@@ -77,11 +77,11 @@ class Cost(TypedDict):
     device: str
     """What the hours are of: GPU or core."""
     hours: float | None
-    """Of all devices together; null where some of it is unknown."""
+    """Hours of all devices together; null where some of it is unknown."""
     price: float | None
-    """Of these hours; null without --price-per-hour."""
+    """Price of these hours; null without --price-per-hour."""
     disk_bytes: int | None
-    """By which the store grows, at least; null where it has no U-Net of such a shape yet."""
+    """By how much the store grows, at least; null where it has no U-Net of such a shape yet."""
     workers: list[Workers]
     """For each number of workers that saves time; empty where something is unknown."""
 
@@ -92,17 +92,17 @@ class Plan(TypedDict):
     experiment: str
     """Its name."""
     question: str
-    """As the spec has it."""
+    """The question, as the spec has it."""
     design: str
-    """In words: how the variants were made."""
+    """How the variants were made, in words."""
     baseline: str | None
     """The variant that the others are compared with; null where there is none."""
     variants: dict[str, dict[str, Any]]
     """Name → the fields that it overrides."""
     runs: list[PlannedRun]
-    """All, also those that are done."""
+    """All runs, also those that are done."""
     segments: list[Segment]
-    """All, also those that are trained."""
+    """All segments, also those that are trained."""
     steps: Steps
     """How much sharing saves."""
     devices: dict[str, list[str]]
@@ -112,14 +112,14 @@ class Plan(TypedDict):
     warnings: list[str]
     """What to know before the run."""
     cost: Cost | None
-    """Null where nothing has to run."""
+    """What it costs; null where nothing has to run."""
 
 
 class Finding(TypedDict):
     """What the audit says about one thing in one variant."""
 
     variant: str
-    """Its name."""
+    """Name of the variant."""
     about: str
     """difference: the variant against the baseline; else a field, such as losses.lpips."""
     act: str
@@ -128,7 +128,7 @@ class Finding(TypedDict):
     layer: str
     """The first layer that is the same with and without it; empty where it acts."""
     reason: str
-    """Why, in words."""
+    """Why it is so, in words."""
     epoch: int
     """The epoch whose batches were looked at."""
     changes: dict[str, float | None]
@@ -141,11 +141,11 @@ class Verification(TypedDict):
     """Variants trained together and each by itself."""
 
     seed: int
-    """Of all of them."""
+    """Seed of all of them."""
     equal: dict[str, bool]
     """Variant → whether its weights are equal to the last bit."""
     shared_seconds: float
-    """Of training all together."""
+    """Seconds of training all of them together."""
     separate_seconds: dict[str, float]
     """Variant → seconds of training it by itself."""
     ratio: float
@@ -156,7 +156,7 @@ class PlannedLook(TypedDict):
     """A number of seeds after which claims are judged."""
 
     seeds: int
-    """How many."""
+    """Number of seeds."""
     alpha: float
     """The level at which they are judged then."""
 
@@ -165,46 +165,48 @@ class OpenClaim(TypedDict):
     """A claim that is not decided yet."""
 
     number: int
-    """From 1, in the order of the spec."""
+    """Its number from 1, in the order of the spec."""
     text: str
-    """As the spec has it."""
+    """The claim, as the spec has it."""
     p_corrected: float
-    """By Holm's method; 1 where two seeds have not been measured yet."""
+    """Its p, corrected by Holm's method; 1 where two seeds have not been measured yet."""
     level: float
-    """At which it was judged."""
+    """The level at which it was judged."""
     seeds_needed: int | None
-    """That would show what was measured, if it were the truth; null where nobody knows."""
+    """How many seeds would show what was measured, if it were the truth; null where nobody knows."""
 
 
 class NextStep(TypedDict):
     """Seeds that could be run next, and what they may decide."""
 
     seeds: list[int]
-    """All that would be judged."""
+    """All seeds that would be judged."""
     level: float
-    """At which."""
+    """The level at which claims would be judged."""
     chances: dict[str, float | None]
     """Number of a claim → probability that it is decided, if what was measured is the truth."""
     runs: int
-    """That MLflow lacks."""
+    """Number of runs that MLflow lacks."""
     optimizer_steps: int
-    """That the store lacks."""
+    """Number of optimizer steps that the store lacks."""
     hours: float | None
-    """Of the device; null where nobody has measured all of it."""
+    """Hours of the device; null where nobody has measured all of it."""
     device: str
-    """GPU or core."""
+    """What the hours are of: GPU or core."""
 
 
 class Next(TypedDict):
     """The claims that are open, and the steps that would decide them."""
 
     claims: int
-    """All of the experiment."""
+    """Number of claims of the experiment."""
     missing_runs: int
-    """That the experiment lacks as it is."""
+    """Number of runs that the experiment lacks as it is."""
     looks: list[PlannedLook]
-    """All that were planned."""
+    """All looks that were planned."""
     open: list[OpenClaim]
-    """Those that are not decided."""
+    """The claims that are not decided."""
     steps: list[NextStep]
-    """At each look that is to come; without planned looks a study of fresh seeds."""
+    """A step for each look that is to come; without planned looks one, a study of fresh seeds."""
+    least_seeds: int | None
+    """Fewest seeds that can decide an open claim, where too few were measured for any step; else null."""

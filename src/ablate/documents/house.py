@@ -13,23 +13,23 @@ class Command(TypedDict):
     experiment: str
     """Its name."""
     process: int
-    """Its number."""
+    """Number of its process."""
     host: str
-    """The machine."""
+    """The machine it runs on."""
     since: float
     """When it began."""
     begun: float | None
     """When its tasks began; null as long as it looks at what there is to do."""
     epochs: int
-    """To train in this call."""
+    """Number of epochs to train in this call."""
     epochs_done: int
-    """Of them."""
+    """How many of these epochs are trained."""
     runs: int
-    """To finish in this call."""
+    """Number of runs to finish in this call."""
     runs_done: int
-    """Of them."""
+    """How many of these runs are done."""
     cluster: dict[str, int] | None
-    """Nodes, CPUs, GPUs and tasks; null on one machine."""
+    """Number of nodes, CPUs, GPUs and tasks; null on one machine."""
     tasks: dict[str, str]
     """Task that is being done → what it is at."""
     failed: dict[str, str]
@@ -37,9 +37,9 @@ class Command(TypedDict):
     state: Literal["running", "killed"]
     """killed: its process is gone and could not say goodbye."""
     seconds: float
-    """Since it began."""
+    """Seconds since it began."""
     seconds_left: float | None
-    """From the pace so far; null as long as there is none."""
+    """Seconds that are left, at the pace so far; null as long as there is none."""
 
 
 class Recorded(TypedDict):
@@ -48,7 +48,7 @@ class Recorded(TypedDict):
     experiment: str
     """Its name."""
     folder: str
-    """Host and path; empty where nobody knows."""
+    """Host and path of the folder; empty where nobody knows."""
     counts: dict[str, int]
     """Status → how many runs have it; PRUNED for those that a search has ended early."""
     failed: dict[str, str]
@@ -59,9 +59,9 @@ class Status(TypedDict):
     """What goes on in a store, and what MLflow has."""
 
     commands: list[Command]
-    """That run or were killed."""
+    """The commands that run or were killed."""
     recorded: list[Recorded]
-    """In MLflow's SQLite file; empty where the record is elsewhere."""
+    """The experiments in MLflow's SQLite file; empty where the record is elsewhere."""
 
 
 class Item(TypedDict):
@@ -81,7 +81,7 @@ class Removable(TypedDict):
     done: bool
     """Whether it went: with --do."""
     bytes: int
-    """Of all items."""
+    """Size of all items together."""
     items: list[Item]
     """What can go."""
     running: list[str]
@@ -100,18 +100,18 @@ class Doomed(TypedDict):
     experiment: str
     """Its name."""
     runs: list[str]
-    """MLflow's ids."""
+    """Ids of its runs in MLflow."""
     studies: list[str]
-    """Optuna's."""
+    """Names of its studies in Optuna."""
     report: list[str]
     """Files of its report."""
     edited: list[str]
     """Files of its report that somebody has changed: they stay."""
     other_experiments: int
-    """Of the same name, that stay recorded: of other settings, or from other folders."""
+    """Number of experiments of the same name that stay recorded: of other settings, or from other folders."""
     recorded_elsewhere: list[str]
-    """Those of the runs' parents that were recorded from another folder."""
+    """The runs' parents that were recorded from another folder."""
     bytes: int
-    """Of all items."""
+    """Size of all items together."""
     items: list[Item]
-    """In the store: what no other experiment needs."""
+    """What of the store no other experiment needs."""

@@ -13,9 +13,9 @@ class RecordedRun(TypedDict):
     seed: int
     """Its seed."""
     run_id: str
-    """MLflow's."""
+    """Its id in MLflow."""
     status: str
-    """MLflow's: FINISHED, FAILED, RUNNING or KILLED."""
+    """Its status in MLflow: FINISHED, FAILED, RUNNING or KILLED."""
     reason: str
     """Why it failed; empty where it did not."""
     metrics: dict[str, float | None]
@@ -23,7 +23,7 @@ class RecordedRun(TypedDict):
     params: dict[str, str]
     """The configuration by its fields, as train.learning_rate."""
     feature_space: str
-    """Of FID and KID."""
+    """The feature space of FID and KID."""
     evaluator: str
     """The model behind CLIP-I and CLIP-T."""
     samples: str | None
@@ -40,20 +40,20 @@ class Shown(TypedDict):
     provenance: dict[str, str]
     """Commit, machine and versions."""
     runs: list[RecordedRun]
-    """Those that count."""
+    """The runs that count."""
 
 
 class Interval(TypedDict):
     """A mean over seeds with its 95 % interval."""
 
     mean: float | None
-    """Null where it is not a finite number."""
+    """The mean; null where it is not a finite number."""
     low: float | None
-    """Null where one seed gives no interval."""
+    """Lower end; null where one seed gives no interval."""
     high: float | None
-    """As low."""
+    """Upper end; null where one seed gives no interval."""
     n: int
-    """Seeds."""
+    """Number of seeds."""
 
 
 class ComparedMetric(TypedDict):
@@ -62,30 +62,30 @@ class ComparedMetric(TypedDict):
     label: str
     """As reports call it."""
     lower_is_better: bool
-    """The direction that is better."""
+    """Whether lower values are better."""
     a: Interval | None
-    """Null where A has none."""
+    """The mean of A; null where A has none."""
     b: Interval | None
-    """Null where B has none."""
+    """The mean of B; null where B has none."""
     difference: Interval | None
     """A − B, paired by seed; null where no seed has both."""
     p: float | None
-    """Of the difference, uncorrected."""
+    """p of the difference, uncorrected."""
 
 
 class ComparedPair(TypedDict):
     """Runs of one variant of A beside runs of one variant of B."""
 
     title: str
-    """The variant, or both."""
+    """The variant, or both variants."""
     settings: dict[str, list[str]]
     """Field that differs → its values in A and in B; empty text where there is none."""
     seeds: list[int]
-    """That both sides have, finished."""
+    """Seeds of which both sides have a finished run."""
     shared_epochs: dict[str, list[int]]
     """Seed → epochs that both share to the last bit, and how many A and B have."""
     metrics: dict[str, ComparedMetric]
-    """By their keys."""
+    """The metrics by their keys."""
     notes: list[str]
     """What to know before one believes the figures."""
 
@@ -94,13 +94,13 @@ class Comparison(TypedDict):
     """What differs between A and B."""
 
     a: str
-    """As it was named."""
+    """A, as it was named."""
     b: str
-    """As it was named."""
+    """B, as it was named."""
     versions: dict[str, list[str]]
     """Commit, library or machine that differs → what A and B have."""
     pairs: list[ComparedPair]
-    """Variant by variant."""
+    """The pairs, variant by variant."""
     only_a: list[str]
     """Variants that B lacks."""
     only_b: list[str]

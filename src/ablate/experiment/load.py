@@ -231,6 +231,21 @@ def load_experiment(
     )
 
 
+def read_design(path: Path) -> Document:
+    """A spec that another one is made from. What does not fit there is said there, except for its list of
+    plug-ins, whose paths have to be understood first.
+
+    Raises:
+        SpecError: the file cannot be read, or ``plugins`` is no list of files.
+    """
+    document = yaml.read(path)
+    model = spec_model(OWN)
+    _, errors = validate(model, document.data)
+    of_plugins = [error for error in errors if error["loc"][:1] == ("plugins",)]
+    refuse(explain(of_plugins, model, [Layer(document, document.data)]), str(path))
+    return document
+
+
 def _vocabulary(written: dict[str, Any], folder: Path, more: Sequence[Path]) -> Vocabulary:
     """The package's vocabulary and that of the plug-ins. Something else than a list of files is said later.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ablate.doctor import Answer
+from ablate.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -12,12 +13,23 @@ if TYPE_CHECKING:
     from ablate.store import Store
 
 
-def check_store(store: Store, progress: Callable[[int, int], None]) -> Iterator[Answer]:
+def check_store(
+    store: Store, progress: Callable[[int, int], None], *, named: bool = True
+) -> Iterator[Answer]:
     """An answer for each entry that is damaged, and one for all. Reads every file; changes nothing.
 
     Args:
         progress: told how many entries of how many have been read.
+        named: whether somebody has named the store. Where nobody has, it need not be there yet.
     """
+    about = f"store {store.address}"
+    in_a_folder = store.address == str(store.root)
+    if in_a_folder and not store.root.exists():
+        if named:
+            yield Answer(about, "wrong", "there is no such folder")
+        else:
+            yield Answer(about, "ok", "nothing has run here yet")
+        return
     entries = list(store.listed())
     damaged = 0
     for number, (stage, key) in enumerate(entries, start=1):
@@ -27,7 +39,7 @@ def check_store(store: Store, progress: Callable[[int, int], None]) -> Iterator[
             damaged += 1
             mend = "ablate run sets it aside and makes it again where an experiment needs it"
             yield Answer(str(store.path(stage, key)), "wrong", damage, mend)
-    about, counted = f"store {store.address}", f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
+    counted = plural(len(entries), "entry", "entries")
     if damaged:
         yield Answer(about, "wrong", f"{damaged} of {counted} damaged")
     else:

@@ -12,7 +12,7 @@ from ablate.errors import RunError, UserError
 from ablate.keeping import bundle
 from ablate.record import transfer
 from ablate.record.provenance import spec_key
-from ablate.record.read import find_settings
+from ablate.record.read import find_settings, not_recorded
 from ablate.report.memory import Drawn
 from ablate.report.ownership import check_place
 from ablate.report.write import memory_of, write_report
@@ -72,8 +72,7 @@ def export(
     if plan.store.held(experiment_lock(key)):
         raise RunError(f"{name} is being run", where=plan.store.address, fix="Wait until it has ended.")
     if not (found := find_settings(uri, plan)):
-        fix = "Run it first: ablate run, with the same --profile, --set and --seeds."
-        raise UserError("MLflow has no record of this experiment with these settings", where=name, fix=fix)
+        raise not_recorded(spec)
     reader, parent = found
     if plan.experiment.spec.search:
         plan = resumed(plan, reader, parent.run_id)

@@ -9,10 +9,10 @@ from ablate.fields import MOST_SEEDS
 from ablate.looking.shown import finite
 from ablate.runner.forecast import forecast
 from ablate.runner.times import Times
-from ablate.stats import Look, Verdict, chance
+from ablate.stats import Look, Verdict, chance, least_seeds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ablate.documents import experiments
     from ablate.plan import Plan
@@ -55,6 +55,9 @@ class Coming:
     steps: tuple[Step, ...]
     """At each look that is to come; or, when a study without planned looks has ended, one of fresh seeds by
     themselves."""
+    least: int | None = None
+    """Fewest seeds that can decide an open claim, where those that were measured are too few to say how many
+    it takes."""
 
 
 def coming(results: Results, plan_with: Callable[[Sequence[int]], Plan]) -> Coming:
@@ -104,7 +107,16 @@ def coming(results: Results, plan_with: Callable[[Sequence[int]], Plan]) -> Comi
         missing=variants * len(seeds) - len(finished),
         ended=results.looks.ended,
         steps=tuple(steps),
+        least=None if steps else _least(results, still_open.values()),
     )
+
+
+def _least(results: Results, still_open: Iterable[Claim]) -> int | None:
+    """Fewest seeds that can decide one of these claims, if some have no two seeds and the study has ended."""
+    unknown = [claim for claim in still_open if (d := claim.judgement.difference) is None or d.n < 2]
+    if not unknown or results.looks.planned or not results.looks.ended:
+        return None
+    return min(least_seeds(c.judgement.test, len(results.claims), results.alpha) for c in unknown)
 
 
 def coming_as_data(found: Coming) -> experiments.Next:
@@ -135,4 +147,5 @@ def coming_as_data(found: Coming) -> experiments.Next:
             }
             for step in found.steps
         ],
+        "least_seeds": found.least,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,15 @@ def find_settings(uri: str, plan: Plan, note: Note = log) -> tuple[Reader, Paren
     reader = find_experiment(uri, plan.experiment.name, note)
     parent = reader.find_parent(plan, note) if reader else None
     return (reader, parent) if reader and parent else None
+
+
+def not_recorded(
+    spec: Path | str, advice: str = " (with the same --profile, --set and --seeds)."
+) -> UserError:
+    """What to say where there is no record of a spec. ``advice`` follows the command that makes one."""
+    command = shlex.join(["ablate", "run", str(spec)])
+    what = "MLflow has no record of this experiment with these settings"
+    return UserError(what, where=str(spec), fix=f"Run it first: {command}{advice}")
 
 
 class Reader:

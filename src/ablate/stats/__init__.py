@@ -15,7 +15,7 @@ from ablate.stats.paired import (
     sign_flip_p,
     smallest_p,
 )
-from ablate.stats.power import POWER, chance, detectable_effect, seeds_for_alpha, seeds_needed
+from ablate.stats.power import POWER, chance, detectable_effect, least_seeds, seeds_for_alpha, seeds_needed
 from ablate.stats.variance import VarianceSplit, variance_split
 from ablate.stats.verdicts import Direction, Judgement, Question, Verdict, judge
 
@@ -40,6 +40,7 @@ __all__ = [
     "front",
     "judge",
     "judge_at_looks",
+    "least_seeds",
     "mean_difference",
     "mean_interval",
     "paired_difference",

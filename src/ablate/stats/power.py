@@ -72,7 +72,7 @@ def chance(effect: float, sd: float, n: int, claims: int, alpha: float, *, test:
     zero. Raises as ``seeds_for_alpha``.
     """
     level = _level(claims, alpha)
-    if n < _least(test, claims, alpha):
+    if n < least_seeds(test, claims, alpha):
         return 0.0
     if not sd > 0:
         return math.nan
@@ -93,7 +93,7 @@ def seeds_needed(
     ``test`` needs to decide anything: ``seeds_for_alpha``, or 2 for "TOST". None where no number can be
     named: no effect, ``sd`` not above zero, or more than 10 000 seeds. Raises as ``seeds_for_alpha``.
     """
-    least = _least(test, claims, alpha)
+    least = least_seeds(test, claims, alpha)
     if effect == 0 or not sd > 0:
         return None
     candidates = range(least, MOST_SEEDS + 1)
@@ -103,7 +103,8 @@ def seeds_needed(
     return candidates[found] if found < len(candidates) else None
 
 
-def _least(test: Test, claims: int, alpha: float) -> int:
+def least_seeds(test: Test, claims: int, alpha: float) -> int:
+    """The fewest seeds with which ``test`` can decide anything. Raises as ``seeds_for_alpha``."""
     return 2 if test == "TOST" else max(2, seeds_for_alpha(claims, alpha))
 
 

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from ablate.cli.printing import out, print_table
-from ablate.text import in_bytes
+from ablate.text import in_bytes, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -86,10 +86,10 @@ def print_data_report(report: DataReport, console: Console | None = None, *, eve
 
     data = report.data
     train, prompts, references = data.read.train, data.read.prompts, data.read.references
-    groups = len({image.group for image in train})
+    groups = plural(len({image.group for image in train}), "group")
     line(
-        f"{escape(str(data.folder))}: {report.format}, {len(train)} training images in {groups} groups, "
-        f"{len(prompts)} prompts, {len(references)} of them with a real image\n"
+        f"{escape(str(data.folder))}: {report.format}, {plural(len(train), 'training image')} in {groups}, "
+        f"{plural(len(prompts), 'prompt')}, {len(references)} of them with a real image\n"
     )
     colours: dict[Level, str] = {"error": "bold red", "warning": "bold yellow", "info": "bold"}
     for level, colour in colours.items():

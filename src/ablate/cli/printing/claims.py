@@ -10,7 +10,7 @@ from rich.markup import escape
 from ablate.cli.printing import print_table, say
 from ablate.experiment.options import as_ranges
 from ablate.report.sections.verdicts import says
-from ablate.text import duration
+from ablate.text import duration, plural
 
 if TYPE_CHECKING:
     from ablate.looking.next import Coming, Step
@@ -25,19 +25,21 @@ def print_coming(found: Coming, command: str, seeds: str | None) -> None:
     """
     if found.missing:
         these = f" --seeds {seeds}" if seeds else ""
-        say(f"{found.missing} runs of the experiment itself are missing: {command}{these}")
+        are = "is" if found.missing == 1 else "are"
+        say(f"{plural(found.missing, 'run')} of the experiment itself {are} missing: {command}{these}")
     if not found.open:
-        say(f"All {found.claims} claims are decided." if found.claims else "The spec makes no claim.")
+        decided = "The claim is decided." if found.claims == 1 else f"All {found.claims} claims are decided."
+        say(decided if found.claims else "The spec makes no claim.")
         return
-    say(f"{len(found.open)} of {found.claims} claims are open.")
-    where = "at {} seeds" if found.looks else "with {} fresh seeds"
+    are = "is" if len(found.open) == 1 else "are"
+    say(f"{len(found.open)} of {plural(found.claims, 'claim')} {are} open.")
     head = [
         "",
         "claim",
         "p (Holm)",
         "level",
         "seeds for 80 %",
-        *(where.format(len(s.seeds)) for s in found.steps),
+        *(_where(step, planned=bool(found.looks)) for step in found.steps),
     ]
     rows = []
     for number, claim in found.open.items():
@@ -54,6 +56,12 @@ def print_coming(found: Coming, command: str, seeds: str | None) -> None:
             ]
         )
     print_table(head, rows)
+    if found.least:
+        say(
+            "With so few seeds nobody can tell how many it takes; "
+            f"at least {found.least} can decide (`ablate plan`)."
+        )
+        return
     say(
         "Seeds and chances hold if the measured differences are the true ones. Those that made somebody look "
         "closer are often smaller."
@@ -86,15 +94,20 @@ def _print_how(found: Coming, command: str) -> None:
 
 
 def _cost(step: Step, *, planned: bool) -> str:
-    what = (
-        f"The look at {len(step.seeds)} seeds" if planned else f"Seeds {as_ranges(step.seeds)} by themselves"
-    )
+    by_themselves = f"Seeds {as_ranges(step.seeds)} by themselves"
+    what = f"The look at {plural(len(step.seeds), 'seed')}" if planned else by_themselves
     time = ""
     if step.hours:
         time = f", {duration(step.hours * 3600)} of a {step.device}"
     elif step.hours is None:
         time = "; nobody has measured how long that takes"
-    return f"{what}, at level {step.level:.3g}: {step.runs} runs, {step.steps} optimizer steps{time}."
+    work = f"{plural(step.runs, 'run')}, {plural(step.steps, 'optimizer step')}"
+    return f"{what}, at level {step.level:.3g}: {work}{time}."
+
+
+def _where(step: Step, *, planned: bool) -> str:
+    seeds = len(step.seeds)
+    return f"at {plural(seeds, 'seed')}" if planned else f"with {plural(seeds, 'fresh seed')}"
 
 
 def _share(chance: float) -> str:

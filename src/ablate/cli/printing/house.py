@@ -27,7 +27,8 @@ def print_outcome(outcome: Outcome) -> None:
     there = outcome.runs - finished - failed - outcome.pruned
     pruned = f"{outcome.pruned} pruned, " if outcome.pruned else ""
     stored = f" ({outcome.stored} of them with results that the store had)" if outcome.stored else ""
-    counts = f"{finished} runs finished{stored}, {there} were already there, {pruned}{failed} failed"
+    already = f"{there} {'was' if there == 1 else 'were'} already there"
+    counts = f"{plural(finished, 'run')} finished{stored}, {already}, {pruned}{failed} failed"
     say(f"{counts}. Report: {outcome.report}")
     for name, reason in outcome.failed.items():
         say(f"failed: {name}: {first_line(reason)}")
@@ -56,7 +57,7 @@ def print_status(status: Status, store: str) -> None:
         counts = ", ".join(f"{count} {name.lower()}" for name, count in sorted(recorded.counts.items()))
         several = sum(one.experiment == recorded.experiment for one in status.recorded) > 1
         where = f", recorded from {recorded.folder or 'a folder that is not known'}" if several else ""
-        say(f"MLflow has of {recorded.experiment}{where}: {counts}")
+        say(f"{recorded.experiment} in MLflow{where}: {counts}")
         for run, reason in recorded.failed.items() if recorded.experiment not in running else ():
             say(f"  failed: {run}: {reason}")
 
@@ -71,8 +72,8 @@ def _print_command(command: Command) -> None:
     if account.begun is not None:
         left = command.seconds_left
         say(
-            f"  {account.epochs_done} of {account.epochs} epochs trained, "
-            f"{account.runs_done} of {account.runs} runs done"
+            f"  {account.epochs_done} of {plural(account.epochs, 'epoch')} trained, "
+            f"{account.runs_done} of {plural(account.runs, 'run')} done"
             + ("" if left is None else f", about {duration(left)} left")
         )
     elif not command.killed:
@@ -126,16 +127,20 @@ def print_found(found: Removable, store: str, *, done: bool) -> None:
 
 def print_exported(exported: Exported, file: Path) -> None:
     """What was written into a file."""
-    weights = f"{exported.weights} entries of weights" if exported.weights else "no weights"
-    say(f"{file}: {exported.runs} runs, the report, the spec, {weights}; {in_bytes(exported.bytes)}")
+    weights, runs = "no weights", plural(exported.runs, "run")
+    if exported.weights:
+        weights = f"{plural(exported.weights, 'entry', 'entries')} of weights"
+    say(f"{file}: {runs}, the report, the spec, {weights}; {in_bytes(exported.bytes)}")
     if exported.lacking:
-        say(f"{exported.lacking} runs of the experiment are not recorded yet, and so not in it.")
+        are = "is" if exported.lacking == 1 else "are"
+        runs = plural(exported.lacking, "run")
+        say(f"{runs} of the experiment {are} not recorded yet, and so not in it.")
 
 
 def print_imported(imported: Imported, places: Sequence[str]) -> None:
     """What was taken from a file, and what can be done with it; ``places`` are the options of where it is."""
-    weights = f", {imported.weights} entries of weights" if imported.weights else ""
-    say(f"{imported.experiment}: {imported.runs} runs{weights}. Spec: {imported.spec}")
+    weights = f", {plural(imported.weights, 'entry', 'entries')} of weights" if imported.weights else ""
+    say(f"{imported.experiment}: {plural(imported.runs, 'run')}{weights}. Spec: {imported.spec}")
     say(f"Report: {imported.report}")
     command = shlex.join(["ablate", "report", imported.spec, *imported.options, *places])
     say(f"The same from MLflow: {command}")
@@ -152,14 +157,18 @@ def print_doomed(doomed: Doomed, uri: str, store: str, *, done: bool) -> None:
 
     for_good = "for good" if database_of(uri) else "marked as deleted, until the server's `mlflow gc`"
     freed = in_bytes(sum(item.bytes for item in doomed.items))
-    say(f"MLflow {shown(uri)}: {len(doomed.runs)} runs, {for_good}")
+    say(f"MLflow {shown(uri)}: {plural(len(doomed.runs), 'run')}, {for_good}")
     say(f"Optuna: {', '.join(doomed.studies) or 'nothing'}")
     say(f"Report: {', '.join(map(str, doomed.report)) or 'nothing'}")
-    say(f"Store {store}: {len(doomed.items)} entries and marks that no other experiment needs, {freed}")
+    entries = plural(len(doomed.items), "entry", "entries")
+    what = f"{entries}, marks included, that no other experiment needs"
+    say(f"Store {store}: {what}; {freed}")
     for file in doomed.edited:
         say(f"{file} was edited: it stays.")
     if doomed.others:
-        say(f"{doomed.others} others of that name stay: of other settings, or recorded from other folders.")
+        one = doomed.others == 1
+        stay = "1 other of that name stays" if one else f"{doomed.others} others of that name stay"
+        say(f"{stay}: of other settings, or recorded from other folders.")
     for parent in doomed.elsewhere:
         say(f"Not from this folder: {parent}")
     if done:

@@ -58,7 +58,7 @@ def prompts_without_image(data: DataSet) -> Iterator[Remark]:
 def unread_fields(data: DataSet) -> Iterator[Remark]:
     """Fields of a table that nobody reads: meant for others, or misspelt."""
     places = counted(Counter(data.read.unread))
-    fix = f"Read are file_name, group, and the first of {', '.join(TEXT_FIELDS)} that a row has."
+    fix = f"Only file_name, group and the first of {', '.join(TEXT_FIELDS)} are read."
     yield Remark("info", "fields that nothing reads", places, fix)
 
 
