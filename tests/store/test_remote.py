@@ -215,6 +215,15 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(
     assert (store.path("stage", "other") / ENTRY).exists()
 
 
+def test_a_bucket_that_is_gone_is_said_to_be_gone_also_where_something_is_written(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE", 0.2)
+    gone = Bucket("s3://gone/x", lambda text: None)
+    with pytest.raises(UserError, match="there is no such bucket"):
+        gone.put("name", b"text")
+
+
 def test_a_refusal_of_what_has_worked_is_waited_for_like_silence(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

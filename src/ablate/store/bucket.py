@@ -183,9 +183,11 @@ def _opened(url: str) -> Any:
         raise UserError(_first_line(error), where=url, fix=fix) from error
 
 
+NO_BUCKET = "NoSuchBucket"
+"""What S3 says where nothing can be written; obstore says that the object is not there."""
 HOPELESS = (
     (
-        "NoSuchBucket|ContainerNotFound|bucket does not exist",
+        f"{NO_BUCKET}|ContainerNotFound|bucket does not exist",
         "there is no such bucket",
         "Make it, or check --store and the address of the server.",
     ),
@@ -210,8 +212,8 @@ HOPELESS = (
 
 def trouble_of(error: Exception, url: str) -> Trouble | None:
     """What a failure of obstore means; None for any other error, and for what its callers handle."""
-    kind = type(error).__name__
-    if type(error).__module__.partition(".")[0] != "obstore":
+    kind, gone = type(error).__name__, isinstance(error, FileNotFoundError) and NO_BUCKET in str(error)
+    if type(error).__module__.partition(".")[0] != "obstore" and not gone:
         return None
     if kind in ("AlreadyExistsError", "PreconditionError"):
         return None
