@@ -165,7 +165,7 @@ def test_a_run_is_refused_before_its_work_where_its_report_would_replace_a_file(
     folder = make_workplace(tmp_path)
     (folder / "tiny.md").write_text("# mine\n")
     done = ablate("run", "tiny.yaml", "--reports", ".", folder=folder)
-    assert done.code == 2 and "tiny.md: is not of ablate" in done.err
+    assert done.code == 2 and "tiny.md: was not written by ablate" in done.err
     assert (folder / "tiny.md").read_text() == "# mine\n"
     (folder / "tiny.md").unlink()
     shutil.copytree(data_folder, folder / "tiny")

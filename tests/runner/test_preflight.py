@@ -77,7 +77,7 @@ def test_a_scheduler_that_breaks_in_a_step_is_named_with_its_line(
     )
     assert f"tiny.yaml:{line}:" in done.err
     assert (
-        "variants.zero.sample.options: DDIMScheduler makes of 2 of 2 images what is not a number" in done.err
+        "variants.zero.sample.options: DDIMScheduler turns 2 of 2 images into something that is not a number" in done.err
     )
     assert "v_prediction" in done.err and "Traceback" not in done.err
     assert not any((folder / ".ablate").glob("train/*"))
@@ -88,7 +88,7 @@ def test_what_is_set_on_the_command_line_is_named_there(
 ) -> None:
     done = ablate("audit", "tiny.yaml", "--set", "sample.steps=1000", folder=make_workplace(tmp_path))
     assert done.code == 2
-    assert "--set sample.steps=1000: sample.steps: DPMSolverMultistepScheduler makes of" in done.err
+    assert "--set sample.steps=1000: sample.steps: DPMSolverMultistepScheduler turns" in done.err
 
 
 SPACE = """
