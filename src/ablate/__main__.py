@@ -38,9 +38,11 @@ def main() -> None:
 
 
 def _end(error: AblateError) -> None:
+    from ablate.cli import streams
     from ablate.cli.printing import print_error
 
     print_error(error)
+    streams.flush_or_discard()  # what a full disk still refuses would change the exit code
     sys.exit(error.exit_code)
 
 

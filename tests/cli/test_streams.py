@@ -34,6 +34,7 @@ def call(
     """A new process, in a shell if its output goes somewhere: ``through`` is what the shell adds."""
     command = [sys.executable, "-m", "ablate", *arguments]
     settings = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    settings.pop("PYTHONUNBUFFERED", None)  # what stays in a buffer is written when the process ends
     if through:
         command = ["bash", "-c", f'set -o pipefail; "$@" {through}', "bash", *command]
     return subprocess.run(command, cwd=place, capture_output=True, env=settings, check=False, timeout=120)

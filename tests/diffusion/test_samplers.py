@@ -207,5 +207,5 @@ def test_infinity_that_clipping_hides_is_refused(unet: Any) -> None:
 
 def test_a_scheduler_whose_arithmetic_breaks_is_named(unet: Any) -> None:
     options = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
-    with pytest.raises(MeaninglessError, match="DDIMScheduler turns 3 of 3 images into something that is not a number"):
+    with pytest.raises(MeaninglessError, match="DDIMScheduler turns 3 of 3 images into something"):
         draw(unet, "DDIMScheduler", **options)

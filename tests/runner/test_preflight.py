@@ -76,9 +76,7 @@ def test_a_scheduler_that_breaks_in_a_step_is_named_with_its_line(
         if '"options"' in text
     )
     assert f"tiny.yaml:{line}:" in done.err
-    assert (
-        "variants.zero.sample.options: DDIMScheduler turns 2 of 2 images into something that is not a number" in done.err
-    )
+    assert "variants.zero.sample.options: DDIMScheduler turns 2 of 2 images into something" in done.err
     assert "v_prediction" in done.err and "Traceback" not in done.err
     assert not any((folder / ".ablate").glob("train/*"))
 

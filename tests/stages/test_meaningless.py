@@ -55,7 +55,7 @@ def trained(keys: RunKeys, store: Store) -> None:
 def test_latents_that_are_not_numbers_are_no_black_images(store: Store, make_keys: MakeKeys) -> None:
     keys = make_keys(ONE_EPOCH, ZERO_SNR)
     trained(keys, store)
-    with pytest.raises(MeaninglessError, match="turns 4 of 4 images into something that is not a number") as error:
+    with pytest.raises(MeaninglessError, match="turns 4 of 4 images into something that") as error:
         sample(keys, store, quiet)
     assert error.value.where == "sampling, step 1 of 3 (t = 999)"
     assert not store.has("sample", keys.sample)

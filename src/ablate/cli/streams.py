@@ -56,6 +56,14 @@ def discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def flush_or_discard() -> None:
+    """Writes what is still to be written to standard output, where that is possible."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        discard_output()
+
+
 def _plainly(error: UnicodeError) -> tuple[str, int]:
     """An error handler of codecs: writes in other words what an encoding lacks."""
     if not isinstance(error, UnicodeEncodeError):
