@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import ablate
 from ablate.api import find
-from ablate.experiment.load import parse_seeds
+from ablate.experiment.options import parse_seeds
 from ablate.progress import Together
 from ablate.store.files import file_digest
 from ablate.store.opening import open_store

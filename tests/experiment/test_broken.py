@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ablate.errors import SpecError
-from ablate.experiment.load import load_experiment, parse_seeds
+from ablate.experiment.load import load_experiment
+from ablate.experiment.options import parse_seeds
 from ablate.experiment.yaml import read
 
 if TYPE_CHECKING:

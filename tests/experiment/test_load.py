@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from ablate.errors import SpecError
 from ablate.experiment.config import Config, Model
-from ablate.experiment.load import load_experiment, load_profile, parse_seeds, profile_names
+from ablate.experiment.load import load_experiment, load_profile, profile_names
 from ablate.experiment.merge import expand, merge
-from ablate.experiment.options import as_ranges
+from ablate.experiment.options import as_ranges, parse_seeds
 from ablate.experiment.schedulers import Scheduler
 from ablate.experiment.spec import ExperimentSpec
 

@@ -94,7 +94,7 @@ def bare_plan_of(
         UserError: the spec or an override is wrong.
     """
     from ablate.api import bare_plan, load
-    from ablate.experiment.load import parse_seeds
+    from ablate.experiment.options import parse_seeds
 
     experiment = load(
         spec,

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.dotted import nested
 from ablate.errors import SpecError
 from ablate.experiment import yaml
 from ablate.experiment.config import Config, config_model
 from ablate.experiment.designs import BASELINE, DESIGNS, Design, DesignError, expand_design
 from ablate.experiment.merge import expand
-from ablate.experiment.options import as_ranges, options_given
+from ablate.experiment.options import as_ranges, options_given, parse_set
 from ablate.experiment.problems import (
     Layer,
     Problem,
@@ -35,7 +34,6 @@ from ablate.experiment.problems import (
 from ablate.experiment.search_problems import problems_of_search, with_fractions
 from ablate.experiment.spec import DEFAULT_PROFILE, ExperimentSpec, spec_model
 from ablate.experiment.yaml import Document, FieldPath
-from ablate.fields import MOST_SEEDS
 from ablate.plugins import Plugin
 from ablate.text import cut
 from ablate.vocabulary import OWN, Vocabulary, vocabulary_of
@@ -149,7 +147,7 @@ def load_config(profile: str, sets: Sequence[str] = ()) -> Config:
     Raises:
         SpecError: there is no such profile, or an override is wrong.
     """
-    layers = [Layer(Document(f"profile {profile}", None), load_profile(profile)), *map(_parse_set, sets)]
+    layers = [Layer(Document(f"profile {profile}", None), load_profile(profile)), *map(parse_set, sets)]
     config, errors = validate(Config, put_together(layers))
     refuse(explain(errors, Config, layers), f"profile {profile}")
     assert config  # there is one without problems
@@ -189,7 +187,7 @@ def load_experiment(
     if seeds is not None:
         listed = cut(",".join(map(str, seeds)))
         layers.append(Layer(Document(f"--seeds {listed}", None), {"seeds": list(seeds)}))
-    set_layers = [_parse_set(text) for text in sets]
+    set_layers = [parse_set(text) for text in sets]
 
     written = put_together(layers)
     vocabulary = _vocabulary(written, path.parent, plugins)
@@ -254,43 +252,6 @@ def _vocabulary(written: dict[str, Any], folder: Path, more: Sequence[Path]) -> 
     """
     named = [folder / name for name in _list(written, "plugins") if isinstance(name, str)]
     return vocabulary_of(tuple(dict.fromkeys(map(Plugin.read, [*named, *more]))))
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """Seeds as written on the command line: ``0,1,2`` or ``0-5``, or both mixed.
-
-    Raises:
-        SpecError: something else is written.
-    """
-    where, fix = f"--seeds {cut(text)}", "Write 0,1,2 or 0-5."
-    seeds: list[int] = []
-    for part in text.split(","):
-        ends = [end.strip() for end in part.split("-")]
-        # Ten digits hold every seed; more would only make a range that fills the memory.
-        if len(ends) > 2 or not all(end.isdecimal() and len(end) <= 10 for end in ends):
-            raise SpecError("not a list of seeds", where=where, fix=fix)
-        first, last = int(ends[0]), int(ends[-1])
-        if not first <= last < first + MOST_SEEDS:
-            raise SpecError(f"{part.strip()} is not a range of 1 to {MOST_SEEDS} seeds", where=where, fix=fix)
-        seeds.extend(range(first, last + 1))
-    return tuple(seeds)
-
-
-def _parse_set(text: str) -> Layer:
-    """``a.b.c=value`` as overrides."""
-    where = f"--set {cut(text, 80)}"
-    path, equals, value = text.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
-        raise SpecError("not an override", where=where, fix="Write --set field.inner=value.")
-    if keys[0] == "config":
-        raise SpecError("`config` is what --set writes to", where=where, fix="Leave out `config.`.")
-    if not value.strip():
-        # An unset shell variable would otherwise switch something off.
-        raise SpecError("there is no value", where=where, fix="For nothing, write null.")
-    data = yaml.parse_value(value, where)
-    data = nested(".".join(keys), data)
-    return Layer(Document(where, data), expand(data))
 
 
 def _design(written: dict[str, Any], layers: Sequence[Layer]) -> tuple[Design | None, list[Problem]]:
